@@ -1,0 +1,24 @@
+//! The compiled configuration as an immutable value, and its look-ups.
+//!
+//! A [`Plan`] is what is left of a configuration when nothing can be wrong with it any more: every name is
+//! an index, every pattern is compiled, every default is filled in. It is a value: no clock, no I/O, no
+//! tasks, and it knows no YAML. A request holds one plan from its head to its log record.
+
+pub mod plan;
+
+pub mod listener;
+pub mod limits;
+pub mod cidr;
+
+pub mod route;
+pub mod table;
+pub mod host;
+pub mod path;
+pub mod query;
+pub mod template;
+
+pub mod upstream;
+pub mod reason;
+
+pub use plan::Plan;
+pub use reason::Reason;

@@ -1,0 +1,100 @@
+//! The root value: everything one generation of the gateway needs to know.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tollgate_wire::Name;
+
+use crate::cidr::CidrSet;
+use crate::limits::Limits;
+use crate::listener::Listener;
+use crate::route::Route;
+use crate::table::RouteTable;
+use crate::upstream::Upstream;
+
+/// One generation of the gateway's configuration, compiled.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Where to accept clients. Never empty.
+    pub listeners: Vec<Listener>,
+    /// Peers whose forwarding headers are believed.
+    pub trusted_proxies: CidrSet,
+    /// Bounds on what one client may cost.
+    pub limits: Limits,
+    /// Worker threads, at least 1 (`auto` is already resolved).
+    pub workers: usize,
+    /// How a drain proceeds.
+    pub shutdown: Shutdown,
+    /// The admin side.
+    pub admin: Admin,
+    /// Where access records go.
+    pub access_log: AccessLog,
+    /// All upstreams, named ones and those made from a URL in `to`; a [`crate::upstream::UpstreamId`] indexes here.
+    pub upstreams: Vec<Upstream>,
+    /// All routes in file order; a [`crate::route::RouteId`] indexes here.
+    pub routes: Vec<Route>,
+    /// The look-up over `routes`.
+    pub table: RouteTable,
+}
+
+/// How a drain proceeds after SIGTERM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shutdown {
+    /// Time between failing readiness and ceasing to accept.
+    pub delay: Duration,
+    /// Time that requests in flight get after that.
+    pub grace: Duration,
+}
+
+/// The admin side.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Listening address.
+    pub address: std::net::SocketAddr,
+    /// Bearer token; always present when the address is not loopback.
+    pub token: Option<Arc<str>>,
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The token is a secret: a plan may be printed, its secrets may not.
+        f.debug_struct("Admin")
+            .field("address", &self.address)
+            .field("token", &self.token.as_ref().map(|_| "***"))
+            .finish()
+    }
+}
+
+/// Where access records go and what they hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLog {
+    /// The sink.
+    pub sink: LogSink,
+    /// What happens when the bounded buffer is full.
+    pub on_full: OnFull,
+    /// Request headers that each record carries, by the operator's choice.
+    pub headers: Vec<Name>,
+    /// Whether records carry the query.
+    pub log_query: bool,
+}
+
+/// A sink for access records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogSink {
+    /// Standard output.
+    Stdout,
+    /// A file, appended to; re-opened when it was moved away.
+    File(PathBuf),
+    /// No access log.
+    Off,
+}
+
+/// What a worker does when the log buffer is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFull {
+    /// Drop the record and count it.
+    Drop,
+    /// Wait for room.
+    Block,
+}

@@ -1,0 +1,132 @@
+//! A route: what it matches is in the [table](crate::table); what it does is here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tollgate_wire::Name;
+
+use crate::template::Template;
+use crate::upstream::UpstreamId;
+
+/// Index into [`crate::Plan::routes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteId(pub u32);
+
+/// What a matched request meets.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Unique name, used in logs and metrics.
+    pub name: Arc<str>,
+    /// The path pattern as the configuration wrote it.
+    pub pattern: Arc<str>,
+    /// Bytes that a request body may have.
+    pub max_body: u64,
+    /// To the upstream's response head; `None` leaves it to the upstream.
+    pub timeout: Option<Duration>,
+    /// Edits on the way to the upstream.
+    pub request: RequestEdits,
+    /// Edits on the way to the client.
+    pub response: ResponseEdits,
+    /// The one thing the route does.
+    pub action: Action,
+}
+
+/// Edits on the way to the upstream. Order: remove, set, add.
+#[derive(Debug, Clone, Default)]
+pub struct RequestEdits {
+    /// The path that is sent; `None` sends the path as it came.
+    pub rewrite: Option<Rewrite>,
+    /// Header edits, in the order in which they apply.
+    pub headers: Vec<HeaderEdit>,
+    /// Query edits, in the order in which they apply.
+    pub query: Vec<QueryEdit>,
+}
+
+/// How the path for the upstream is made.
+#[derive(Debug, Clone)]
+pub enum Rewrite {
+    /// `rewrite:` a template that makes a whole path.
+    To(Template),
+    /// `strip_prefix:` literal, on a segment boundary; a path without it is sent as it came.
+    StripPrefix(Box<str>),
+}
+
+/// Edits on the way to the client. Order: remove, set.
+#[derive(Debug, Clone, Default)]
+pub struct ResponseEdits {
+    /// Header edits, in the order in which they apply.
+    pub headers: Vec<HeaderEdit>,
+}
+
+/// One edit of a header block.
+#[derive(Debug, Clone)]
+pub enum HeaderEdit {
+    /// Take every line of that name away.
+    Remove(Name),
+    /// Replace every line of that name by one.
+    Set(Name, Template),
+    /// Add a line, whatever is there.
+    Add(Name, Template),
+}
+
+/// One edit of the query. Names are decoded.
+#[derive(Debug, Clone)]
+pub enum QueryEdit {
+    /// Take every parameter of that name away.
+    Remove(Box<str>),
+    /// Replace every parameter of that name by one (added at the end when there was none).
+    Set(Box<str>, Template),
+}
+
+/// The one thing a route does.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Forward. One entry is the usual case; more are chosen by weight. Never empty, weights sum above 0.
+    To(Vec<Weighted>),
+    /// Answer from the configuration.
+    Respond(Respond),
+    /// Answer with a redirect.
+    Redirect(Redirect),
+    /// Answer with the health of these upstreams (`all` is already resolved to every named upstream).
+    Health(Vec<UpstreamId>),
+}
+
+/// One of several upstreams of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weighted {
+    /// The upstream.
+    pub upstream: UpstreamId,
+    /// Its share; 0 is allowed (never chosen).
+    pub weight: u32,
+}
+
+/// An answer from the configuration.
+#[derive(Debug, Clone)]
+pub struct Respond {
+    /// 200-599.
+    pub status: u16,
+    /// Headers; `content-type` is already there when the body implies one.
+    pub headers: Vec<(Name, Template)>,
+    /// The body.
+    pub body: RespondBody,
+}
+
+/// The body of a [`Respond`].
+#[derive(Debug, Clone)]
+pub enum RespondBody {
+    /// Fixed bytes: a file, or text and JSON without placeholders.
+    Fixed(Arc<[u8]>),
+    /// Text with placeholders, inserted as they are.
+    Text(Template),
+    /// JSON text whose placeholders stand inside strings; values are JSON-escaped when inserted.
+    Json(Template),
+}
+
+/// A redirect.
+#[derive(Debug, Clone)]
+pub struct Redirect {
+    /// The `Location`. Variables are percent-encoded as in a path; `{path}` and `{query}` are inserted as they are.
+    pub to: Template,
+    /// 301, 302, 303, 307 or 308.
+    pub status: u16,
+}

@@ -1,0 +1,120 @@
+//! Services behind the gateway.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tollgate_wire::Name;
+
+/// Index into [`crate::Plan::upstreams`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UpstreamId(pub u32);
+
+/// One service: interchangeable targets and how to use them.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Unique name: as configured, or the URL for an upstream made from a URL in `to`.
+    pub name: Arc<str>,
+    /// Whether it stands under `upstreams:` (and so shows in `/health`), or was made from a URL.
+    pub named: bool,
+    /// Never empty; weights are at least 1.
+    pub targets: Vec<Target>,
+    /// How a target is chosen.
+    pub balance: Balance,
+    /// What the Host header says.
+    pub host: HostMode,
+    /// To an established connection, name look-up included.
+    pub connect_timeout: Duration,
+    /// From the request sent to the response head.
+    pub timeout: Duration,
+    /// Between bytes of a response body.
+    pub idle_timeout: Duration,
+    /// Connection reuse.
+    pub pool: Pool,
+}
+
+/// One address that serves the upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// As configured: the label in metrics and `/health`. Never shown to clients.
+    pub url: Arc<str>,
+    /// Where to connect.
+    pub address: Address,
+    /// Authority for the Host header: host, and the port unless it is the scheme's own. `localhost` for unix sockets.
+    pub authority: Box<str>,
+    /// Prefix of every path that is sent: empty, or `/v1` without a slash at the end.
+    pub prefix: Box<str>,
+    /// At least 1.
+    pub weight: u32,
+}
+
+/// Where to connect.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// A literal address.
+    Socket(SocketAddr),
+    /// A name, resolved with its TTL.
+    Name {
+        /// Lower-case host name.
+        host: Box<str>,
+        /// Port.
+        port: u16,
+    },
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+/// How a target is chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Balance {
+    /// Two random choices, the one with fewer requests in flight per weight.
+    LeastRequests,
+    /// Smooth weighted round robin, per worker.
+    RoundRobin,
+    /// Weighted random.
+    Random,
+    /// Consistent hash of one property of the request.
+    Hash(HashKey),
+}
+
+/// What is hashed. A request without it hashes the empty string.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HashKey {
+    /// A request header's first value.
+    Header(Name),
+    /// The client address.
+    Ip,
+    /// A cookie's value.
+    Cookie(Box<str>),
+    /// The path in normal form.
+    Path,
+}
+
+/// What the Host header to the upstream says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostMode {
+    /// The target's own authority.
+    Upstream,
+    /// What the client sent.
+    Preserve,
+    /// A fixed name.
+    Fixed(Box<str>),
+}
+
+/// Connection reuse, per target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// Idle connections that each worker keeps.
+    pub max_idle_per_worker: usize,
+    /// How long an idle connection is kept.
+    pub idle: Duration,
+    /// Open connections of the process; over it a request waits up to `connect_timeout`.
+    pub max_connections: usize,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Pool { max_idle_per_worker: 64, idle: Duration::from_secs(60), max_connections: 1024 }
+    }
+}

@@ -1,0 +1,129 @@
+//! The small handle through which the rest of the process reaches the data plane.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tollgate_plan::Plan;
+
+use crate::gateway::Shared;
+use crate::observe::Snapshot;
+
+/// A handle on the running data plane. Cheap to clone; usable from any thread and any runtime.
+#[derive(Clone)]
+pub struct Control {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What the data plane is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// Counts up from 1 with every configuration that was applied.
+    pub generation: u64,
+    /// A drain has begun.
+    pub draining: bool,
+    /// Configuration active, listeners bound, not draining.
+    pub ready: bool,
+    /// When the data plane started.
+    pub started: SystemTime,
+}
+
+/// A configuration was applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The new generation.
+    pub generation: u64,
+    /// Settings that changed but need a restart: `workers`, `admin.address`.
+    pub needs_restart: Vec<&'static str>,
+}
+
+/// A configuration could not be applied; the old one runs on, untouched.
+#[derive(Debug)]
+pub enum ApplyError {
+    /// A listener could not be bound.
+    Bind {
+        /// The address as configured.
+        address: Arc<str>,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The access log could not be opened.
+    AccessLog(std::io::Error),
+    /// The gateway is draining.
+    Draining,
+}
+
+impl std::fmt::Display for ApplyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ApplyError::Bind { address, source } => write!(f, "cannot listen on {address}: {source}"),
+            ApplyError::AccessLog(source) => write!(f, "cannot open the access log: {source}"),
+            ApplyError::Draining => f.write_str("the gateway is draining"),
+        }
+    }
+}
+
+impl std::error::Error for ApplyError {}
+
+/// The drain is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Requests that were cut when `shutdown.grace` was over.
+    pub cut: usize,
+}
+
+/// The health of one upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamHealth {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its targets, in the order of the configuration.
+    pub targets: Vec<TargetHealth>,
+}
+
+/// The health of one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetHealth {
+    /// As configured.
+    pub url: Arc<str>,
+    /// Whether requests are sent there.
+    pub healthy: bool,
+    /// Since when that is so.
+    pub since: SystemTime,
+}
+
+impl Control {
+    /// What the data plane is doing.
+    pub fn status(&self) -> Status {
+        self.shared.status()
+    }
+
+    /// The plan that new requests meet.
+    pub fn plan(&self) -> Arc<Plan> {
+        self.shared.plan()
+    }
+
+    /// The health of every named upstream.
+    pub fn health(&self) -> Vec<UpstreamHealth> {
+        self.shared.health()
+    }
+
+    /// All counters and gauges, summed over the workers.
+    pub async fn snapshot(&self) -> Snapshot {
+        self.shared.snapshot().await
+    }
+
+    /// Replaces the configuration, all or nothing. Requests in flight finish on the plan they started with.
+    pub async fn apply(&self, plan: Plan) -> Result<Applied, ApplyError> {
+        self.shared.apply(plan).await
+    }
+
+    /// Begins the drain; idempotent. Readiness fails at once; after `shutdown.delay` accepting stops.
+    pub fn begin_drain(&self) {
+        self.shared.begin_drain();
+    }
+
+    /// Resolves when the drain is over and the access log is flushed.
+    pub async fn drained(&self) -> Drained {
+        self.shared.drained().await
+    }
+}

@@ -1,0 +1,4 @@
+//! Stage 13: what every exchange leaves behind.
+
+mod snapshot;
+pub use snapshot::Snapshot;
