@@ -8,4 +8,6 @@ mod observe;
 
 pub use control::{Applied, ApplyError, Control, Drained, Status, TargetHealth, UpstreamHealth};
 pub use gateway::{Gateway, StartError};
-pub use observe::{Snapshot};
+pub use observe::{
+    Histogram, LogCounts, RejectedLabels, RequestLabels, Snapshot, UpstreamConnections, UpstreamLabels,
+};
