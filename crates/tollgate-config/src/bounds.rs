@@ -1,0 +1,26 @@
+//! Bounds on what a configuration may cost to read. Each is far above what people write.
+
+/// Bytes of one configuration file.
+pub(crate) const FILE_BYTES: u64 = 4 * 1024 * 1024;
+/// Bytes of one `${file:…}`: secrets and certificates are a few KiB.
+pub(crate) const EXPANSION_FILE_BYTES: u64 = 1024 * 1024;
+/// Bytes that all expansions of a load may produce together.
+pub(crate) const EXPANDED_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of one file that a route responds with; it is held in memory.
+pub(crate) const RESPOND_FILE_BYTES: u64 = 16 * 1024 * 1024;
+/// Maps and lists inside each other.
+pub(crate) const DEPTH: usize = 64;
+/// Scalars, lists and maps of one file after aliases are written out.
+pub(crate) const NODES: usize = 1_000_000;
+/// Bytes of scalars of one file after aliases are written out.
+pub(crate) const NODE_BYTES: usize = 64 * 1024 * 1024;
+/// Included files.
+pub(crate) const INCLUDES: usize = 1_000;
+/// Routes of all files.
+pub(crate) const ROUTES: usize = 100_000;
+/// Diagnostics that are kept; the rest is counted.
+pub(crate) const DIAGNOSTICS: usize = 10_000;
+/// Bytes of a name of a route or an upstream: it is a metric label and stands in every log line.
+pub(crate) const NAME_BYTES: usize = 200;
+/// Bytes of a unix socket path: `sun_path` holds 108 with its terminating NUL.
+pub(crate) const SOCKET_PATH_BYTES: usize = 107;

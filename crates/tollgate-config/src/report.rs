@@ -1,0 +1,133 @@
+//! Collects findings, each once, with their places.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use crate::bounds;
+use crate::diagnostic::{Code, Diagnostic, Related, Severity};
+use crate::source_map::{SourceMap, Span};
+
+/// The findings of a load and the texts that they point into.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) sources: SourceMap,
+    diagnostics: Vec<Diagnostic>,
+    /// An aliased block is walked wherever it is used; its faults are reported once.
+    seen: HashSet<(&'static str, Option<Span>, String)>,
+    errors: usize,
+    dropped: usize,
+}
+
+/// A finding on its way into the report.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Finding {
+    severity: Severity,
+    code: Code,
+    place: Place,
+    message: String,
+    hint: Option<String>,
+    related: Vec<(Span, String)>,
+}
+
+#[derive(Debug)]
+enum Place {
+    Span(Span),
+    File(PathBuf),
+}
+
+impl Finding {
+    pub(crate) fn error(code: Code, span: Span, message: impl Into<String>) -> Self {
+        Finding::new(Severity::Error, code, Place::Span(span), message.into())
+    }
+
+    pub(crate) fn warning(code: Code, span: Span, message: impl Into<String>) -> Self {
+        Finding::new(Severity::Warning, code, Place::Span(span), message.into())
+    }
+
+    /// An error about a file as a whole.
+    pub(crate) fn file(code: Code, path: &Path, message: impl Into<String>) -> Self {
+        Finding::new(Severity::Error, code, Place::File(path.to_path_buf()), message.into())
+    }
+
+    fn new(severity: Severity, code: Code, place: Place, message: String) -> Self {
+        Finding { severity, code, place, message, hint: None, related: Vec::new() }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn maybe_hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint.or(self.hint);
+        self
+    }
+
+    pub(crate) fn related(mut self, span: Span, message: impl Into<String>) -> Self {
+        self.related.push((span, message.into()));
+        self
+    }
+}
+
+impl Report {
+    pub(crate) fn push(&mut self, finding: Finding) {
+        let span = match &finding.place {
+            Place::Span(span) => Some(*span),
+            Place::File(_) => None,
+        };
+        if !self.seen.insert((finding.code.as_str(), span, finding.message.clone())) {
+            return;
+        }
+        self.errors += usize::from(finding.severity == Severity::Error);
+        if self.diagnostics.len() >= bounds::DIAGNOSTICS {
+            self.dropped += 1;
+            return;
+        }
+        let diagnostic = self.locate(finding, span);
+        self.diagnostics.push(diagnostic);
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+
+    /// The findings ordered by file and place, and the texts.
+    pub(crate) fn finish(mut self) -> (Vec<Diagnostic>, SourceMap) {
+        self.diagnostics
+            .sort_by_key(|found| found.span.map_or((u32::MAX, 0), |span| (span.file.0, span.start)));
+        if let Some(last) = self.diagnostics.last_mut().filter(|_| self.dropped > 0) {
+            let more = format!("{} more findings are not shown", self.dropped);
+            last.hint = Some(last.hint.take().map_or(more.clone(), |hint| format!("{hint}; {more}")));
+        }
+        (self.diagnostics, self.sources)
+    }
+
+    fn locate(&self, finding: Finding, span: Option<Span>) -> Diagnostic {
+        let (file, line, column) = match &finding.place {
+            Place::Span(span) => self.place(*span),
+            Place::File(path) => (path.display().to_string(), 0, 0),
+        };
+        let related = finding.related.into_iter().map(|(span, message)| {
+            let (file, line, column) = self.place(span);
+            Related { message, file, line, column, span }
+        });
+        Diagnostic {
+            severity: finding.severity,
+            code: finding.code.as_str(),
+            message: finding.message,
+            file,
+            line,
+            column,
+            span,
+            hint: finding.hint,
+            related: related.collect(),
+        }
+    }
+
+    fn place(&self, span: Span) -> (String, u32, u32) {
+        let path = self.sources.path(span.file).map(|path| path.display().to_string()).unwrap_or_default();
+        let (line, column) = self.sources.place(span).unwrap_or((0, 0));
+        (path, line, column)
+    }
+}

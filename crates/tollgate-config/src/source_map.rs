@@ -1,0 +1,118 @@
+//! The texts of a load: where a span stands, and which parts of a text are secret.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// Index of a file in its [`SourceMap`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct FileId(pub u32);
+
+/// A range of bytes in one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Span {
+    /// The file.
+    pub file: FileId,
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+/// All texts of a load.
+#[derive(Debug, Clone, Default)]
+pub struct SourceMap {
+    files: Vec<SourceFile>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct SourceFile {
+    /// As it is shown and as relative paths resolve.
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
+    /// Byte offsets at which lines start.
+    lines: Vec<u32>,
+    /// Literal secrets, ascending and apart; shown as `***`.
+    masks: Vec<Range<usize>>,
+}
+
+impl SourceMap {
+    /// The path of a file as it is shown.
+    pub fn path(&self, file: FileId) -> Option<&Path> {
+        self.file(file).map(|file| file.path.as_path())
+    }
+
+    /// Line and column of a span's start, both from 1; the column counts characters.
+    pub fn place(&self, span: Span) -> Option<(u32, u32)> {
+        Some(self.file(span.file)?.place(span.start as usize))
+    }
+
+    pub(crate) fn add(&mut self, path: PathBuf, text: String) -> FileId {
+        let lines = line_starts(&text);
+        self.files.push(SourceFile { path, text, lines, masks: Vec::new() });
+        FileId(self.files.len() as u32 - 1)
+    }
+
+    pub(crate) fn file(&self, file: FileId) -> Option<&SourceFile> {
+        self.files.get(file.0 as usize)
+    }
+
+    /// What was written at a span.
+    pub(crate) fn text(&self, span: Span) -> &str {
+        let file = self.file(span.file);
+        file.and_then(|file| file.text.get(span.start as usize..span.end as usize)).unwrap_or_default()
+    }
+
+    /// Declares parts of a file secret.
+    pub(crate) fn mask(&mut self, file: FileId, mut ranges: Vec<Range<usize>>) {
+        if let Some(file) = self.files.get_mut(file.0 as usize) {
+            ranges.append(&mut file.masks);
+            ranges.sort_by_key(|range| (range.start, range.end));
+            for range in ranges {
+                match file.masks.last_mut() {
+                    Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+                    _ => file.masks.push(range),
+                }
+            }
+        }
+    }
+}
+
+impl SourceFile {
+    /// Line and column of a byte offset, both from 1.
+    pub(crate) fn place(&self, offset: usize) -> (u32, u32) {
+        let line = self.line(offset);
+        let start = self.lines.get(line).map_or(0, |start| *start as usize);
+        let column = self.text.get(start..offset.min(self.text.len())).map_or(0, |text| text.chars().count());
+        (line as u32 + 1, column as u32 + 1)
+    }
+
+    /// The whole lines that a range touches, at most `max` of them, and the number of the first (from 1).
+    pub(crate) fn lines_of(&self, range: &Range<usize>, max: usize) -> (Range<usize>, usize) {
+        let first = self.line(range.start);
+        let last = self.line(range.end.saturating_sub(1).max(range.start)).min(first + max - 1);
+        let start = self.lines.get(first).map_or(0, |start| *start as usize);
+        let end = self.lines.get(last + 1).map_or(self.text.len(), |next| *next as usize);
+        (start..end, first + 1)
+    }
+
+    /// The secrets inside a range, cut to it.
+    pub(crate) fn masks_in(&self, range: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        let (start, end) = (range.start, range.end);
+        let first = self.masks.partition_point(|mask| mask.end <= start);
+        self.masks[first..]
+            .iter()
+            .take_while(move |mask| mask.start < end)
+            .map(move |mask| mask.start.max(start)..mask.end.min(end))
+    }
+
+    /// Index of the line that holds an offset.
+    fn line(&self, offset: usize) -> usize {
+        self.lines.partition_point(|start| *start as usize <= offset).saturating_sub(1)
+    }
+}
+
+fn line_starts(text: &str) -> Vec<u32> {
+    let mut lines = vec![0];
+    lines.extend(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at as u32 + 1));
+    lines
+}
