@@ -1,1 +1,42 @@
-//! placeholder
+//! What the acceptance tests are made of: origins that misbehave on purpose, a byte client, and the real
+//! binary run as a child process.
+//!
+//! Everything here is deliberately independent of the gateway's own crates: it has its own small, strict HTTP/1
+//! reader, so that a mistake in the gateway's parser cannot hide behind the same mistake in the test.
+//! Plain threads and blocking sockets: a test that fails must be readable from top to bottom.
+
+mod client;
+mod gateway;
+mod message;
+mod metrics;
+mod nginx;
+mod origin;
+mod output;
+mod port;
+mod stream;
+mod wait;
+
+pub use client::{Client, End};
+pub use gateway::{Finished, Gateway, run};
+pub use message::{Fault, Head, Response};
+pub use metrics::Metrics;
+pub use nginx::Nginx;
+pub use origin::{Closed, Conn, ConnectionSeen, Origin, Seen, behaviour};
+pub use output::Output;
+pub use port::Port;
+pub use rustix::process::Signal;
+pub use wait::{Gate, PATIENCE, pause, wait_for, wait_some};
+
+/// Starts the gateway's binary with a configuration; `NAME = value` replaces `@NAME@` in it.
+///
+/// A macro, because only the package that builds the binary knows where it is.
+#[macro_export]
+macro_rules! gateway {
+    ($text:expr $(, $name:ident = $value:expr)* $(,)?) => {
+        $crate::Gateway::start(
+            env!("CARGO_BIN_EXE_tollgate"),
+            $text,
+            &[$((stringify!($name), $value.to_string())),*],
+        )
+    };
+}
