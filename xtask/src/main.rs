@@ -1,2 +1,55 @@
-//! tasks
-fn main() {}
+//! The command line of the repository's tasks: `cargo xtask …`, mostly called by `./dev`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use xtask::{audit, fuzz, gate, package, say, tidy, tree};
+
+#[derive(Parser)]
+#[command(name = "xtask", about = "The repository's own tasks")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Everything that gates a merge
+    Test,
+    /// Rules of the house that no compiler knows
+    Tidy,
+    /// Known advisories against what is linked, read offline
+    Audit,
+    /// Run the fuzz targets for a while
+    Fuzz(fuzz::Args),
+    /// Build the static binary and pack it
+    Package(package::Args),
+}
+
+fn main() -> ExitCode {
+    match run(Args::parse().task) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say::line(format_args!("xtask: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs one task; false when its answer is no.
+fn run(task: Task) -> Result<bool> {
+    match task {
+        Task::Test => gate::run(),
+        Task::Tidy => {
+            let findings = tidy::check(&tree::Tree::read(&tree::root())?);
+            findings.iter().for_each(say::line);
+            say::line(format_args!("{} findings", findings.len()));
+            Ok(findings.is_empty())
+        }
+        Task::Audit => audit::run(),
+        Task::Fuzz(args) => fuzz::run(&args),
+        Task::Package(args) => package::run(&args).map(|()| true),
+    }
+}

@@ -1,0 +1,16 @@
+//! The repository's own tasks: what `./dev` calls once the tools are there.
+//!
+//! A library so that its rules run as tests (`xtask/tests/`); the binary only reads the command line.
+
+pub mod gate;
+
+pub mod tidy;
+pub mod tree;
+
+pub mod audit;
+
+pub mod fuzz;
+pub mod package;
+
+pub mod run;
+pub mod say;
