@@ -1,0 +1,96 @@
+//! Conditions on headers and on the query.
+//!
+//! When a header or parameter is there more than once, a condition on its value must hold for every copy: what
+//! an upstream makes of differing copies is not known here, and two conditions with different values exclude
+//! each other for certain.
+
+use regex::bytes::{Regex, RegexBuilder};
+use tollgate_wire::Name;
+
+use super::Facts;
+use crate::query;
+
+/// Compiled size of one condition's regular expression, in bytes.
+const REGEX_BYTES_MAX: usize = 1024 * 1024;
+
+/// A condition on a request header.
+#[derive(Debug, Clone)]
+pub struct HeaderCondition {
+    /// The header.
+    pub name: Name,
+    /// What its value must be.
+    pub value: ValueMatch,
+}
+
+/// A condition on a query parameter.
+#[derive(Debug, Clone)]
+pub struct QueryCondition {
+    /// The parameter, decoded.
+    pub name: Box<str>,
+    /// What its decoded value must be.
+    pub value: ValueMatch,
+}
+
+/// A condition on a value.
+#[derive(Debug, Clone)]
+pub enum ValueMatch {
+    /// This value.
+    Exact(Box<str>),
+    /// A value in which the expression finds something; anchors are the author's.
+    Regex(Regex),
+    /// Any value, also an empty one.
+    Present,
+    /// None at all.
+    Absent,
+}
+
+impl ValueMatch {
+    /// A text of a configuration: `~` introduces a regular expression, anything else is exact.
+    pub fn parse(text: &str) -> Result<ValueMatch, regex::Error> {
+        match text.strip_prefix('~') {
+            Some(expression) => {
+                RegexBuilder::new(expression).size_limit(REGEX_BYTES_MAX).build().map(ValueMatch::Regex)
+            }
+            None => Ok(ValueMatch::Exact(text.into())),
+        }
+    }
+
+    /// Whether it holds for these values.
+    fn holds<V: AsRef<[u8]>>(&self, mut values: impl Iterator<Item = V>) -> bool {
+        if matches!(self, ValueMatch::Absent) {
+            return values.next().is_none();
+        }
+        let mut count = 0usize;
+        values.inspect(|_| count += 1).all(|value| self.accepts(value.as_ref())) && count > 0
+    }
+
+    /// Whether one value is accepted.
+    pub(super) fn accepts(&self, value: &[u8]) -> bool {
+        match self {
+            ValueMatch::Exact(text) => value == text.as_bytes(),
+            ValueMatch::Regex(regex) => regex.is_match(value),
+            ValueMatch::Present => true,
+            ValueMatch::Absent => false,
+        }
+    }
+}
+
+/// All conditions of a route.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Conditions {
+    pub(super) headers: Box<[HeaderCondition]>,
+    pub(super) query: Box<[QueryCondition]>,
+}
+
+impl Conditions {
+    /// More of them are more specific.
+    pub(super) fn count(&self) -> usize {
+        self.headers.len() + self.query.len()
+    }
+
+    pub(super) fn hold(&self, facts: &impl Facts) -> bool {
+        let query = facts.query().unwrap_or_default();
+        self.headers.iter().all(|c| c.value.holds(facts.header(&c.name)))
+            && self.query.iter().all(|c| c.value.holds(query::values(query, &c.name)))
+    }
+}
