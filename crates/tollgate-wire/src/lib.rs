@@ -1,1 +1,50 @@
-//! placeholder
+//! HTTP/1 on the wire, sans-IO: bytes in and bytes out.
+//!
+//! Heads are parsed into a [`HeaderBlock`] and written from one; bodies are delimited by [`BodyDecoder`]. What
+//! is ambiguous is refused, never repaired, in requests and in responses alike: an upstream can attack too.
+//! Where RFC 9112 lets a recipient be lenient, this crate is not, and says so at the place.
+//!
+//! This crate has no clock, no sockets, no tasks, and no configuration but the limits it is given.
+
+mod authority;
+mod block;
+mod error;
+mod method;
+pub mod name;
+mod target;
+mod version;
+
+mod diagnose;
+mod facts;
+mod framing;
+mod head;
+mod request;
+mod response;
+mod search;
+
+mod body;
+mod chunked;
+mod trailer;
+
+mod ascii;
+mod encode;
+mod hop;
+
+pub use block::{EntryRef, HeaderBlock};
+pub use body::{BodyDecoder, Step};
+pub use chunked::ChunkLimits;
+pub use encode::{
+    CRLF, LAST_CHUNK, chunk_prefix, reason_phrase, write_chunk, write_last_chunk, write_request_head,
+    write_response_head,
+};
+pub use error::{ChunkError, HeadError, Offence, Truncated};
+pub use framing::BodyLength;
+pub use head::{HeadLimits, Parsed};
+pub use hop::remove_hop_by_hop;
+pub use method::{ExtensionMethod, Method};
+pub use name::{BadName, Name};
+pub use request::{RequestHead, parse_request};
+pub use response::{ResponseHead, parse_response};
+pub use search::HeadProgress;
+pub use target::TargetForm;
+pub use version::Version;
