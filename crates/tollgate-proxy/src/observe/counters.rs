@@ -390,3 +390,6 @@ fn method_index(method: Option<&Method>) -> u16 {
         None => 10,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,14 +7,20 @@ mod id;
 
 mod record;
 
+mod line;
+mod redact;
+mod text;
+
+mod output;
+mod sink;
+mod writer;
+
 mod counters;
 mod histogram;
 mod snapshot;
 
 pub use histogram::Histogram;
-pub use snapshot::{
-    LogCounts, RejectedLabels, RequestLabels, Snapshot, UpstreamConnections, UpstreamLabels,
-};
+pub use snapshot::{LogCounts, RejectedLabels, RequestLabels, Snapshot, UpstreamConnections, UpstreamLabels};
 
 #[allow(unused_imports)]
 pub(crate) use counters::{Counters, Outcome, Series};
@@ -25,4 +31,9 @@ pub(crate) use id::{RequestId, RequestIds};
 #[allow(unused_imports)]
 pub(crate) use record::Record;
 #[allow(unused_imports)]
+pub(crate) use sink::{LogWriter, Prepared, WorkerSink};
+#[allow(unused_imports)]
 pub(crate) use snapshot::{Gauges, WorkerSnapshot};
+
+#[cfg(test)]
+mod fixture;
