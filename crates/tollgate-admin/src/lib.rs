@@ -1,1 +1,46 @@
-//! placeholder
+//! The admin side: health, readiness, metrics, and the API for operators, on `admin.address` only.
+//!
+//! It runs on a thread and a runtime of its own, so that no scrape costs a worker anything but its snapshot. It
+//! reaches the data plane through [`tollgate_proxy::Control`] and the process through [`Command`]s, and it
+//! reads no configuration file.
+
+mod router;
+mod server;
+
+mod access;
+mod health;
+mod inventory;
+mod metrics;
+mod problem;
+
+mod reload;
+mod time;
+
+use tollgate_proxy::Control;
+
+pub use metrics::metrics_reference;
+pub use reload::{COMMANDS_WAITING_MAX, Command, Commands, LastReload, Reloaded, Reloads};
+pub use server::{Server, bind};
+pub use time::rfc3339;
+
+/// What the admin side shows and what it may ask for.
+#[derive(Clone)]
+pub struct Admin {
+    /// The data plane.
+    pub control: Control,
+    /// Where commands for the process go; see [`COMMANDS_WAITING_MAX`] for its capacity.
+    pub commands: Commands,
+    /// Written by whoever reloads.
+    pub reloads: Reloads,
+    /// Which build runs.
+    pub build: Build,
+}
+
+/// Which build runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Build {
+    /// The version of the binary.
+    pub version: &'static str,
+    /// The commit it was built from; `unknown` outside a repository.
+    pub commit: &'static str,
+}

@@ -1,0 +1,158 @@
+//! Who may use the admin side: the token, and the refusal of requests that a foreign page sent.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::Admin;
+use crate::problem::Problem;
+
+/// Guards everything but the probes.
+pub(crate) async fn guard(State(admin): State<Admin>, request: Request, next: Next) -> Response {
+    // The token of the running plan: a reload changes it.
+    let plan = admin.control.plan();
+    let verdict = check(request.method(), request.headers(), plan.admin.token.as_deref());
+    drop(plan);
+    match verdict {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn check(method: &Method, headers: &HeaderMap, token: Option<&str>) -> Result<(), Problem> {
+    if let Some(token) = token {
+        check_token(headers, token)?;
+    }
+    if method == Method::GET || method == Method::HEAD {
+        return Ok(());
+    }
+    check_origin(headers, token.is_some())
+}
+
+fn check_token(headers: &HeaderMap, token: &str) -> Result<(), Problem> {
+    let unauthorized = |code, detail: &str| Problem::new(StatusCode::UNAUTHORIZED, code, detail);
+    let Some(value) = headers.get(header::AUTHORIZATION) else {
+        return Err(unauthorized("token_missing", "send the admin token: Authorization: Bearer …"));
+    };
+    let value = value.as_bytes();
+    let given = match value.split_at_checked(7) {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"bearer ") => rest.trim_ascii(),
+        _ => {
+            return Err(unauthorized(
+                "token_malformed",
+                "the admin token is sent as: Authorization: Bearer …",
+            ));
+        }
+    };
+    if same(given, token.as_bytes()) {
+        Ok(())
+    } else {
+        Err(unauthorized("token_unknown", "this is not the admin token"))
+    }
+}
+
+/// Compares in a time that depends on the lengths only, not on where the two differ.
+fn same(given: &[u8], expected: &[u8]) -> bool {
+    let differing = given.iter().zip(expected).fold(0, |seen, (a, b)| std::hint::black_box(seen | (a ^ b)));
+    differing == 0 && given.len() == expected.len()
+}
+
+/// A browser names the page that a state-changing request comes from; only the admin side's own may send one.
+fn check_origin(headers: &HeaderMap, has_token: bool) -> Result<(), Problem> {
+    let refused = |detail: &str| Err(Problem::new(StatusCode::FORBIDDEN, "cross_site", detail));
+    let text = |name: header::HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let host = text(header::HOST).unwrap_or_default();
+    if let Some(origin) = text(header::ORIGIN) {
+        let authority = origin.split_once("://").map(|(_, authority)| authority);
+        if authority.is_none_or(|authority| !authority.eq_ignore_ascii_case(host)) {
+            return refused("the Origin of this request is another site");
+        }
+        // Without a token nothing but the Host tells the operator's browser from one whose foreign page
+        // resolves its own name to this address (DNS rebinding).
+        if !has_token && !is_local(host) {
+            return refused("without an admin token, pages must use localhost or an IP address");
+        }
+    }
+    match text(header::HeaderName::from_static("sec-fetch-site")) {
+        None | Some("same-origin" | "none") => Ok(()),
+        Some(_) => refused("a page of another site sent this request"),
+    }
+}
+
+fn is_local(host: &str) -> bool {
+    let bracketed = host.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(address, _)| address);
+    let name = bracketed.unwrap_or_else(|| host.rsplit_once(':').map_or(host, |(name, _)| name));
+    name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_with(method: &str, token: Option<&str>, lines: &[(&'static str, &str)]) -> u16 {
+        let headers = lines
+            .iter()
+            .map(|(name, value)| (header::HeaderName::from_static(name), value.parse().unwrap()))
+            .collect();
+        match check(&method.parse().unwrap(), &headers, token) {
+            Ok(()) => 200,
+            Err(problem) => problem.into_response().status().as_u16(),
+        }
+    }
+
+    #[test]
+    fn the_token_opens_and_nothing_else_does() {
+        for (value, expect) in [
+            ("Bearer sesame", 200),
+            ("bearer sesame", 200),
+            ("Bearer  sesame ", 200),
+            ("Bearer sesam", 401),
+            ("Bearer sesame1", 401),
+            ("Bearer Sesame", 401),
+            ("Bearer ", 401),
+            ("Bearer", 401),
+            ("Basic sesame", 401),
+            ("sesame", 401),
+            ("", 401),
+        ] {
+            assert_eq!(check_with("GET", Some("sesame"), &[("authorization", value)]), expect, "{value:?}");
+        }
+        assert_eq!(check_with("GET", Some("sesame"), &[]), 401);
+        assert_eq!(check_with("GET", None, &[]), 200);
+    }
+
+    #[test]
+    fn state_changes_come_from_the_same_site_or_from_no_page() {
+        let host = ("host", "127.0.0.1:9900");
+        for (lines, expect) in [
+            (&[host][..], 200),
+            (&[host, ("origin", "http://127.0.0.1:9900")], 200),
+            (&[host, ("origin", "http://127.0.0.1:9901")], 403),
+            (&[host, ("origin", "https://evil.example")], 403),
+            (&[host, ("origin", "null")], 403),
+            (&[("origin", "http://127.0.0.1:9900")], 403),
+            (&[host, ("sec-fetch-site", "same-origin")], 200),
+            (&[host, ("sec-fetch-site", "none")], 200),
+            (&[host, ("sec-fetch-site", "cross-site")], 403),
+            (&[host, ("sec-fetch-site", "same-site")], 403),
+            (&[("host", "[::1]:9900"), ("origin", "http://[::1]:9900")], 200),
+            (&[("host", "localhost:9900"), ("origin", "http://localhost:9900")], 200),
+            (&[("host", "rebound.example:9900"), ("origin", "http://rebound.example:9900")], 403),
+        ] {
+            assert_eq!(check_with("POST", None, lines), expect, "{lines:?}");
+        }
+        let named = &[
+            ("host", "admin.example:9900"),
+            ("origin", "https://admin.example:9900"),
+            ("authorization", "Bearer sesame"),
+        ];
+        assert_eq!(check_with("POST", Some("sesame"), named), 200);
+    }
+
+    #[test]
+    fn reading_does_not_ask_for_the_origin() {
+        let lines = &[("host", "127.0.0.1:9900"), ("origin", "https://evil.example")];
+        assert_eq!(check_with("GET", None, lines), 200);
+    }
+}

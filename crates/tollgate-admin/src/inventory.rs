@@ -1,0 +1,104 @@
+//! The JSON of `/api/v1/routes` and `/api/v1/upstreams`: what runs now.
+
+use serde_json::{Value, json};
+use tollgate_plan::Plan;
+use tollgate_plan::route::{Action, Route};
+use tollgate_plan::upstream::{Balance, HashKey, HostMode, Upstream};
+use tollgate_proxy::{Snapshot, UpstreamHealth};
+
+use crate::health;
+use crate::time::rfc3339;
+
+/// `/api/v1/routes`, in file order.
+pub(crate) fn routes(plan: &Plan) -> Value {
+    let routes: Vec<Value> = plan.routes.iter().map(|route| route_json(plan, route)).collect();
+    json!({ "routes": routes })
+}
+
+fn route_json(plan: &Plan, route: &Route) -> Value {
+    let name = |id: tollgate_plan::upstream::UpstreamId| {
+        plan.upstreams.get(id.0 as usize).map_or("", |upstream| &*upstream.name)
+    };
+    let action = match &route.action {
+        Action::To(weighted) => {
+            let to: Vec<Value> = weighted
+                .iter()
+                .map(|part| json!({ "upstream": name(part.upstream), "weight": part.weight }))
+                .collect();
+            json!({ "to": to })
+        }
+        Action::Respond(respond) => json!({ "respond": { "status": respond.status } }),
+        Action::Redirect(redirect) => json!({ "redirect": { "status": redirect.status } }),
+        Action::Health(upstreams) => {
+            json!({ "health": { "upstreams": upstreams.iter().map(|id| name(*id)).collect::<Vec<_>>() } })
+        }
+    };
+    json!({
+        "name": *route.name,
+        "path": *route.pattern,
+        "max_body": route.max_body,
+        "timeout_ms": route.timeout.map(millis),
+        "action": action,
+    })
+}
+
+/// `/api/v1/upstreams`: the configured ones with health and connections.
+pub(crate) fn upstreams(plan: &Plan, health: &[UpstreamHealth], snapshot: &Snapshot) -> Value {
+    let upstreams: Vec<Value> = plan
+        .upstreams
+        .iter()
+        .map(|upstream| {
+            let health = health.iter().find(|health| health.name == upstream.name);
+            upstream_json(upstream, health, snapshot)
+        })
+        .collect();
+    json!({ "upstreams": upstreams })
+}
+
+fn upstream_json(upstream: &Upstream, health: Option<&UpstreamHealth>, snapshot: &Snapshot) -> Value {
+    let targets: Vec<Value> = upstream
+        .targets
+        .iter()
+        .map(|target| {
+            let state = health.and_then(|health| health.targets.iter().find(|one| one.url == target.url));
+            json!({
+                "url": *target.url,
+                "weight": target.weight,
+                "healthy": state.map(|state| state.healthy),
+                "since": state.map(|state| rfc3339(state.since)),
+            })
+        })
+        .collect();
+    let connections = snapshot.upstream_connections.get(&upstream.name).copied().unwrap_or_default();
+    json!({
+        "name": *upstream.name,
+        "status": health.map(health::of_one),
+        "targets": targets,
+        "balance": balance(&upstream.balance),
+        "host": match &upstream.host {
+            HostMode::Upstream => "upstream",
+            HostMode::Preserve => "preserve",
+            HostMode::Fixed(name) => name,
+        },
+        "connect_timeout_ms": millis(upstream.connect_timeout),
+        "timeout_ms": millis(upstream.timeout),
+        "idle_timeout_ms": millis(upstream.idle_timeout),
+        "connections": { "active": connections.active, "idle": connections.idle },
+    })
+}
+
+fn balance(balance: &Balance) -> String {
+    match balance {
+        Balance::LeastRequests => "least_requests".to_owned(),
+        Balance::RoundRobin => "round_robin".to_owned(),
+        Balance::Random => "random".to_owned(),
+        Balance::Hash(HashKey::Ip) => "hash ip".to_owned(),
+        Balance::Hash(HashKey::Path) => "hash path".to_owned(),
+        Balance::Hash(HashKey::Cookie(name)) => format!("hash cookie:{name}"),
+        Balance::Hash(HashKey::Header(name)) => format!("hash header:{name}"),
+    }
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,234 @@
+//! `GET /metrics`: the table of all metrics, and how their values are collected.
+//!
+//! A metric exists by its line in the table: name, type, labels and help come from there, for both formats
+//! and for the reference. Labels come from the configuration, never from a request.
+
+mod process;
+mod text;
+
+use tollgate_proxy::{Control, Histogram, Snapshot, Status, UpstreamHealth};
+
+use crate::Build;
+use crate::reload::Reloads;
+
+pub(crate) use process::Process;
+pub(crate) use text::Format;
+use text::Writer;
+
+/// How a metric behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+impl Kind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        }
+    }
+}
+
+/// One line of the table.
+#[derive(Debug)]
+pub(crate) struct Metric {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) labels: &'static [&'static str],
+    pub(crate) help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($id:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
+        $(const $id: Metric = Metric { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help };)*
+
+        /// Every metric, in the order in which they are written.
+        pub(crate) const METRICS: &[&Metric] = &[$(&$id,)*];
+    };
+}
+
+metrics! {
+    REQUESTS = Counter "tollgate_requests_total" ["route", "method", "status"]
+        "Requests answered, by route (`none`: no route matched), method and status.";
+    REQUEST_DURATION = Histogram "tollgate_request_duration_seconds" ["route"]
+        "Time from the first byte of a request to the last byte of its answer.";
+    OVERHEAD = Histogram "tollgate_overhead_seconds" ["route"]
+        "Time inside the gateway: the request's time minus the upstream's.";
+    REJECTED = Counter "tollgate_rejected_total" ["route", "reason"]
+        "Requests that the gateway refused or ended by itself, by reason.";
+    INFLIGHT = Gauge "tollgate_inflight_requests" []
+        "Requests being served.";
+    CONNECTIONS = Gauge "tollgate_connections" ["listener"]
+        "Open client connections.";
+    CONNECTIONS_REFUSED = Counter "tollgate_connections_refused_total" []
+        "Client connections closed at accept because of `limits.connections`.";
+    UPSTREAM_REQUESTS = Counter "tollgate_upstream_requests_total" ["upstream", "target", "outcome"]
+        "Attempts at a target; the outcome is the class of the status, or the reason why there was none.";
+    UPSTREAM_DURATION = Histogram "tollgate_upstream_duration_seconds" ["upstream"]
+        "Time that an attempt at a target took.";
+    RETRIES = Counter "tollgate_retries_total" ["upstream"]
+        "Attempts after the first one of a request.";
+    UPSTREAM_CONNECTIONS = Gauge "tollgate_upstream_connections" ["upstream", "state"]
+        "Open connections to an upstream: `active` serves a request, `idle` waits to be used again.";
+    TARGET_HEALTHY = Gauge "tollgate_target_healthy" ["upstream", "target"]
+        "1 when requests are sent to the target, 0 when not.";
+    LOG_RECORDS = Counter "tollgate_log_records_total" ["sink"]
+        "Access records written.";
+    LOG_DROPPED = Counter "tollgate_log_dropped_total" ["sink"]
+        "Access records lost: the buffer was full, or the sink failed.";
+    GENERATION = Gauge "tollgate_config_generation" []
+        "The generation of the configuration that serves; counts up from 1 with each one applied.";
+    RELOADS = Counter "tollgate_config_reloads_total" ["result"]
+        "Reloads, `ok` or `rejected`; the start is none.";
+    BUILD = Gauge "tollgate_build_info" ["version", "commit"]
+        "Always 1; the labels say which build runs.";
+    CPU = Counter "process_cpu_seconds_total" []
+        "User and system CPU time of the process.";
+    RESIDENT = Gauge "process_resident_memory_bytes" []
+        "Memory in use, shared pages included.";
+    VIRTUAL = Gauge "process_virtual_memory_bytes" []
+        "Address space in use.";
+    OPEN_FDS = Gauge "process_open_fds" []
+        "Open file descriptors.";
+    MAX_FDS = Gauge "process_max_fds" []
+        "How many file descriptors may be open.";
+    START_TIME = Gauge "process_start_time_seconds" []
+        "When the process started, in seconds since 1970.";
+}
+
+/// Everything that one scrape shows, at one moment.
+pub(crate) struct Scrape {
+    pub(crate) status: Status,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) health: Vec<UpstreamHealth>,
+    /// Reloads applied and rejected.
+    pub(crate) reloads: (u64, u64),
+    pub(crate) process: Option<Process>,
+}
+
+impl Scrape {
+    pub(crate) async fn take(control: &Control, reloads: &Reloads) -> Scrape {
+        Scrape {
+            snapshot: control.snapshot().await,
+            status: control.status(),
+            health: control.health(),
+            reloads: reloads.counts(),
+            process: Process::read(),
+        }
+    }
+
+    /// The whole answer in one of the two formats.
+    pub(crate) fn render(&self, format: Format, build: &Build) -> String {
+        let mut out = Writer::new(format);
+        self.write_requests(&mut out);
+        self.write_upstreams(&mut out);
+        self.write_gateway(&mut out, build);
+        if let Some(process) = &self.process {
+            write_process(&mut out, process);
+        }
+        out.finish()
+    }
+
+    fn write_requests(&self, out: &mut Writer) {
+        let seen = &self.snapshot;
+        out.family(&REQUESTS);
+        for (labels, count) in &seen.requests {
+            out.sample(&[&labels.route, labels.method, &labels.status_label()], count);
+        }
+        histograms(out, &REQUEST_DURATION, &seen.request_duration);
+        histograms(out, &OVERHEAD, &seen.overhead);
+        out.family(&REJECTED);
+        for (labels, count) in &seen.rejected {
+            out.sample(&[&labels.route, labels.reason], count);
+        }
+        out.family(&INFLIGHT).sample(&[], seen.inflight_requests);
+        out.family(&CONNECTIONS);
+        for (listener, open) in &seen.connections {
+            out.sample(&[listener], open);
+        }
+        out.family(&CONNECTIONS_REFUSED).sample(&[], seen.connections_refused);
+    }
+
+    fn write_upstreams(&self, out: &mut Writer) {
+        let seen = &self.snapshot;
+        out.family(&UPSTREAM_REQUESTS);
+        for (labels, count) in &seen.upstream_requests {
+            out.sample(&[&labels.upstream, &labels.target, labels.outcome], count);
+        }
+        histograms(out, &UPSTREAM_DURATION, &seen.upstream_duration);
+        out.family(&RETRIES);
+        for (upstream, count) in &seen.retries {
+            out.sample(&[upstream], count);
+        }
+        out.family(&UPSTREAM_CONNECTIONS);
+        for (upstream, open) in &seen.upstream_connections {
+            out.sample(&[upstream, "active"], open.active).sample(&[upstream, "idle"], open.idle);
+        }
+        out.family(&TARGET_HEALTHY);
+        for upstream in &self.health {
+            for target in &upstream.targets {
+                out.sample(&[&upstream.name, &target.url], u8::from(target.healthy));
+            }
+        }
+    }
+
+    fn write_gateway(&self, out: &mut Writer, build: &Build) {
+        out.family(&LOG_RECORDS);
+        for (sink, counts) in &self.snapshot.logs {
+            out.sample(&[sink], counts.records);
+        }
+        out.family(&LOG_DROPPED);
+        for (sink, counts) in &self.snapshot.logs {
+            out.sample(&[sink], counts.dropped);
+        }
+        out.family(&GENERATION).sample(&[], self.status.generation);
+        let (ok, rejected) = self.reloads;
+        out.family(&RELOADS).sample(&["ok"], ok).sample(&["rejected"], rejected);
+        out.family(&BUILD).sample(&[build.version, build.commit], 1);
+    }
+}
+
+fn histograms<'a>(
+    out: &mut Writer,
+    metric: &'static Metric,
+    rows: impl IntoIterator<Item = (&'a std::sync::Arc<str>, &'a Histogram)>,
+) {
+    out.family(metric);
+    for (label, histogram) in rows {
+        out.histogram(&[label], histogram);
+    }
+}
+
+fn write_process(out: &mut Writer, process: &Process) {
+    out.family(&CPU).sample(&[], process.cpu_seconds);
+    out.family(&RESIDENT).sample(&[], process.resident_bytes);
+    out.family(&VIRTUAL).sample(&[], process.virtual_bytes);
+    out.family(&OPEN_FDS).sample(&[], process.open_fds);
+    if let Some(max) = process.max_fds {
+        out.family(&MAX_FDS).sample(&[], max);
+    }
+    out.family(&START_TIME).sample(&[], process.start_seconds);
+}
+
+/// The list of all metrics as a Markdown table: name, type, labels, meaning.
+pub fn metrics_reference() -> String {
+    let mut out = String::from("| metric | type | labels | meaning |\n|---|---|---|---|\n");
+    for metric in METRICS {
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let labels = if labels.is_empty() { "-".to_owned() } else { labels.join(" ") };
+        out.push_str(&format!(
+            "| `{}` | {} | {labels} | {} |\n",
+            metric.name,
+            metric.kind.as_str(),
+            metric.help
+        ));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

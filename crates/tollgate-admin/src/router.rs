@@ -1,0 +1,163 @@
+//! The admin side's paths, each with one handler.
+
+use std::time::Duration;
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::oneshot;
+
+use crate::metrics::{Format, Scrape};
+use crate::problem::Problem;
+use crate::{Admin, Command, access, health, inventory};
+
+/// No endpoint reads a body yet; a small one is read and ignored.
+const BODY_BYTES_MAX: usize = 16 * 1024;
+/// How long a caller waits for a reload, which may itself wait for a file that is being written.
+const RELOAD_WAIT: Duration = Duration::from_secs(60);
+
+/// What the index page lists, in order.
+const ENDPOINTS: &[(&str, &str, &str)] = &[
+    ("GET", "/livez", "the process answers"),
+    ("GET", "/readyz", "configuration active, listeners bound, not draining"),
+    ("GET", "/health", "version, uptime, generation, upstreams and targets, last reload"),
+    ("GET", "/metrics", "Prometheus text, or OpenMetrics by Accept"),
+    ("GET", "/api/v1/routes", "the routes that serve now"),
+    ("GET", "/api/v1/upstreams", "the upstreams that serve now"),
+    ("POST", "/api/v1/reload", "reload the configuration, as SIGHUP"),
+    ("POST", "/api/v1/drain", "finish what is in flight and exit, as SIGTERM"),
+];
+
+pub(crate) fn router(admin: Admin) -> Router {
+    let probes = Router::new().route("/livez", get(livez)).route("/readyz", get(readyz));
+    let guarded = Router::new()
+        .route("/", get(index))
+        .route("/health", get(health_of_all))
+        .route("/metrics", get(metrics))
+        .route("/api/v1/routes", get(routes))
+        .route("/api/v1/upstreams", get(upstreams))
+        .route("/api/v1/reload", post(reload))
+        .route("/api/v1/drain", post(drain))
+        .fallback(not_found)
+        .layer(middleware::from_fn_with_state(admin.clone(), access::guard));
+    probes
+        .merge(guarded)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(never_stored))
+        .with_state(admin)
+}
+
+async fn livez() -> Json<Value> {
+    Json(json!({ "live": true }))
+}
+
+async fn readyz(State(admin): State<Admin>) -> Response {
+    let status = admin.control.status();
+    let code = if status.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(health::readiness(&status, &admin.reloads.last()))).into_response()
+}
+
+async fn health_of_all(State(admin): State<Admin>) -> Json<Value> {
+    let mut body = health::health(&admin.control.status(), &admin.control.health(), admin.build.version);
+    body["last_reload"] = health::last_reload(&admin.reloads.last());
+    Json(body)
+}
+
+async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let format = Format::from_accept(accept);
+    let text = Scrape::take(&admin.control, &admin.reloads).await.render(format, &admin.build);
+    ([(header::CONTENT_TYPE, format.content_type()), (header::VARY, "Accept")], text).into_response()
+}
+
+async fn routes(State(admin): State<Admin>) -> Json<Value> {
+    Json(inventory::routes(&admin.control.plan()))
+}
+
+async fn upstreams(State(admin): State<Admin>) -> Json<Value> {
+    let snapshot = admin.control.snapshot().await;
+    Json(inventory::upstreams(&admin.control.plan(), &admin.control.health(), &snapshot))
+}
+
+async fn reload(State(admin): State<Admin>) -> Result<Json<Value>, Problem> {
+    let (reply, outcome) = oneshot::channel();
+    command(&admin, Command::Reload(reply))?;
+    let waited = tokio::time::timeout(RELOAD_WAIT, outcome).await;
+    let Ok(Ok(outcome)) = waited else {
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "reload_unfinished",
+            "no result in time, or the gateway is going down; /readyz shows the last reload",
+        ));
+    };
+    if !outcome.ok {
+        let detail = "the configuration was refused; the old one goes on";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "reload_rejected", detail)
+            .with("ok", Value::Bool(false))
+            .with("generation", outcome.generation.into())
+            .with("diagnostics", outcome.diagnostics.into()));
+    }
+    Ok(Json(json!({
+        "ok": true,
+        "generation": outcome.generation,
+        "needs_restart": outcome.needs_restart,
+        "diagnostics": outcome.diagnostics,
+    })))
+}
+
+async fn drain(State(admin): State<Admin>) -> Result<Response, Problem> {
+    command(&admin, Command::Drain)?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "draining": true }))).into_response())
+}
+
+fn command(admin: &Admin, command: Command) -> Result<(), Problem> {
+    admin.commands.try_send(command).map_err(|error| {
+        let (code, detail) = match error {
+            TrySendError::Full(_) => ("overloaded", "too many commands are waiting"),
+            TrySendError::Closed(_) => ("draining", "the gateway is going down"),
+        };
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
+    })
+}
+
+async fn index(State(admin): State<Admin>) -> Response {
+    let mut rows = String::new();
+    for (method, path, meaning) in ENDPOINTS {
+        let name =
+            if *method == "GET" { format!("<a href=\"{path}\">{path}</a>") } else { (*path).to_owned() };
+        rows.push_str(&format!("<tr><td>{method}</td><td>{name}</td><td>{meaning}</td></tr>\n"));
+    }
+    let page = format!(
+        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Tollgate admin</title>\n\
+         <h1>Tollgate {}</h1>\n<table>\n{rows}</table>\n</html>\n",
+        admin.build.version
+    );
+    ([(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'")], Html(page))
+        .into_response()
+}
+
+async fn not_found() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not_found", "no such admin path; GET / lists them")
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path has another method")
+}
+
+/// Nothing here is worth a cache, and some of it is a secret to others.
+async fn never_stored(request: axum::extract::Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+#[cfg(test)]
+mod tests;
