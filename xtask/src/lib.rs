@@ -9,6 +9,8 @@ pub mod tree;
 
 pub mod audit;
 
+pub mod bench;
+
 pub mod fuzz;
 pub mod package;
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::{audit, fuzz, gate, package, say, tidy, tree};
+use xtask::{audit, bench, fuzz, gate, package, say, tidy, tree};
 
 #[derive(Parser)]
 #[command(name = "xtask", about = "The repository's own tasks")]
@@ -21,6 +21,8 @@ enum Task {
     Tidy,
     /// Known advisories against what is linked, read offline
     Audit,
+    /// Measure beside nginx, HAProxy and Envoy
+    Bench(bench::Args),
     /// Run the fuzz targets for a while
     Fuzz(fuzz::Args),
     /// Build the static binary and pack it
@@ -49,6 +51,7 @@ fn run(task: Task) -> Result<bool> {
             Ok(findings.is_empty())
         }
         Task::Audit => audit::run(),
+        Task::Bench(args) => bench::run(&args).map(|()| true),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Package(args) => package::run(&args).map(|()| true),
     }

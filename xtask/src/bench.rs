@@ -1,0 +1,118 @@
+//! Measures the gateway beside its peers: CPU per request, memory, start and reload.
+//!
+//! The method is in `bench/README.md`. Every process started here is ended here, also when the run fails or
+//! is interrupted; nothing listens anywhere but on 127.0.0.1.
+
+mod contestant;
+mod held;
+mod load;
+mod process;
+
+mod bodies;
+mod memory;
+mod plain;
+mod routes;
+mod start;
+
+mod machine;
+mod page;
+mod results;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+
+use contestant::{Kind, Site};
+use results::Results;
+
+use crate::{run, say, tree};
+
+/// What to measure, and how long.
+#[derive(clap::Args, Clone)]
+pub struct Args {
+    /// Cases; all of them when left out
+    cases: Vec<Case>,
+    /// Rounds, in each of which every contestant has its turn
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds of load in each turn
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// The gateway's binary; built when left out
+    #[arg(long)]
+    gateway: Option<PathBuf>,
+    /// Only the peers, to try the driver
+    #[arg(long)]
+    without_gateway: bool,
+    /// Peers to run beside the gateway
+    #[arg(long, value_delimiter = ',', default_values_t = [Kind::Nginx, Kind::Haproxy, Kind::Envoy])]
+    peers: Vec<Kind>,
+    /// The contestant's core; load and origin run on the other
+    #[arg(long, default_value_t = 0)]
+    core: usize,
+    /// The core of load generator and origin
+    #[arg(long, default_value_t = 1)]
+    load_core: usize,
+    /// Only make the page again from the samples in bench/results
+    #[arg(long)]
+    page: bool,
+}
+
+/// The cases, named as the bars are.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Case {
+    /// Plain proxying of 1 KB answers
+    P1,
+    /// From 10 to 10,000 routes, and reloading 10,000
+    P4,
+    /// Memory
+    P5,
+    /// Answers and uploads of 1 MiB
+    P8,
+    /// From exec to the first answer
+    P10,
+}
+
+/// Runs the chosen cases, writes their samples, and makes the page.
+pub fn run(args: &Args) -> Result<()> {
+    if args.page {
+        return page::write();
+    }
+    if args.rounds == 0 || args.rounds > 100 || args.seconds == 0 || args.seconds > 600 {
+        bail!("rounds must be 1 to 100 and seconds 1 to 600");
+    }
+    process::watch_interrupts()?;
+    let site = Site::prepare(args, gateway(args)?)?;
+    let cases = if args.cases.is_empty() { Case::value_variants().to_vec() } else { args.cases.clone() };
+    for case in cases {
+        let name = case.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        say::step(format_args!("{name}, {} rounds of {} s", args.rounds, args.seconds));
+        let mut results = Results::new(&name, args, &site)?;
+        match case {
+            Case::P1 => plain::run(&site, args, &mut results)?,
+            Case::P4 => routes::run(&site, args, &mut results)?,
+            Case::P5 => memory::run(&site, args, &mut results)?,
+            Case::P8 => bodies::run(&site, args, &mut results)?,
+            Case::P10 => start::run(&site, args, &mut results)?,
+        }
+        results.write()?;
+    }
+    page::write()
+}
+
+/// The binary to measure; none when only the peers run.
+fn gateway(args: &Args) -> Result<Option<PathBuf>> {
+    if args.without_gateway {
+        return Ok(None);
+    }
+    let path = match &args.gateway {
+        Some(path) => path.clone(),
+        None => {
+            run::required(&mut run::cargo(&["build", "--release", "--locked", "--package", "tollgate"]))?;
+            tree::root().join("target/release/tollgate")
+        }
+    };
+    let path = path.canonicalize().with_context(|| format!("no gateway at {}", path.display()))?;
+    Ok(Some(path))
+}

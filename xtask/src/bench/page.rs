@@ -1,0 +1,300 @@
+//! `docs/benchmarks.md`, made from the samples alone: tables, and each bar with what was measured.
+
+use std::fmt::Write;
+use std::fs;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::results;
+use crate::{say, tree};
+
+const PAGE: &str = "docs/benchmarks.md";
+
+const HEAD: &str = "# Benchmarks
+
+Written by `./dev bench` from the samples in `bench/results/`; do not edit. How it is measured, and how to
+repeat it, is in [bench/README.md](../bench/README.md). CPU is user and system time of the contestant alone;
+ratios are taken within a round, and every figure is the median over the rounds. Throughput of a closed loop on
+one shared core says little and is left out. Not measured: latency under an open loop.
+";
+
+/// Writes the page.
+pub(super) fn write() -> Result<()> {
+    let mut page = HEAD.to_owned();
+    for (case, title, section) in SECTIONS {
+        writeln!(page, "\n## {title}\n")?;
+        match results::read(case)? {
+            None => writeln!(page, "Not measured yet: `./dev bench {case}`.")?,
+            Some(record) => {
+                let record = Record(record);
+                page.push_str(&section(&record)?);
+                page.push_str(&record.provenance()?);
+            }
+        }
+    }
+    fs::write(tree::root().join(PAGE), page).with_context(|| format!("writing {PAGE}"))?;
+    say::line(format_args!("\n{PAGE} is written"));
+    Ok(())
+}
+
+type Section = fn(&Record) -> Result<String>;
+
+const SECTIONS: &[(&str, &str, Section)] = &[
+    ("p1", "P1: plain proxying, 1 KB answers, 64 keep-alive connections", plain),
+    ("p4", "P4: from 10 to 10,000 routes", routes),
+    ("p5", "P5: memory", memory),
+    ("p8", "P8: bodies of 1 MiB", bodies),
+    ("p10", "P10: from exec to the first answer, 100 routes", start),
+];
+
+const ORDER: &[&str] = &["tollgate", "nginx", "haproxy", "envoy"];
+
+fn plain(record: &Record) -> Result<String> {
+    let mut text =
+        String::from("| | version | CPU µs per request | × nginx | failed | |\n|---|---|---|---|---|---|\n");
+    let most =
+        ORDER.iter().filter_map(|who| record.median(who, "1 KB", "us_per_request")).fold(0.0, f64::max);
+    for who in ORDER {
+        let Some(micros) = record.median(who, "1 KB", "us_per_request") else { continue };
+        let ratio = record.ratio(who, "nginx", "1 KB", "us_per_request");
+        let (version, failed) = (record.version(who), record.sum(who, "1 KB", "failed"));
+        let plot = "█".repeat((micros / most * 40.0).round() as usize);
+        writeln!(text, "| {who} | {version} | {micros:.1} | {} | {failed:.0} | `{plot}` |", times(ratio))?;
+    }
+    text.push_str(BARS);
+    for (peer, bar) in [("nginx", 0.75), ("haproxy", 0.65), ("envoy", 0.25)] {
+        let ratio = record.ratio("tollgate", peer, "1 KB", "us_per_request");
+        bar_row(&mut text, &format!("at most {bar:.2} × {peer}"), ratio, |ratio| ratio <= bar, times)?;
+    }
+    Ok(text)
+}
+
+fn routes(record: &Record) -> Result<String> {
+    let mut text = String::from("| work | figure |\n|---|---|\n");
+    let few = record.median("few", "10 routes", "us_per_request");
+    let many = record.median("many", "10,000 routes", "us_per_request");
+    // The rounds pair the two, so that noise of the machine meets both.
+    let pairs = record.rounds("few", "10 routes", "us_per_request").into_iter();
+    let pairs = pairs.zip(record.rounds("many", "10,000 routes", "us_per_request"));
+    let more = median(pairs.map(|((_, few), (_, many))| many / few).collect());
+    let idle = record.median("many", "reload, idle", "ms");
+    let failed = record.rounds("many", "reload, under load", "failed").first().map(|(_, failed)| *failed);
+    let reloads = record.sum("many", "reload, under load", "reloads");
+    let micros =
+        |value: Option<f64>| value.map_or("–".into(), |value| format!("{value:.1} µs per request"));
+    writeln!(text, "| CPU with 10 routes | {} |", micros(few))?;
+    writeln!(text, "| CPU with 10,000 routes | {} |", micros(many))?;
+    writeln!(text, "| reload of 10,000 routes, idle: signal to new generation seen | {} |", millis(idle))?;
+    writeln!(text, "| reloads under load | {reloads:.0}, {} requests failed |", failed.unwrap_or_default())?;
+    text.push_str(BARS);
+    bar_row(&mut text, "at most 1.03 × the CPU of 10 routes", more, |more| more <= 1.03, times)?;
+    bar_row(&mut text, "reload under 100 ms, idle", idle, |idle| idle < 100.0, millis)?;
+    bar_row(
+        &mut text,
+        "no failed request under load",
+        failed,
+        |failed| failed == 0.0,
+        |n| n.map_or("–".into(), |n| format!("{n:.0}")),
+    )?;
+    Ok(text)
+}
+
+fn memory(record: &Record) -> Result<String> {
+    let works = [
+        "started, idle",
+        "after load on 64 connections",
+        "10,000 idle connections",
+        "5,000 requests in flight",
+    ];
+    let mut text = format!("Resident MiB.\n\n| | {} |\n|---|---|---|---|---|\n", works.join(" | "));
+    for who in ORDER.iter().filter(|who| record.median(who, works[0], "mib").is_some()) {
+        let cells: Vec<String> = works.iter().map(|work| mib(record.median(who, work, "mib"))).collect();
+        writeln!(text, "| {who} | {} |", cells.join(" | "))?;
+    }
+    text.push_str(BARS);
+    let bars = [("example configuration, idle", 10.0), (works[2], 40.0), (works[3], 128.0)];
+    for (work, bar) in bars {
+        let measured = record.median("tollgate", work, "mib");
+        bar_row(&mut text, &format!("{work}: at most {bar:.0} MiB"), measured, |mib| mib <= bar, mib)?;
+    }
+    let unanswered = record.sum("tollgate", works[3], "failed");
+    bar_row(
+        &mut text,
+        "every request in flight was answered",
+        Some(unanswered),
+        |n| n == 0.0,
+        |n| n.map_or("–".into(), |n| format!("{n:.0} were not")),
+    )?;
+    Ok(text)
+}
+
+fn bodies(record: &Record) -> Result<String> {
+    let works = ["1 MiB answers", "1 MiB uploads"];
+    let mut text = String::from(
+        "MiB per CPU second.\n\n| | answers | × nginx | uploads | × nginx |\n|---|---|---|---|---|\n",
+    );
+    // A body is 1 MiB, so the inverse of CPU per request is MiB per CPU.
+    let speed = |who: &str, work: &str| record.median(who, work, "us_per_request").map(|micros| 1e6 / micros);
+    let ratio = |who: &str, work: &str| record.ratio("nginx", who, work, "us_per_request");
+    for who in ORDER.iter().filter(|who| speed(who, works[0]).is_some()) {
+        let cells: Vec<String> = works
+            .iter()
+            .map(|work| {
+                format!(
+                    "{} | {}",
+                    speed(who, work).map_or("–".into(), |mib| format!("{mib:.0}")),
+                    times(ratio(who, work))
+                )
+            })
+            .collect();
+        writeln!(text, "| {who} | {} |", cells.join(" | "))?;
+    }
+    text.push_str(BARS);
+    for work in works {
+        bar_row(
+            &mut text,
+            &format!("{work}: at least 1.00 × nginx"),
+            ratio("tollgate", work),
+            |ratio| ratio >= 1.0,
+            times,
+        )?;
+    }
+    Ok(text)
+}
+
+fn start(record: &Record) -> Result<String> {
+    let mut text = String::from("| | ms |\n|---|---|\n");
+    for who in ORDER {
+        if let Some(ms) = record.median(who, "first answer", "ms") {
+            writeln!(text, "| {who} | {ms:.1} |")?;
+        }
+    }
+    text.push_str("\nThe peers start with one route that takes every path.\n");
+    text.push_str(BARS);
+    bar_row(
+        &mut text,
+        "under 50 ms",
+        record.median("tollgate", "first answer", "ms"),
+        |ms| ms < 50.0,
+        millis,
+    )?;
+    Ok(text)
+}
+
+const BARS: &str = "\n| bar | measured | |\n|---|---|---|\n";
+
+fn bar_row(
+    text: &mut String,
+    bar: &str,
+    measured: Option<f64>,
+    held: impl Fn(f64) -> bool,
+    show: impl Fn(Option<f64>) -> String,
+) -> Result<()> {
+    let verdict = match measured {
+        None => "not measured",
+        Some(value) if held(value) => "held",
+        Some(_) => "**missed**",
+    };
+    writeln!(text, "| {bar} | {} | {verdict} |", show(measured))?;
+    Ok(())
+}
+
+fn times(ratio: Option<f64>) -> String {
+    ratio.map_or("–".into(), |ratio| format!("{ratio:.2} ×"))
+}
+
+fn millis(value: Option<f64>) -> String {
+    value.map_or("–".into(), |value| format!("{value:.0} ms"))
+}
+
+fn mib(value: Option<f64>) -> String {
+    value.map_or("–".into(), |value| format!("{value:.1}"))
+}
+
+/// One case as it was written by a run.
+struct Record(Value);
+
+impl Record {
+    /// Round and value, in order of rounds.
+    fn rounds(&self, who: &str, work: &str, field: &str) -> Vec<(u64, f64)> {
+        let samples = self.0["samples"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let own = samples.iter().filter(|sample| sample["who"] == who && sample["work"] == work);
+        own.filter_map(|sample| Some((sample["round"].as_u64()?, sample[field].as_f64()?))).collect()
+    }
+
+    fn median(&self, who: &str, work: &str, field: &str) -> Option<f64> {
+        median(self.rounds(who, work, field).into_iter().map(|(_, value)| value).collect())
+    }
+
+    /// The median of the rounds' ratios of one contestant to another.
+    fn ratio(&self, who: &str, to: &str, work: &str, field: &str) -> Option<f64> {
+        let others = self.rounds(to, work, field);
+        let own = self.rounds(who, work, field).into_iter();
+        let ratios = own.filter_map(|(round, value)| {
+            let (_, other) = others.iter().find(|(of, _)| *of == round)?;
+            (*other > 0.0).then_some(value / other)
+        });
+        median(ratios.collect())
+    }
+
+    fn sum(&self, who: &str, work: &str, field: &str) -> f64 {
+        self.rounds(who, work, field).iter().map(|(_, value)| value).sum()
+    }
+
+    fn version(&self, who: &str) -> &str {
+        self.0["versions"][who].as_str().unwrap_or("–")
+    }
+
+    fn provenance(&self) -> Result<String> {
+        let word = |name: &str| self.0[name].as_str().unwrap_or("–");
+        let machine = |name: &str| self.0["machine"][name].as_str().unwrap_or("–");
+        let mut text = String::new();
+        writeln!(
+            text,
+            "\n{}, `{}`, on {} ({} cores, {}), Linux {}, {}.",
+            word("date"),
+            word("command"),
+            machine("processor"),
+            self.0["machine"]["cores"],
+            machine("memory"),
+            machine("kernel"),
+            machine("system"),
+        )?;
+        Ok(text)
+    }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let upper = *values.get(values.len() / 2)?;
+    match values.len() % 2 {
+        1 => Some(upper),
+        _ => Some((upper + values[values.len() / 2 - 1]) / 2.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn ratios_are_taken_within_a_round() {
+        let sample = |who: &str, round: u64, value: f64| json!({ "who": who, "work": "w", "round": round, "x": value });
+        // The machine is twice as slow in the second round, for both.
+        let samples = [
+            sample("a", 1, 1.0),
+            sample("b", 1, 2.0),
+            sample("a", 2, 2.0),
+            sample("b", 2, 4.0),
+            sample("a", 3, 9.0),
+        ];
+        let record = Record(json!({ "samples": samples }));
+        assert_eq!(record.ratio("a", "b", "w", "x"), Some(0.5));
+        assert_eq!(record.median("a", "w", "x"), Some(2.0));
+        assert_eq!(record.median("b", "w", "x"), Some(3.0));
+        assert_eq!(record.ratio("a", "c", "w", "x"), None);
+    }
+}
