@@ -7,63 +7,131 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The last second of the year 9999: what comes after has no four-digit year and is written as this.
 const SECONDS_MAX: u64 = 253_402_300_799;
 
-/// The text of one second, kept until another one is asked for. Times before 1970 are written as 1970.
-pub(crate) struct DateCache {
+/// IMF-fixdate, kept for a second. Times before 1970 are written as 1970.
+pub(crate) struct HttpDate {
     second: u64,
-    rfc3339: [u8; 19],
-    imf: [u8; 29],
+    text: [u8; 29],
 }
 
-impl DateCache {
-    pub(crate) fn new() -> DateCache {
-        let mut cache = DateCache { second: 0, rfc3339: *b"0000-00-00T00:00:00", imf: [b' '; 29] };
-        cache.render(0);
-        cache
+impl HttpDate {
+    pub(crate) fn new() -> HttpDate {
+        HttpDate { second: 0, text: *b"Thu, 01 Jan 1970 00:00:00 GMT" }
     }
 
-    /// IMF-fixdate, as in `Date: Sun, 06 Nov 1994 08:49:37 GMT`.
-    pub(crate) fn http_date(&mut self, now: SystemTime) -> &[u8; 29] {
+    /// As in `Sun, 06 Nov 1994 08:49:37 GMT`.
+    pub(crate) fn at(&mut self, now: SystemTime) -> &[u8; 29] {
         let (second, _) = since_1970(now);
-        self.render_if_other(second);
-        &self.imf
+        if second != self.second {
+            self.second = second;
+            self.render();
+        }
+        &self.text
     }
 
-    /// Appends UTC with milliseconds, as in `1994-11-06T08:49:37.123Z`.
-    pub(crate) fn write_rfc3339(&mut self, now: SystemTime, out: &mut Vec<u8>) {
-        let (second, millis) = since_1970(now);
-        self.render_if_other(second);
-        out.extend_from_slice(&self.rfc3339);
+    fn render(&mut self) {
+        let moment = Moment::of(self.second);
+        let [w1, w2, w3] = moment.weekday();
+        let [n1, n2, n3] = moment.month_name();
+        let Moment { year: [y1, y2, y3, y4], day: [d1, d2], time: [h1, h2, m1, m2, s1, s2], .. } = moment;
+        self.text = [
+            w1, w2, w3, b',', b' ', d1, d2, b' ', n1, n2, n3, b' ', y1, y2, y3, y4, b' ', h1, h2, b':', m1,
+            m2, b':', s1, s2, b' ', b'G', b'M', b'T',
+        ];
+    }
+}
+
+/// RFC 3339 in UTC, kept for a second. Times before 1970 are written as 1970.
+pub(super) struct LogTime {
+    second: u64,
+    text: [u8; 19],
+}
+
+impl LogTime {
+    pub(super) fn new() -> LogTime {
+        LogTime { second: 0, text: *b"1970-01-01T00:00:00" }
+    }
+
+    /// Appends milliseconds too, as in `1994-11-06T08:49:37.123Z`.
+    pub(super) fn write(&mut self, time: SystemTime, out: &mut Vec<u8>) {
+        let (second, millis) = since_1970(time);
+        if second != self.second {
+            self.second = second;
+            self.render();
+        }
+        out.extend_from_slice(&self.text);
         let [a, b, c] = three_digits(millis);
         out.extend_from_slice(&[b'.', a, b, c, b'Z']);
     }
 
-    fn render_if_other(&mut self, second: u64) {
-        if second != self.second {
-            self.render(second);
+    fn render(&mut self) {
+        let Moment {
+            year: [y1, y2, y3, y4],
+            month: [n1, n2],
+            day: [d1, d2],
+            time: [h1, h2, m1, m2, s1, s2],
+            ..
+        } = Moment::of(self.second);
+        self.text = [y1, y2, y3, y4, b'-', n1, n2, b'-', d1, d2, b'T', h1, h2, b':', m1, m2, b':', s1, s2];
+    }
+}
+
+/// A second since 1970 as digits of the calendar.
+struct Moment {
+    year: [u8; 4],
+    month: [u8; 2],
+    day: [u8; 2],
+    /// Hour, minute, second.
+    time: [u8; 6],
+    days: u64,
+    month_number: u64,
+}
+
+impl Moment {
+    fn of(second: u64) -> Moment {
+        let days = second / 86_400;
+        let (year, month_number, day) = civil_from_days(days);
+        let [y1, y2] = two_digits(year / 100);
+        let [y3, y4] = two_digits(year % 100);
+        let [h1, h2] = two_digits(second / 3_600 % 24);
+        let [m1, m2] = two_digits(second / 60 % 60);
+        let [s1, s2] = two_digits(second % 60);
+        Moment {
+            year: [y1, y2, y3, y4],
+            month: two_digits(month_number),
+            day: two_digits(day),
+            time: [h1, h2, m1, m2, s1, s2],
+            days,
+            month_number,
         }
     }
 
-    fn render(&mut self, second: u64) {
-        self.second = second;
-        let days = second / 86_400;
-        let (year, month, day) = civil_from_days(days);
-        let (hour, minute, second) = (second / 3_600 % 24, second / 60 % 60, second % 60);
+    fn weekday(&self) -> [u8; 3] {
+        match self.days % 7 {
+            0 => *b"Thu",
+            1 => *b"Fri",
+            2 => *b"Sat",
+            3 => *b"Sun",
+            4 => *b"Mon",
+            5 => *b"Tue",
+            _ => *b"Wed",
+        }
+    }
 
-        let [y1, y2] = two_digits(year / 100);
-        let [y3, y4] = two_digits(year % 100);
-        let [mo1, mo2] = two_digits(month);
-        let [d1, d2] = two_digits(day);
-        let [h1, h2] = two_digits(hour);
-        let [mi1, mi2] = two_digits(minute);
-        let [s1, s2] = two_digits(second);
-        self.rfc3339 =
-            [y1, y2, y3, y4, b'-', mo1, mo2, b'-', d1, d2, b'T', h1, h2, b':', mi1, mi2, b':', s1, s2];
-        let [w1, w2, w3] = weekday(days);
-        let [n1, n2, n3] = month_name(month);
-        self.imf = [
-            w1, w2, w3, b',', b' ', d1, d2, b' ', n1, n2, n3, b' ', y1, y2, y3, y4, b' ', h1, h2, b':', mi1,
-            mi2, b':', s1, s2, b' ', b'G', b'M', b'T',
-        ];
+    fn month_name(&self) -> [u8; 3] {
+        match self.month_number {
+            1 => *b"Jan",
+            2 => *b"Feb",
+            3 => *b"Mar",
+            4 => *b"Apr",
+            5 => *b"May",
+            6 => *b"Jun",
+            7 => *b"Jul",
+            8 => *b"Aug",
+            9 => *b"Sep",
+            10 => *b"Oct",
+            11 => *b"Nov",
+            _ => *b"Dec",
+        }
     }
 }
 
@@ -96,75 +164,52 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
-fn weekday(days: u64) -> [u8; 3] {
-    match days % 7 {
-        0 => *b"Thu",
-        1 => *b"Fri",
-        2 => *b"Sat",
-        3 => *b"Sun",
-        4 => *b"Mon",
-        5 => *b"Tue",
-        _ => *b"Wed",
-    }
-}
-
-fn month_name(month: u64) -> [u8; 3] {
-    match month {
-        1 => *b"Jan",
-        2 => *b"Feb",
-        3 => *b"Mar",
-        4 => *b"Apr",
-        5 => *b"May",
-        6 => *b"Jun",
-        7 => *b"Jul",
-        8 => *b"Aug",
-        9 => *b"Sep",
-        10 => *b"Oct",
-        11 => *b"Nov",
-        _ => *b"Dec",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
 
-    fn check(cache: &mut DateCache, millis: u64, rfc3339: &str, imf: &str) {
+    fn check(millis: u64, rfc3339: &str, imf: &str) {
         let time = UNIX_EPOCH + Duration::from_millis(millis);
         let mut line = Vec::new();
-        cache.write_rfc3339(time, &mut line);
+        LogTime::new().write(time, &mut line);
         assert_eq!(String::from_utf8(line).unwrap(), rfc3339);
-        assert_eq!(std::str::from_utf8(cache.http_date(time)).unwrap(), imf);
+        assert_eq!(std::str::from_utf8(HttpDate::new().at(time)).unwrap(), imf);
     }
 
     #[test]
     fn known_moments() {
-        let cache = &mut DateCache::new();
-        check(cache, 0, "1970-01-01T00:00:00.000Z", "Thu, 01 Jan 1970 00:00:00 GMT");
-        check(cache, 999, "1970-01-01T00:00:00.999Z", "Thu, 01 Jan 1970 00:00:00 GMT");
-        check(cache, 784_111_777_005, "1994-11-06T08:49:37.005Z", "Sun, 06 Nov 1994 08:49:37 GMT");
-        check(cache, 951_782_400_000, "2000-02-29T00:00:00.000Z", "Tue, 29 Feb 2000 00:00:00 GMT");
-        check(cache, 1_798_761_599_040, "2026-12-31T23:59:59.040Z", "Thu, 31 Dec 2026 23:59:59 GMT");
-        check(cache, 4_107_542_400_000, "2100-03-01T00:00:00.000Z", "Mon, 01 Mar 2100 00:00:00 GMT");
-        check(cache, SECONDS_MAX * 1000, "9999-12-31T23:59:59.000Z", "Fri, 31 Dec 9999 23:59:59 GMT");
-        check(cache, SECONDS_MAX * 1000 + 2_000, "9999-12-31T23:59:59.000Z", "Fri, 31 Dec 9999 23:59:59 GMT");
+        check(0, "1970-01-01T00:00:00.000Z", "Thu, 01 Jan 1970 00:00:00 GMT");
+        check(999, "1970-01-01T00:00:00.999Z", "Thu, 01 Jan 1970 00:00:00 GMT");
+        check(784_111_777_005, "1994-11-06T08:49:37.005Z", "Sun, 06 Nov 1994 08:49:37 GMT");
+        check(951_782_400_000, "2000-02-29T00:00:00.000Z", "Tue, 29 Feb 2000 00:00:00 GMT");
+        check(1_798_761_599_040, "2026-12-31T23:59:59.040Z", "Thu, 31 Dec 2026 23:59:59 GMT");
+        check(4_107_542_400_000, "2100-03-01T00:00:00.000Z", "Mon, 01 Mar 2100 00:00:00 GMT");
+        check(SECONDS_MAX * 1000, "9999-12-31T23:59:59.000Z", "Fri, 31 Dec 9999 23:59:59 GMT");
+        check(SECONDS_MAX * 1000 + 2_000, "9999-12-31T23:59:59.000Z", "Fri, 31 Dec 9999 23:59:59 GMT");
     }
 
     #[test]
     fn a_clock_before_1970_is_written_as_1970() {
-        let mut cache = DateCache::new();
-        assert_eq!(cache.http_date(UNIX_EPOCH - Duration::from_secs(5)), b"Thu, 01 Jan 1970 00:00:00 GMT");
+        let before = UNIX_EPOCH - Duration::from_secs(5);
+        assert_eq!(HttpDate::new().at(before), b"Thu, 01 Jan 1970 00:00:00 GMT");
+        let mut line = Vec::new();
+        LogTime::new().write(before, &mut line);
+        assert_eq!(line, b"1970-01-01T00:00:00.000Z");
     }
 
     #[test]
     fn every_day_agrees_with_another_implementation() {
-        let mut cache = DateCache::new();
+        let (mut date, mut time) = (HttpDate::new(), LogTime::new());
         for day in 0..80_000_u64 {
-            let time = UNIX_EPOCH + Duration::from_secs(day * 86_400 + day % 86_400);
-            let expected = httpdate::fmt_http_date(time);
-            assert_eq!(std::str::from_utf8(cache.http_date(time)).unwrap(), expected);
+            let moment = UNIX_EPOCH + Duration::from_secs(day * 86_400 + day % 86_400);
+            let imf = date.at(moment);
+            assert_eq!(std::str::from_utf8(imf).unwrap(), httpdate::fmt_http_date(moment));
+            let mut line = Vec::new();
+            time.write(moment, &mut line);
+            // Both write year, day and time of day in the same digits.
+            assert_eq!((&line[..4], &line[8..10], &line[11..19]), (&imf[12..16], &imf[5..7], &imf[17..25]));
         }
     }
 }

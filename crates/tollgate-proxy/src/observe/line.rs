@@ -11,19 +11,19 @@ use tollgate_plan::Plan;
 use tollgate_plan::plan::AccessLog;
 use tollgate_wire::Version;
 
-use super::date::{DateCache, three_digits};
+use super::date::{LogTime, three_digits};
 use super::record::Record;
 use super::redact;
 use super::text::{Text, write_text};
 
 /// Appends the record's line, line feed included. `plan` is the one that the request met.
-pub(super) fn write_line(record: &Record<'_>, plan: &Plan, dates: &mut DateCache, out: &mut Vec<u8>) {
+pub(super) fn write_line(record: &Record<'_>, plan: &Plan, time: &mut LogTime, out: &mut Vec<u8>) {
     let route = record.route.and_then(|id| plan.routes.get(id.0 as usize));
     let upstream = record.upstream.and_then(|id| plan.upstreams.get(id.0 as usize));
     let target = upstream.zip(record.target).and_then(|(upstream, index)| upstream.targets.get(index));
 
     out.extend_from_slice(b"{\"time\":\"");
-    dates.write_rfc3339(record.started, out);
+    time.write(record.started, out);
     out.extend_from_slice(b"\",\"id\":");
     write_text(record.id.as_bytes(), out);
     out.extend_from_slice(b",\"client\":");

@@ -22,17 +22,11 @@ mod snapshot;
 pub use histogram::Histogram;
 pub use snapshot::{LogCounts, RejectedLabels, RequestLabels, Snapshot, UpstreamConnections, UpstreamLabels};
 
-#[allow(unused_imports)]
 pub(crate) use counters::{Counters, Outcome, Series};
-#[allow(unused_imports)]
-pub(crate) use date::DateCache;
-#[allow(unused_imports)]
+pub(crate) use date::HttpDate;
 pub(crate) use id::{RequestId, RequestIds};
-#[allow(unused_imports)]
 pub(crate) use record::Record;
-#[allow(unused_imports)]
-pub(crate) use sink::{LogWriter, Prepared, WorkerSink};
-#[allow(unused_imports)]
+pub(crate) use sink::{LogWriter, WorkerSink};
 pub(crate) use snapshot::{Gauges, WorkerSnapshot};
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tollgate_plan::Plan;
 use tollgate_plan::plan::{AccessLog, LogSink, OnFull};
 
-use super::date::DateCache;
+use super::date::LogTime;
 use super::line::write_line;
 use super::output::Output;
 use super::record::Record;
@@ -97,7 +97,7 @@ impl LogWriter {
             buffer: Vec::new(),
             records: 0,
             spares: Vec::new(),
-            dates: DateCache::new(),
+            time: LogTime::new(),
         }
     }
 
@@ -208,7 +208,7 @@ pub(crate) struct WorkerSink {
     /// Lines in `buffer`.
     records: u64,
     spares: Vec<Vec<u8>>,
-    dates: DateCache,
+    time: LogTime,
 }
 
 /// The way of a worker's batches to one writer and back.
@@ -232,7 +232,7 @@ impl WorkerSink {
             self.drop_records(1);
             return;
         }
-        write_line(record, plan, &mut self.dates, &mut self.buffer);
+        write_line(record, plan, &mut self.time, &mut self.buffer);
         self.records += 1;
         if self.buffer.len() >= BATCH_BYTES {
             self.hand_over(BATCHES_MAX);

@@ -44,7 +44,7 @@ fn plan(headers: &[&str], log_query: bool) -> Plan {
 
 fn line(record: &Record<'_>, plan: &Plan) -> String {
     let mut out = Vec::new();
-    write_line(record, plan, &mut DateCache::new(), &mut out);
+    write_line(record, plan, &mut LogTime::new(), &mut out);
     String::from_utf8(out).unwrap()
 }
 

@@ -1,0 +1,118 @@
+//! From an exchange to its record. It runs when the exchange is dropped, so it always runs: also when the client
+//! left, when the drain cut the connection, when a task panicked.
+
+use std::time::Instant;
+
+use tollgate_plan::Reason;
+use tollgate_wire::Version;
+
+use super::record::Record;
+use crate::client::Client;
+use crate::exchange::{Exchange, Reject};
+use crate::worker::{Active, Phase, Worker};
+
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        let worker = self.worker;
+        worker.inflight.set(worker.inflight.get().saturating_sub(1));
+        let seen = &self.seen;
+        if !seen.finished.get() {
+            let cut = if worker.phase.get() == Phase::Draining { Reason::Draining } else { Reason::Internal };
+            seen.reason.set(Some(cut));
+            if seen.status.get() == 0 {
+                seen.status.set(cut.status());
+            }
+        }
+        let (upstream, target) = seen.upstream.get().unzip();
+        leave(
+            worker,
+            &self.active,
+            &Record {
+                started: worker.clock.wall(seen.started),
+                id: self.facts.id.as_str(),
+                client: self.facts.client_ip,
+                method: Some(&self.head.method),
+                host: &self.facts.host,
+                path: self.path(),
+                query: self.head.query(),
+                route: self.route,
+                status: seen.status.get(),
+                reason: seen.reason.get(),
+                bytes_in: seen.bytes_in.get(),
+                bytes_out: seen.bytes_out.get(),
+                duration: seen.started.elapsed(),
+                upstream,
+                target,
+                upstream_time: seen.upstream_time.get(),
+                attempts: seen.attempts.get(),
+                version: self.head.version,
+                headers: Some(&self.head.headers),
+                generation: self.active.generation,
+                tls: None,
+            },
+        );
+        worker.spare.keep_request(std::mem::take(&mut self.head));
+    }
+}
+
+/// Leaves the record of something that was not even a request.
+pub(crate) fn refusal(
+    worker: &Worker,
+    client: &Client,
+    active: &Active,
+    reject: &Reject,
+    id: &str,
+    started: Instant,
+    bytes_out: u64,
+) {
+    let record = Record {
+        started: worker.clock.wall(started),
+        id,
+        client: client.peer,
+        method: None,
+        host: "",
+        path: "",
+        query: None,
+        route: None,
+        status: reject.reason.status(),
+        reason: Some(reject.reason),
+        bytes_in: 0,
+        bytes_out,
+        duration: started.elapsed(),
+        upstream: None,
+        target: None,
+        upstream_time: None,
+        attempts: 0,
+        version: Version::Http11,
+        headers: None,
+        generation: active.generation,
+        tls: None,
+    };
+    leave(worker, active, &record);
+}
+
+fn leave(worker: &Worker, active: &Active, record: &Record<'_>) {
+    active.series.count(record);
+    if let Some(reason) = record.reason {
+        report(record, reason, active);
+    }
+    // A record is made inside nothing that holds the log; during a panic it is better lost than fatal.
+    if let Ok(mut log) = worker.log.try_borrow_mut() {
+        log.record(record, &active.plan);
+        worker.logged.notify_one();
+    }
+}
+
+/// The operator's log gets what is not the client's fault, with the names that the client is not told.
+fn report(record: &Record<'_>, reason: Reason, active: &Active) {
+    use tollgate_plan::reason::Level;
+    let target = || {
+        let upstream = active.plan.upstreams.get(record.upstream?.0 as usize)?;
+        upstream.targets.get(record.target?).map(|target| &*target.url)
+    };
+    match reason.row().level {
+        Level::Debug => {}
+        Level::Warn => tracing::warn!(reason = reason.code(), target = target(), id = record.id, "request failed"),
+        Level::Error => tracing::error!(reason = reason.code(), target = target(), id = record.id, "request failed"),
+    }
+}
