@@ -53,6 +53,11 @@ pub fn values<'a>(raw: &'a [u8], name: &'a str) -> impl Iterator<Item = Cow<'a, 
     pairs(raw).filter(move |pair| pair.is(name)).map(|pair| pair.decoded())
 }
 
+/// The decoded value of the first pair with this (decoded) name.
+pub fn first<'a>(raw: &'a [u8], name: &'a str) -> Option<Cow<'a, [u8]>> {
+    values(raw, name).next()
+}
+
 /// Whether a pair with this (decoded) name has a decoded value for which `test` holds.
 pub fn matches(raw: &[u8], name: &str, mut test: impl FnMut(&[u8]) -> bool) -> bool {
     values(raw, name).any(|value| test(&value))

@@ -1,1 +1,22 @@
-//! placeholder
+//! Deciders: given what is known and what time it is, which way to go.
+//!
+//! Sans-IO: a decider takes `now` and randomness as arguments and returns a decision. No clock, no sockets, no
+//! tasks; what a decision needs to remember is a plain value that its caller owns.
+
+mod penalty;
+mod standing;
+mod weights;
+
+mod least_requests;
+mod ring;
+mod round_robin;
+
+pub use least_requests::least_requests;
+pub use penalty::Penalty;
+pub use ring::{Ring, hash};
+pub use round_robin::RoundRobin;
+pub use standing::Standing;
+pub use weights::Weights;
+
+#[cfg(test)]
+mod fixture;

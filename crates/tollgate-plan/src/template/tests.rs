@@ -59,7 +59,7 @@ fn texts_are_parsed_or_the_offence_is_named() {
                 .collect::<Vec<_>>()
                 .join(" "),
             Err(TemplateError { offset, kind, name }) => {
-                format!("{kind:?} at {offset} {name}").trim_end().into()
+                format!("{kind:?} at {offset} [{name}]").replace(" []", "")
             }
         };
         assert_eq!(got, expect, "{text}");
@@ -80,15 +80,15 @@ fn texts_are_parsed_or_the_offence_is_named() {
     check("a}b", "Unopened at 1");
     check("{{}", "Unopened at 2");
     check("{}", "Empty at 0");
-    check("{header:}", "Empty at 0 header:");
-    check("{x:y}", "UnknownKind at 0 x:y");
-    check("{:y}", "UnknownKind at 0 :y");
-    check("ab{header:a b}", "BadName at 2 header:a b");
-    check("{cookie:a=b}", "BadName at 0 cookie:a=b");
-    check("{ id }", "BadName at 0  id ");
-    check("{7}", "BadName at 0 7");
-    check("{a.b}", "BadName at 0 a.b");
-    check("{rest*}", "BadName at 0 rest*");
+    check("{header:}", "Empty at 0 [header:]");
+    check("{x:y}", "UnknownKind at 0 [x:y]");
+    check("{:y}", "UnknownKind at 0 [:y]");
+    check("ab{header:a b}", "BadName at 2 [header:a b]");
+    check("{cookie:a=b}", "BadName at 0 [cookie:a=b]");
+    check("{ id }", "BadName at 0 [ id ]");
+    check("{7}", "BadName at 0 [7]");
+    check("{a.b}", "BadName at 0 [a.b]");
+    check("{rest*}", "BadName at 0 [rest*]");
 }
 
 #[test]
