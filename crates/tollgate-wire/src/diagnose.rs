@@ -26,7 +26,9 @@ pub(crate) fn offence(head: &[u8], side: Side) -> Option<HeadError> {
             [text @ .., b'\n'] => {
                 return Some(bad_byte(text).unwrap_or(HeadError::BareLf));
             }
-            [text @ .., b'\r'] => (text, false),
+            // Only a line feed may come now: the text is whole.
+            [text @ .., b'\r'] if !text.is_empty() => (text, true),
+            [b'\r'] => return None,
             text => (text, false),
         };
         let found = bad_byte(text).or_else(|| match (index, side) {
@@ -42,6 +44,14 @@ pub(crate) fn offence(head: &[u8], side: Side) -> Option<HeadError> {
         }
     }
     None
+}
+
+/// How long the target of a request is as far as it has come, in bytes.
+pub(crate) fn target_bytes(head: &[u8]) -> usize {
+    let head = head.strip_prefix(b"\r\n").unwrap_or(head);
+    let Some(space) = memchr::memchr(b' ', head) else { return 0 };
+    let rest = head.get(space + 1..).unwrap_or_default();
+    memchr::memchr2(b' ', b'\r', rest).unwrap_or(rest.len())
 }
 
 /// The first offence in a trailer section.

@@ -11,7 +11,6 @@ use crate::block::{Entry, HeaderBlock};
 use crate::diagnose::{self, Side};
 use crate::error::HeadError;
 use crate::facts::Facts;
-use crate::method::Method;
 use crate::name::Known;
 
 /// Bounds on a head.
@@ -114,28 +113,27 @@ pub(crate) fn lines_at(buf: &[u8], end: usize, lines: &[Header<'_>]) -> usize {
     lines.first().map_or(end.saturating_sub(2), |first| offset(buf, first.name.as_bytes()))
 }
 
-/// What is wrong with an incomplete head, if anything is for certain.
-pub(crate) fn check_partial(buf: &[u8], limits: &HeadLimits, side: Side) -> Result<(), HeadError> {
-    let line = match side {
-        Side::Request => buf.strip_prefix(b"\r\n").unwrap_or(buf),
-        Side::Response => buf,
-    };
-    // A lone CR may yet become the one empty line that is allowed before a request.
-    let may_be_empty_line = side == Side::Request && buf.len() < 2;
-    if line.starts_with(b"\n") || (line.starts_with(b"\r") && !may_be_empty_line) {
-        return Err(if line.starts_with(b"\n") { HeadError::BareLf } else { HeadError::EmptyLine });
+/// What is for certain wrong with a head that is still incomplete.
+///
+/// Its lines are looked at only when it was `tried`, which is seldom enough that all looks together cost work
+/// in proportion to its length.
+pub(crate) fn check_partial(
+    buf: &[u8],
+    limits: &HeadLimits,
+    side: Side,
+    tried: bool,
+) -> Result<(), HeadError> {
+    let too_long = buf.len() >= limits.header_bytes;
+    if !tried && !too_long {
+        return Ok(());
     }
-    if side == Side::Request {
-        let method_len = memchr::memchr(b' ', line).unwrap_or(line.len());
-        if method_len > Method::MAX_BYTES {
-            return Err(HeadError::MethodTooLong);
-        }
-        let rest = line.get(method_len + 1..).unwrap_or_default();
-        if memchr::memchr2(b' ', b'\n', rest).unwrap_or(rest.len()) > limits.uri_bytes {
-            return Err(HeadError::UriTooLong);
-        }
+    if let Some(offence) = diagnose::offence(within(buf, limits), side) {
+        return Err(offence);
     }
-    if buf.len() >= limits.header_bytes { Err(HeadError::HeadTooLong) } else { Ok(()) }
+    if side == Side::Request && diagnose::target_bytes(buf) > limits.uri_bytes {
+        return Err(HeadError::UriTooLong);
+    }
+    if too_long { Err(HeadError::HeadTooLong) } else { Ok(()) }
 }
 
 /// Names the offence behind httparse's refusal.
@@ -143,9 +141,7 @@ pub(crate) fn refusal(buf: &[u8], limits: &HeadLimits, side: Side, error: httpar
     if error == httparse::Error::TooManyHeaders {
         return HeadError::TooManyHeaders;
     }
-    // Only bytes within the limit are worth a second look.
-    let buf = buf.get(..limits.header_bytes).unwrap_or(buf);
-    diagnose::offence(buf, side).unwrap_or(match error {
+    diagnose::offence(within(buf, limits), side).unwrap_or(match error {
         httparse::Error::HeaderName => HeadError::BadName,
         httparse::Error::HeaderValue => HeadError::BadValue,
         httparse::Error::NewLine => HeadError::BareCr,
@@ -154,6 +150,11 @@ pub(crate) fn refusal(buf: &[u8], limits: &HeadLimits, side: Side, error: httpar
         httparse::Error::TooManyHeaders => HeadError::TooManyHeaders,
         httparse::Error::Version => HeadError::BadVersion,
     })
+}
+
+/// Only bytes within the limit are worth a second look.
+fn within<'b>(buf: &'b [u8], limits: &HeadLimits) -> &'b [u8] {
+    buf.get(..limits.header_bytes).unwrap_or(buf)
 }
 
 /// Where `part`, which httparse cut out of `buf`, begins in it.

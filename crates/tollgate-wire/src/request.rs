@@ -55,7 +55,7 @@ pub fn parse_request(
     out: &mut RequestHead,
 ) -> Result<Parsed, HeadError> {
     if !progress.should_parse(buf) {
-        head::check_partial(buf, limits, Side::Request)?;
+        head::check_partial(buf, limits, Side::Request, false)?;
         return Ok(Parsed::Partial);
     }
     let parsed = head::with_lines(limits, |lines| {
@@ -66,7 +66,7 @@ pub fn parse_request(
                 Ok(Parsed::Complete(end))
             }
             Ok(httparse::Status::Partial) => {
-                head::check_partial(buf, limits, Side::Request)?;
+                head::check_partial(buf, limits, Side::Request, true)?;
                 Ok(Parsed::Partial)
             }
             Err(error) => Err(head::refusal(buf, limits, Side::Request, error)),

@@ -42,7 +42,7 @@ pub fn parse_response(
     out: &mut ResponseHead,
 ) -> Result<Parsed, HeadError> {
     if !progress.should_parse(buf) {
-        head::check_partial(buf, limits, Side::Response)?;
+        head::check_partial(buf, limits, Side::Response, false)?;
         return Ok(Parsed::Partial);
     }
     let parsed = head::with_lines(limits, |lines| {
@@ -54,7 +54,7 @@ pub fn parse_response(
                 Ok(Parsed::Complete(end))
             }
             Ok(httparse::Status::Partial) => {
-                head::check_partial(buf, limits, Side::Response)?;
+                head::check_partial(buf, limits, Side::Response, true)?;
                 Ok(Parsed::Partial)
             }
             Err(error) => Err(head::refusal(buf, limits, Side::Response, error)),
