@@ -1,2 +1,20 @@
-//! The `tollgate` binary.
-fn main() {}
+//! The `tollgate` binary: command line, signals, exit codes. What it does is in `commands/`.
+
+mod cli;
+mod commands;
+
+mod demo;
+mod reload;
+mod serve;
+
+mod config_file;
+mod log;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    commands::dispatch(cli::Cli::parse().command)
+}

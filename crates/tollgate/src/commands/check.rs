@@ -1,0 +1,70 @@
+//! `tollgate check`: every diagnostic, then the posture table.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use tollgate_config::{Diagnostic, OsSources, PostureRow};
+
+use crate::cli::Checked;
+use crate::{config_file, output};
+
+pub(super) fn check(arguments: &Checked) -> ExitCode {
+    if arguments.output.json { for_machines(arguments) } else { for_people(arguments) }
+}
+
+fn for_people(arguments: &Checked) -> ExitCode {
+    let Some(loaded) = config_file::load(&arguments.config) else { return ExitCode::FAILURE };
+    let rows = tollgate_config::posture(&loaded.plan);
+    let public = rows.iter().filter(|row| row.auth == "public").count();
+    output::out(&format!("{}\n", table(&rows)));
+    output::out(&format!(
+        "ok: {}, {public} of them public; {}\n",
+        config_file::count(rows.len(), "route"),
+        config_file::count(loaded.warnings.len(), "warning"),
+    ));
+    ExitCode::SUCCESS
+}
+
+fn for_machines(arguments: &Checked) -> ExitCode {
+    let path = match config_file::find(&arguments.config) {
+        Ok(path) => path,
+        Err(message) => {
+            output::error(message);
+            return ExitCode::FAILURE;
+        }
+    };
+    let json_of =
+        |diagnostics: &[Diagnostic]| diagnostics.iter().map(Diagnostic::to_json).collect::<Vec<_>>();
+    match tollgate_config::load(&path, &OsSources) {
+        Ok(loaded) => {
+            let posture = posture_json(&tollgate_config::posture(&loaded.plan));
+            output::json(
+                &json!({ "ok": true, "diagnostics": json_of(&loaded.warnings), "posture": posture }),
+            );
+            ExitCode::SUCCESS
+        }
+        Err(failed) => {
+            output::json(&json!({ "ok": false, "diagnostics": json_of(&failed.diagnostics), "posture": [] }));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn posture_json(rows: &[PostureRow]) -> Vec<Value> {
+    rows.iter()
+        .map(|row| {
+            json!({
+                "route": row.route, "match": row.matches, "action": row.action,
+                "auth": row.auth, "limits": row.limits, "tls": row.tls,
+            })
+        })
+        .collect()
+}
+
+fn table(rows: &[PostureRow]) -> String {
+    let header = ["route", "match", "action", "auth", "limits", "tls"];
+    let cells = rows.iter().map(|row| {
+        [&row.route, &row.matches, &row.action, &row.auth, &row.limits, &row.tls].map(String::as_str)
+    });
+    output::table(&header, cells)
+}

@@ -1,0 +1,24 @@
+//! One file a command. Each says how it went by its exit code: 0 success, 1 the answer is no.
+
+mod check;
+mod demo;
+mod routes;
+mod run;
+mod schema;
+pub(crate) mod version;
+
+use std::process::ExitCode;
+
+use crate::cli::Command;
+
+/// Runs the command that was asked for.
+pub(crate) fn dispatch(command: Command) -> ExitCode {
+    match command {
+        Command::Run(config) => run::run(&config),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Routes(arguments) => routes::routes(&arguments),
+        Command::Schema => schema::schema(),
+        Command::Version(output) => version::version(&output),
+        Command::Demo => demo::demo(),
+    }
+}

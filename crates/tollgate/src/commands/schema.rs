@@ -1,0 +1,10 @@
+//! `tollgate schema`.
+
+use std::process::ExitCode;
+
+use crate::output;
+
+pub(super) fn schema() -> ExitCode {
+    output::json(&tollgate_config::schema());
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,69 @@
+//! Finds the configuration file and shows what is wrong with it.
+
+use std::path::{Path, PathBuf};
+
+use tollgate_config::{Diagnostic, Failed, Loaded, OsSources, Severity, SourceMap};
+
+use crate::cli::ConfigArg;
+use crate::output;
+
+/// Where a configuration is looked for when none is named, in order.
+const DEFAULTS: [&str; 2] = ["tollgate.yaml", "/etc/tollgate/tollgate.yaml"];
+
+/// The file that was named, or the first default that exists.
+pub(crate) fn find(argument: &ConfigArg) -> Result<PathBuf, String> {
+    if let Some(named) = &argument.config {
+        return Ok(named.clone());
+    }
+    // A file that exists but cannot be read is chosen too, so that its error is the one that is shown.
+    let found = DEFAULTS.iter().map(Path::new).find(|path| path.symlink_metadata().is_ok());
+    found.map(Path::to_path_buf).ok_or_else(|| {
+        format!("no configuration: neither {} nor {} exists; name one with -c FILE", DEFAULTS[0], DEFAULTS[1])
+    })
+}
+
+/// Loads the configuration that the command line means. Errors are shown, as `check` shows them.
+pub(crate) fn load(argument: &ConfigArg) -> Option<Loaded> {
+    let path = match find(argument) {
+        Ok(path) => path,
+        Err(message) => {
+            output::error(message);
+            return None;
+        }
+    };
+    match tollgate_config::load(&path, &OsSources) {
+        Ok(loaded) => {
+            show(&loaded.warnings, &loaded.sources);
+            Some(loaded)
+        }
+        Err(failed) => {
+            show_failed(&failed);
+            None
+        }
+    }
+}
+
+/// Shows diagnostics with their snippets on standard error.
+pub(crate) fn show(diagnostics: &[Diagnostic], sources: &SourceMap) {
+    if !diagnostics.is_empty() {
+        let text = tollgate_config::render(diagnostics, sources, output::err_colour());
+        output::err(&format!("{}\n", text.trim_end()));
+    }
+}
+
+/// Shows every diagnostic of a refused configuration, and how many there are.
+pub(crate) fn show_failed(failed: &Failed) {
+    show(&failed.diagnostics, &failed.sources);
+    output::error(format!("the configuration is refused: {}", count_errors(&failed.diagnostics)));
+}
+
+/// `1 error`, `3 errors`.
+pub(crate) fn count_errors(diagnostics: &[Diagnostic]) -> String {
+    let errors = diagnostics.iter().filter(|one| one.severity == Severity::Error).count();
+    count(errors, "error")
+}
+
+/// `1 route`, `3 routes`.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,105 @@
+//! Reloads: one after the other, all or nothing, and every one accounted for.
+
+mod follow;
+
+mod links;
+mod reads;
+mod watch;
+mod writers;
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tollgate_admin::{Reloaded, Reloads};
+use tollgate_config::{Diagnostic, Failed, Loaded, Severity};
+use tollgate_proxy::Control;
+
+use crate::config_file;
+use follow::{Attempt, Follower, Outcome, PACE};
+
+pub(crate) use follow::Request;
+pub(crate) use reads::{Reads, Recording};
+
+/// Reloads the configuration when it changes or when somebody asks, until the process ends.
+pub(crate) async fn run(
+    path: PathBuf,
+    reads: Reads,
+    control: Control,
+    reloads: Reloads,
+    mut requests: mpsc::Receiver<Request>,
+) {
+    let mut follower = Follower::new(path, reads, PACE);
+    loop {
+        let Attempt { asked, outcome } = follower.next(&mut requests).await;
+        let result = act(outcome, &control, &reloads).await;
+        if result.ok {
+            follower.applied()
+        } else {
+            follower.refused()
+        }
+        for request in asked.into_iter().flatten() {
+            // Who asked may have gone.
+            let _ = request.send(result.clone());
+        }
+    }
+}
+
+async fn act(outcome: Outcome, control: &Control, reloads: &Reloads) -> Reloaded {
+    match outcome {
+        Outcome::Loaded(loaded) => apply(*loaded, control, reloads).await,
+        Outcome::Failed(failed) => refuse(&failed, control, reloads),
+        Outcome::BeingWritten(path) => {
+            let message =
+                format!("{} is being written; it is loaded when its writer closes it", path.display());
+            tracing::error!("not reloaded: {message}");
+            reject(vec![fault("being_written", &message)], control, reloads)
+        }
+    }
+}
+
+async fn apply(loaded: Loaded, control: &Control, reloads: &Reloads) -> Reloaded {
+    config_file::show(&loaded.warnings, &loaded.sources);
+    match control.apply(loaded.plan).await {
+        Ok(applied) => {
+            reloads.applied(SystemTime::now());
+            tracing::info!(generation = applied.generation, "configuration reloaded");
+            for key in &applied.needs_restart {
+                tracing::warn!("`{key}` changed: it needs a restart, everything else is in effect");
+            }
+            Reloaded {
+                ok: true,
+                generation: applied.generation,
+                needs_restart: applied.needs_restart.iter().map(|key| (*key).to_owned()).collect(),
+                diagnostics: loaded.warnings.iter().map(Diagnostic::to_json).collect(),
+            }
+        }
+        Err(error) => {
+            tracing::error!("configuration not applied, the old one goes on: {error}");
+            reject(vec![fault("not_applied", &error.to_string())], control, reloads)
+        }
+    }
+}
+
+fn refuse(failed: &Failed, control: &Control, reloads: &Reloads) -> Reloaded {
+    config_file::show(&failed.diagnostics, &failed.sources);
+    let errors = config_file::count_errors(&failed.diagnostics);
+    tracing::error!("configuration refused, the old one goes on: {errors}");
+    let errors = failed.diagnostics.iter().filter(|one| one.severity == Severity::Error);
+    reject(errors.map(Diagnostic::to_json).collect(), control, reloads)
+}
+
+fn reject(errors: Vec<Value>, control: &Control, reloads: &Reloads) -> Reloaded {
+    reloads.rejected(SystemTime::now(), errors.clone());
+    let generation = control.status().generation;
+    Reloaded { ok: false, generation, needs_restart: Vec::new(), diagnostics: errors }
+}
+
+/// An error that no place in a file is to blame for, in the shape of a diagnostic.
+fn fault(code: &str, message: &str) -> Value {
+    json!({
+        "severity": "error", "file": null, "line": null, "column": null,
+        "code": code, "message": message, "hint": null, "related": [],
+    })
+}
