@@ -6,7 +6,7 @@ use tollgate_plan::route::{Action, Route};
 use tollgate_plan::upstream::{Balance, HashKey, HostMode, Upstream};
 use tollgate_proxy::{Snapshot, UpstreamHealth};
 
-use crate::health;
+
 use crate::time::rfc3339;
 
 /// `/api/v1/routes`, in file order.
@@ -72,7 +72,7 @@ fn upstream_json(upstream: &Upstream, health: Option<&UpstreamHealth>, snapshot:
     let connections = snapshot.upstream_connections.get(&upstream.name).copied().unwrap_or_default();
     json!({
         "name": *upstream.name,
-        "status": health.map(health::of_one),
+        "status": health.map(UpstreamHealth::verdict),
         "targets": targets,
         "balance": balance(&upstream.balance),
         "host": match &upstream.host {

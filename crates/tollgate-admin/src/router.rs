@@ -64,7 +64,7 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 }
 
 async fn health_of_all(State(admin): State<Admin>) -> Json<Value> {
-    let mut body = health::health(&admin.control.status(), &admin.control.health(), admin.build.version);
+    let mut body = admin.control.health().to_json(admin.build.version);
     body["last_reload"] = health::last_reload(&admin.reloads.last());
     Json(body)
 }
@@ -82,7 +82,7 @@ async fn routes(State(admin): State<Admin>) -> Json<Value> {
 
 async fn upstreams(State(admin): State<Admin>) -> Json<Value> {
     let snapshot = admin.control.snapshot().await;
-    Json(inventory::upstreams(&admin.control.plan(), &admin.control.health(), &snapshot))
+    Json(inventory::upstreams(&admin.control.plan(), &admin.control.health().upstreams, &snapshot))
 }
 
 async fn reload(State(admin): State<Admin>) -> Result<Json<Value>, Problem> {

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use tollgate_plan::Plan;
 
 use crate::gateway::Shared;
+use crate::health::HealthReport;
 use crate::observe::Snapshot;
 
 /// A handle on the running data plane. Cheap to clone; usable from any thread and any runtime.
@@ -48,6 +49,8 @@ pub enum ApplyError {
     },
     /// The access log could not be opened.
     AccessLog(std::io::Error),
+    /// A thread or a runtime could not be made.
+    Thread(std::io::Error),
     /// The gateway is draining.
     Draining,
 }
@@ -57,6 +60,7 @@ impl std::fmt::Display for ApplyError {
         match self {
             ApplyError::Bind { address, source } => write!(f, "cannot listen on {address}: {source}"),
             ApplyError::AccessLog(source) => write!(f, "cannot open the access log: {source}"),
+            ApplyError::Thread(source) => write!(f, "cannot start a worker: {source}"),
             ApplyError::Draining => f.write_str("the gateway is draining"),
         }
     }
@@ -71,26 +75,6 @@ pub struct Drained {
     pub cut: usize,
 }
 
-/// The health of one upstream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamHealth {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Its targets, in the order of the configuration.
-    pub targets: Vec<TargetHealth>,
-}
-
-/// The health of one target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TargetHealth {
-    /// As configured.
-    pub url: Arc<str>,
-    /// Whether requests are sent there.
-    pub healthy: bool,
-    /// Since when that is so.
-    pub since: SystemTime,
-}
-
 impl Control {
     /// What the data plane is doing.
     pub fn status(&self) -> Status {
@@ -102,9 +86,9 @@ impl Control {
         self.shared.plan()
     }
 
-    /// The health of every named upstream.
-    pub fn health(&self) -> Vec<UpstreamHealth> {
-        self.shared.health()
+    /// The health of the gateway and every named upstream.
+    pub fn health(&self) -> HealthReport {
+        self.shared.health(None)
     }
 
     /// All counters and gauges, summed over the workers.

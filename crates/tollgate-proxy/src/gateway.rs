@@ -1,11 +1,30 @@
 //! Starts the workers and keeps what they share.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
+use tokio::sync::{mpsc, oneshot, watch};
 use tollgate_plan::Plan;
+use tollgate_plan::listener::ListenAddress;
+use tollgate_plan::upstream::UpstreamId;
 
-use crate::control::{Applied, ApplyError, Control, Drained, Status, UpstreamHealth};
-use crate::observe::Snapshot;
+use crate::control::{Applied, ApplyError, Control, Drained, Status};
+use crate::drain;
+use crate::health::{HealthReport, TargetHealth, UpstreamHealth};
+use crate::listen::{self, Accepted, Listening};
+use crate::live::Counts;
+use crate::live::listeners::ListenerLive;
+use crate::live::targets::{TargetRegistry, TargetShared, Targets};
+use crate::observe::{LogWriter, Snapshot, WorkerSnapshot};
+use crate::run::{self, Order};
+
+/// Orders that wait for a worker: handed-over connections above all. Over it the connection is closed.
+const INBOX: usize = 1024;
+
+/// A worker that does not answer for so long is left out of a snapshot.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// The running data plane.
 pub struct Gateway {
@@ -17,9 +36,37 @@ pub type StartError = ApplyError;
 
 impl Gateway {
     /// Binds every listener, opens the access log, starts the workers; returns when they accept.
+    ///
+    /// The plan is the first generation, number 1.
     pub fn start(plan: Plan) -> Result<Gateway, StartError> {
-        let _ = plan;
-        Err(ApplyError::Draining)
+        let mut bound = Vec::new();
+        for listener in &plan.listeners {
+            bound.push(bind(&listener.address, &listener.name, plan.workers, false)?);
+        }
+        let log = LogWriter::start(&plan.access_log).map_err(ApplyError::AccessLog)?;
+        let shared = Arc::new(Shared::new(plan, log));
+        let mut shares = shared.adopt(bound);
+        let (started, ready) = std::sync::mpsc::channel();
+        let mut threads = Vec::new();
+        let mut inboxes = Vec::new();
+        for index in 0..shared.workers {
+            let (sender, inbox) = mpsc::channel(INBOX);
+            inboxes.push(sender);
+            let (shared, started) = (shared.clone(), started.clone());
+            let listening = std::mem::take(&mut shares[index]);
+            let name = format!("worker-{index}");
+            let run = move || run::worker(index, shared, inbox, listening, started);
+            threads.push(std::thread::Builder::new().name(name).spawn(run).map_err(ApplyError::Thread)?);
+        }
+        shared.set_inboxes(inboxes);
+        drop(started);
+        for _ in 0..shared.workers {
+            ready
+                .recv()
+                .map_err(|_| ApplyError::Thread(std::io::Error::other("a worker ended at its start")))?;
+        }
+        lock(&shared.threads).append(&mut threads);
+        Ok(Gateway { shared })
     }
 
     /// A handle for the rest of the process.
@@ -28,26 +75,254 @@ impl Gateway {
     }
 }
 
-pub(crate) struct Shared {}
+/// What the workers share, and what [`Control`] reaches.
+pub(crate) struct Shared {
+    pub(crate) workers: usize,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) log: LogWriter,
+    pub(crate) started: SystemTime,
+    current: Mutex<Current>,
+    generation: AtomicU64,
+    draining: AtomicBool,
+    registry: TargetRegistry,
+    inboxes: OnceLock<Vec<mpsc::Sender<Order>>>,
+    listeners: Mutex<HashMap<ListenAddress, Arc<ListenerLive>>>,
+    pub(crate) threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    /// One configuration at a time.
+    applying: tokio::sync::Mutex<()>,
+    pub(crate) drained: watch::Sender<Option<Drained>>,
+}
+
+/// The plan that new requests meet, and its targets.
+#[derive(Clone)]
+pub(crate) struct Current {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) targets: Arc<Targets>,
+    pub(crate) generation: u64,
+}
+
+/// A listener with one socket for each worker.
+struct Bound {
+    live: Arc<ListenerLive>,
+    sockets: Vec<Listening>,
+}
+
+fn bind(address: &ListenAddress, name: &Arc<str>, workers: usize, ours: bool) -> Result<Bound, ApplyError> {
+    let sockets = listen::bind(address, workers, ours)
+        .map_err(|source| ApplyError::Bind { address: name.clone(), source })?;
+    Ok(Bound { live: ListenerLive::new(address.clone(), name.clone()), sockets })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Shared {
-    pub(crate) fn status(&self) -> Status {
-        unreachable!()
+    fn new(plan: Plan, log: LogWriter) -> Shared {
+        let registry = TargetRegistry::default();
+        let started = SystemTime::now();
+        let targets = Arc::new(registry.reconcile(&plan, started));
+        Shared {
+            workers: plan.workers,
+            counts: Arc::new(Counts::new(plan.workers)),
+            log,
+            started,
+            current: Mutex::new(Current { plan: Arc::new(plan), targets, generation: 1 }),
+            generation: AtomicU64::new(1),
+            draining: AtomicBool::new(false),
+            registry,
+            inboxes: OnceLock::new(),
+            listeners: Mutex::default(),
+            threads: Mutex::default(),
+            applying: tokio::sync::Mutex::new(()),
+            drained: watch::channel(None).0,
+        }
     }
+
+    /// Remembers listeners and deals their sockets out, one list for each worker.
+    fn adopt(&self, bound: Vec<Bound>) -> Vec<Vec<(Listening, Arc<ListenerLive>)>> {
+        let mut shares: Vec<Vec<_>> = (0..self.workers).map(|_| Vec::new()).collect();
+        for Bound { live, sockets } in bound {
+            for (share, socket) in shares.iter_mut().zip(sockets) {
+                share.push((socket, live.clone()));
+            }
+            lock(&self.listeners).insert(live.address.clone(), live);
+        }
+        shares
+    }
+
+    fn set_inboxes(&self, inboxes: Vec<mpsc::Sender<Order>>) {
+        // Set once, by the only caller.
+        let _ = self.inboxes.set(inboxes);
+    }
+
+    fn inboxes(&self) -> &[mpsc::Sender<Order>] {
+        self.inboxes.get().map_or(&[], |inboxes| inboxes)
+    }
+
+    pub(crate) fn current(&self) -> Current {
+        lock(&self.current).clone()
+    }
+
     pub(crate) fn plan(&self) -> Arc<Plan> {
-        unreachable!()
+        self.current().plan
     }
-    pub(crate) fn health(&self) -> Vec<UpstreamHealth> {
-        unreachable!()
+
+    pub(crate) fn status(&self) -> Status {
+        let draining = self.draining.load(Relaxed);
+        Status {
+            generation: self.generation.load(Relaxed),
+            draining,
+            ready: !draining,
+            started: self.started,
+        }
     }
+
+    /// The health of the named upstreams, of all or of these.
+    pub(crate) fn health(&self, only: Option<&[UpstreamId]>) -> HealthReport {
+        let current = self.current();
+        let shown = current.plan.upstreams.iter().zip(current.targets.iter()).enumerate();
+        let wanted = |at: usize| only.is_none_or(|only| only.contains(&UpstreamId(at as u32)));
+        let upstreams =
+            shown.filter(|(at, (upstream, _))| upstream.named && wanted(*at)).map(|(_, (upstream, live))| {
+                let targets = upstream.targets.iter().zip(live).map(|(target, live)| TargetHealth {
+                    url: target.url.clone(),
+                    healthy: true,
+                    since: live.since,
+                });
+                UpstreamHealth { name: upstream.name.clone(), targets: targets.collect() }
+            });
+        HealthReport { status: self.status(), upstreams: upstreams.collect() }
+    }
+
+    /// Gives an accepted connection, already counted, to another worker.
+    pub(crate) fn hand_over(&self, to: usize, accepted: Accepted) {
+        let listener = accepted.listener.clone();
+        let given = accepted.detach().ok().zip(self.inboxes().get(to));
+        if given.is_none_or(|(accepted, inbox)| inbox.try_send(Order::Adopt(accepted)).is_err()) {
+            self.counts.leave(to);
+            listener.leave();
+        }
+    }
+
+    /// Asks the other workers to close an idle connection to a target whose places are all taken.
+    pub(crate) fn ask_for_place(&self, asker: usize, target: &Arc<TargetShared>) {
+        for (index, inbox) in self.inboxes().iter().enumerate() {
+            if index != asker {
+                // A full inbox means that the worker is busy; the asker looks again soon.
+                let _ = inbox.try_send(Order::GiveWay(target.clone()));
+            }
+        }
+    }
+
+    /// Gives every worker the order; a worker that ended needs none.
+    pub(crate) async fn order_all(&self, order: impl Fn() -> Order) {
+        for inbox in self.inboxes() {
+            let _ = inbox.send(order()).await;
+        }
+    }
+
     pub(crate) async fn snapshot(&self) -> Snapshot {
-        unreachable!()
+        let mut answers = Vec::new();
+        for inbox in self.inboxes() {
+            let (answer, received) = oneshot::channel::<WorkerSnapshot>();
+            if inbox.try_send(Order::Snapshot(answer)).is_ok() {
+                answers.push(received);
+            }
+        }
+        let until = tokio::time::Instant::now() + ANSWER_WITHIN;
+        let mut parts = Vec::new();
+        for answer in answers {
+            if let Ok(Ok(part)) = tokio::time::timeout_at(until, answer).await {
+                parts.push(part);
+            }
+        }
+        let mut snapshot = Snapshot::merge(parts);
+        snapshot.logs = self.log.counts().collect();
+        snapshot.connections_refused = self.counts.refused.load(Relaxed);
+        for live in lock(&self.listeners).values() {
+            snapshot.connections.insert(live.name.clone(), live.open());
+        }
+        snapshot
     }
-    pub(crate) async fn apply(&self, _plan: Plan) -> Result<Applied, ApplyError> {
-        unreachable!()
+
+    pub(crate) async fn apply(&self, mut plan: Plan) -> Result<Applied, ApplyError> {
+        let _turn = self.applying.lock().await;
+        if self.draining.load(Relaxed) {
+            return Err(ApplyError::Draining);
+        }
+        let old = self.plan();
+        let mut needs_restart = Vec::new();
+        if plan.workers != old.workers {
+            needs_restart.push("workers");
+            plan.workers = old.workers;
+        }
+        if plan.admin.address != old.admin.address {
+            needs_restart.push("admin.address");
+        }
+        // Everything that can fail comes first; dropping it leaves no trace.
+        let (fresh, gone) = self.listener_changes(&plan)?;
+        let log = self.log.prepare(&plan.access_log).map_err(ApplyError::AccessLog)?;
+
+        self.log.commit(log);
+        let targets = Arc::new(self.registry.reconcile(&plan, SystemTime::now()));
+        let generation = self.generation.fetch_add(1, Relaxed) + 1;
+        let current = Current { plan: Arc::new(plan), targets, generation };
+        *lock(&self.current) = current.clone();
+        let mut shares = self.adopt(fresh).into_iter();
+        lock(&self.listeners).retain(|address, _| !gone.contains(address));
+        let mut applied = Vec::new();
+        for inbox in self.inboxes() {
+            let (done, wait) = oneshot::channel();
+            let order = run::Change {
+                current: current.clone(),
+                listen: shares.next().unwrap_or_default(),
+                unlisten: gone.clone(),
+                done,
+            };
+            if inbox.send(Order::Apply(Box::new(order))).await.is_ok() {
+                applied.push(wait);
+            }
+        }
+        for worker in applied {
+            // A worker that ended meanwhile has nothing to apply.
+            let _ = worker.await;
+        }
+        Ok(Applied { generation, needs_restart })
     }
-    pub(crate) fn begin_drain(&self) {}
+
+    /// Binds what is new; names what is gone.
+    fn listener_changes(&self, plan: &Plan) -> Result<(Vec<Bound>, Vec<ListenAddress>), ApplyError> {
+        let known: Vec<ListenAddress> = lock(&self.listeners).keys().cloned().collect();
+        let port = |address: &ListenAddress| match address {
+            ListenAddress::Tcp(address) => Some(address.port()),
+            ListenAddress::Unix(_) => None,
+        };
+        let mut fresh = Vec::new();
+        for listener in plan.listeners.iter().filter(|listener| !known.contains(&listener.address)) {
+            // From 127.0.0.1:80 to 0.0.0.0:80 the old sockets are still there when the new ones come.
+            let ours =
+                known.iter().any(|known| port(known).is_some() && port(known) == port(&listener.address));
+            fresh.push(bind(&listener.address, &listener.name, self.workers, ours)?);
+        }
+        let wanted =
+            |address: &ListenAddress| plan.listeners.iter().any(|listener| listener.address == *address);
+        Ok((fresh, known.into_iter().filter(|address| !wanted(address)).collect()))
+    }
+
+    pub(crate) fn begin_drain(self: &Arc<Self>) {
+        if !self.draining.swap(true, Relaxed) {
+            drain::begin(self.clone(), Instant::now());
+        }
+    }
+
     pub(crate) async fn drained(&self) -> Drained {
-        unreachable!()
+        let mut drained = self.drained.subscribe();
+        let over = drained.wait_for(Option::is_some).await;
+        over.ok().and_then(|over| *over).unwrap_or(Drained { cut: 0 })
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<ListenAddress> {
+        lock(&self.listeners).keys().cloned().collect()
     }
 }

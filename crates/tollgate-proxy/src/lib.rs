@@ -3,11 +3,36 @@
 //! It never sees YAML, the shape users type, or the admin framework. Folders are the way of a request.
 
 mod control;
+mod drain;
 mod gateway;
-mod observe;
+mod health;
+mod run;
+mod worker;
 
-pub use control::{Applied, ApplyError, Control, Drained, Status, TargetHealth, UpstreamHealth};
+mod pipeline;
+
+mod exchange;
+mod values;
+
+mod listen;
+mod observe;
+mod parse;
+mod respond;
+mod route;
+mod transform;
+mod upstream;
+mod validate;
+
+mod client;
+mod io;
+mod live;
+mod pump;
+mod timer;
+
+pub use control::{Applied, ApplyError, Control, Drained, Status};
 pub use gateway::{Gateway, StartError};
+pub use health::{HealthReport, TargetHealth, UpstreamHealth};
 pub use observe::{
     Histogram, LogCounts, RejectedLabels, RequestLabels, Snapshot, UpstreamConnections, UpstreamLabels,
+    rfc3339,
 };

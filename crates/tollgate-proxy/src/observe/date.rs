@@ -75,6 +75,13 @@ impl LogTime {
     }
 }
 
+/// A moment as in `1994-11-06T08:49:37.123Z` (RFC 3339, UTC).
+pub fn rfc3339(at: SystemTime) -> String {
+    let mut out = Vec::new();
+    LogTime::new().write(at, &mut out);
+    String::from_utf8(out).unwrap_or_default()
+}
+
 /// A second since 1970 as digits of the calendar.
 struct Moment {
     year: [u8; 4],

@@ -112,7 +112,11 @@ fn report(record: &Record<'_>, reason: Reason, active: &Active) {
     };
     match reason.row().level {
         Level::Debug => {}
-        Level::Warn => tracing::warn!(reason = reason.code(), target = target(), id = record.id, "request failed"),
-        Level::Error => tracing::error!(reason = reason.code(), target = target(), id = record.id, "request failed"),
+        Level::Warn => {
+            tracing::warn!(reason = reason.code(), target = target(), id = record.id, "request failed")
+        }
+        Level::Error => {
+            tracing::error!(reason = reason.code(), target = target(), id = record.id, "request failed")
+        }
     }
 }

@@ -42,7 +42,8 @@ impl RequestIds {
 
     /// The id of a request that arrived at `now`.
     pub(crate) fn next(&mut self, now: SystemTime) -> RequestId {
-        let millis = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let millis = since.as_secs() * 1_000 + u64::from(since.subsec_millis());
         if millis > self.millis {
             self.millis = millis;
             self.counter = (self.random.next() >> 48) as u16 & COUNTER_START;

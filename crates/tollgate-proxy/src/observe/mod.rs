@@ -5,6 +5,7 @@
 mod date;
 mod id;
 
+mod exchange;
 mod record;
 
 mod line;
@@ -24,8 +25,9 @@ pub use snapshot::{LogCounts, RejectedLabels, RequestLabels, Snapshot, UpstreamC
 
 pub(crate) use counters::{Counters, Outcome, Series};
 pub(crate) use date::HttpDate;
+pub use date::rfc3339;
+pub(crate) use exchange::refusal;
 pub(crate) use id::{RequestId, RequestIds};
-pub(crate) use record::Record;
 pub(crate) use sink::{LogWriter, WorkerSink};
 pub(crate) use snapshot::{Gauges, WorkerSnapshot};
 

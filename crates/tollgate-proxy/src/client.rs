@@ -1,0 +1,75 @@
+//! One accepted connection: its stream, and the bytes that were read but belong to nobody yet.
+
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::io::Stream;
+use crate::live::listeners::ListenerLive;
+use crate::timer::Timer;
+
+/// A client's connection.
+pub(crate) struct Client {
+    pub(crate) io: Stream,
+    /// The deadline of whatever the connection waits for.
+    pub(crate) timer: Timer,
+    /// The peer's address; none on a unix socket.
+    pub(crate) peer: Option<IpAddr>,
+    /// The same as text: every request says it.
+    pub(crate) peer_text: Box<str>,
+    /// Read and not yet consumed: the rest of a read that held more than one thing. Empty when idle.
+    pub(crate) unread: Unread,
+    /// Requests served.
+    pub(crate) served: Cell<u64>,
+    /// Counts the connection in the worker and the process until it is dropped.
+    pub(crate) _place: Place,
+}
+
+/// Bytes that were read and not yet consumed.
+#[derive(Default)]
+pub(crate) struct Unread {
+    bytes: RefCell<Vec<u8>>,
+}
+
+impl Unread {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.borrow().is_empty()
+    }
+
+    /// Adds what came after what is there.
+    pub(crate) fn push(&self, more: &[u8]) {
+        if !more.is_empty() {
+            self.bytes.borrow_mut().extend_from_slice(more);
+        }
+    }
+
+    /// Looks at all of it, then drops what was used. Storage is given back when nothing is left, so that an
+    /// idle connection holds none.
+    pub(crate) fn consume<T>(&self, look: impl FnOnce(&[u8]) -> (usize, T)) -> T {
+        let mut bytes = self.bytes.borrow_mut();
+        let (used, out) = look(&bytes);
+        if used >= bytes.len() {
+            *bytes = Vec::new();
+        } else {
+            bytes.drain(..used);
+        }
+        out
+    }
+}
+
+/// A connection's place in the counts; leaves them when dropped.
+pub(crate) struct Place {
+    pub(crate) listener: Arc<ListenerLive>,
+    pub(crate) shared: Arc<crate::live::Counts>,
+    pub(crate) worker: usize,
+    pub(crate) local: Rc<Cell<usize>>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.local.set(self.local.get().saturating_sub(1));
+        self.shared.leave(self.worker);
+        self.listener.leave();
+    }
+}

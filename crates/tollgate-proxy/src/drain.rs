@@ -1,0 +1,57 @@
+//! The drain: readiness fails at once, after `shutdown.delay` nothing is accepted any more, after
+//! `shutdown.grace` what is left is cut.
+
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::control::Drained;
+use crate::gateway::Shared;
+use crate::run::Order;
+use crate::worker::Phase;
+
+/// How often the drain looks whether everybody is gone.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// The access log has so long to write what is left.
+const FLUSH_WITHIN: Duration = Duration::from_secs(5);
+
+/// Drains in a thread of its own: the caller may have no runtime, and the workers are what ends.
+pub(crate) fn begin(shared: Arc<Shared>, began: Instant) {
+    let run = move || match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+        Ok(runtime) => runtime.block_on(drain(&shared, began)),
+        Err(error) => {
+            tracing::error!(%error, "cannot wait for requests in flight");
+            shared.drained.send_replace(Some(Drained { cut: 0 }));
+        }
+    };
+    // Without a thread there is no drain to wait for; the process ends all the same.
+    if let Err(error) = std::thread::Builder::new().name("drain".into()).spawn(run) {
+        tracing::error!(%error, "cannot start the drain");
+    }
+}
+
+async fn drain(shared: &Shared, began: Instant) {
+    let shutdown = shared.plan().shutdown;
+    shared.order_all(|| Order::Phase(Phase::Closing)).await;
+    tokio::time::sleep_until((began + shutdown.delay).into()).await;
+    let addresses = shared.addresses();
+    shared.order_all(|| Order::Drain(addresses.clone())).await;
+    let until = Instant::now() + shutdown.grace;
+    // Those who still were in a listening queue come in a moment later.
+    tokio::time::sleep(LOOK_EVERY * 5).await;
+    while shared.counts.open() > 0 && Instant::now() < until {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    let cut = if shared.counts.open() > 0 { shared.snapshot().await.inflight_requests as usize } else { 0 };
+    shared.order_all(|| Order::End).await;
+    let threads = std::mem::take(&mut *shared.threads.lock().unwrap_or_else(PoisonError::into_inner));
+    for thread in threads {
+        if thread.join().is_err() {
+            tracing::error!("a worker ended with a panic");
+        }
+    }
+    if !shared.log.flush(FLUSH_WITHIN) {
+        tracing::warn!("the access log could not be written to its end");
+    }
+    shared.drained.send_replace(Some(Drained { cut }));
+}

@@ -1,0 +1,265 @@
+//! The values that stages hand to each other, from the head of a request to its log record.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tollgate_plan::Reason;
+use tollgate_plan::route::{Route, RouteId};
+use tollgate_plan::table::Params;
+use tollgate_plan::upstream::UpstreamId;
+use tollgate_wire::{
+    BodyDecoder, BodyLength, ChunkLimits, HeaderBlock, Method, RequestHead, ResponseHead, Version,
+};
+
+use crate::client::Client;
+use crate::live::conn::Conn;
+use crate::live::upstreams::InFlight;
+use crate::observe::RequestId;
+use crate::pump::{Pending, Upload, Watch};
+use crate::worker::{Active, Phase, Worker};
+
+/// One request and everything that is known about it.
+pub(crate) struct Exchange<'c> {
+    pub(crate) worker: &'c Rc<Worker>,
+    pub(crate) client: &'c Rc<Client>,
+    pub(crate) active: Rc<Active>,
+    pub(crate) head: Box<RequestHead>,
+    pub(crate) facts: Facts,
+    pub(crate) route: Option<RouteId>,
+    pub(crate) params: Params,
+    /// The request's body, until someone takes it to read it.
+    pub(crate) body: Option<RequestBody>,
+    /// Where `body` is none: whether the client's bytes were all read, so that the next request can follow.
+    pub(crate) body_read: bool,
+    pub(crate) seen: Seen,
+}
+
+/// What the parse stage found out.
+pub(crate) struct Facts {
+    pub(crate) id: Id,
+    /// The client, behind trusted proxies too; none on a unix socket.
+    pub(crate) client_ip: Option<IpAddr>,
+    /// Whether the peer is a trusted proxy, whose forwarding headers are kept.
+    pub(crate) trusted: bool,
+    /// `http` or `https`, as the client saw it.
+    pub(crate) scheme: &'static str,
+    /// Lower-case host name without port; empty when there is none.
+    pub(crate) host: String,
+    /// The normal form of the path, where the one in the head is not.
+    pub(crate) path: Option<String>,
+}
+
+/// The id of a request: made here, or kept from a trusted proxy.
+pub(crate) enum Id {
+    Made(RequestId),
+    Kept(Box<str>),
+}
+
+impl Id {
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Id::Made(id) => id.as_str(),
+            Id::Kept(id) => id,
+        }
+    }
+}
+
+/// What the observe stage will write down.
+pub(crate) struct Seen {
+    pub(crate) started: Instant,
+    pub(crate) status: Cell<u16>,
+    pub(crate) reason: Cell<Option<Reason>>,
+    /// Bytes of the request's body that the client sent.
+    pub(crate) bytes_in: Rc<Cell<u64>>,
+    /// Bytes of the answer's body that the client was sent.
+    pub(crate) bytes_out: Cell<u64>,
+    pub(crate) upstream: Cell<Option<(UpstreamId, usize)>>,
+    pub(crate) upstream_time: Cell<Option<Duration>>,
+    pub(crate) attempts: Cell<u32>,
+    /// The answer is out, or cannot be; an exchange that ends without this was cut.
+    pub(crate) finished: Cell<bool>,
+}
+
+/// What the upstream will be sent: everything but the parts that depend on the target.
+pub(crate) struct Outgoing {
+    /// Path in normal form, and query.
+    pub(crate) target: Vec<u8>,
+    /// Header lines, without Host.
+    pub(crate) lines: Vec<u8>,
+}
+
+/// What a request that got through comes to.
+pub(crate) enum Outcome<'a> {
+    /// An answer that the gateway makes.
+    Reply(Reply<'a>),
+    /// The answer of an upstream.
+    Answer(Answer),
+}
+
+/// An answer that the gateway makes itself.
+pub(crate) struct Reply<'a> {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderBlock,
+    pub(crate) body: Cow<'a, [u8]>,
+}
+
+/// The head of an upstream's answer, and what it takes to move the rest.
+pub(crate) struct Answer {
+    pub(crate) head: Box<ResponseHead>,
+    pub(crate) body: BodyLength,
+    /// Whether the upstream's connection may be kept after the body.
+    pub(crate) reusable: bool,
+    /// What was read behind the head.
+    pub(crate) rest: Vec<u8>,
+    pub(crate) conn: Rc<Conn>,
+    /// The request's body, where the answer came before its end.
+    pub(crate) upload: Option<Upload>,
+    /// The upstream takes no more of the request's body.
+    pub(crate) cut: bool,
+    /// What the client's socket did not take yet of interim answers.
+    pub(crate) interim: Pending,
+    pub(crate) watch: Watch,
+    /// When the attempt began.
+    pub(crate) started: Instant,
+    pub(crate) _in_flight: InFlight,
+}
+
+/// A request body that nobody has read yet.
+pub(crate) struct RequestBody {
+    pub(crate) decoder: BodyDecoder,
+    pub(crate) length: BodyLength,
+    /// Bytes that it may have.
+    pub(crate) max: u64,
+    /// The client waits for `100 Continue` before it sends.
+    pub(crate) expects_continue: bool,
+}
+
+impl RequestBody {
+    /// The body that the head announces; none when there is none.
+    pub(crate) fn of(head: &RequestHead, max: u64) -> Option<RequestBody> {
+        (!matches!(head.body, BodyLength::None | BodyLength::Length(0))).then(|| RequestBody {
+            decoder: BodyDecoder::new(head.body, &ChunkLimits::default()),
+            length: head.body,
+            max,
+            expects_continue: head.expect_continue,
+        })
+    }
+}
+
+/// The gateway answers by itself, and why.
+#[derive(Debug)]
+pub(crate) struct Reject {
+    pub(crate) reason: Reason,
+    /// For people; never names addresses, files or internals.
+    pub(crate) detail: Cow<'static, str>,
+    /// Value of `Allow`, with `method_not_allowed`.
+    pub(crate) allow: Option<String>,
+    /// What follows on the connection cannot be told apart from the request any more.
+    pub(crate) close: bool,
+}
+
+impl Reject {
+    pub(crate) fn new(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Reject {
+        Reject { reason, detail: detail.into(), allow: None, close: false }
+    }
+
+    /// Something that must not happen happened.
+    pub(crate) fn internal(what: &'static str) -> Reject {
+        debug_assert!(false, "{what}");
+        tracing::error!(what, "an impossible state; please report it");
+        Reject::new(Reason::Internal, "an internal error")
+    }
+
+    /// The refusal of a body of more than `max` bytes, announced or counted.
+    pub(crate) fn body_too_large(max: u64) -> Reject {
+        Reject::new(Reason::BodyTooLarge, format!("a request body here has {max} bytes at most"))
+    }
+
+    /// The connection ends with this answer.
+    pub(crate) fn closing(self) -> Reject {
+        Reject { close: true, ..self }
+    }
+}
+
+/// What becomes of the client's connection after an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The next request may come.
+    Keep,
+    /// The answer is out; end the connection so that the client sees all of it.
+    Close,
+    /// The answer could not be completed: nothing may look as if it was.
+    Abort,
+}
+
+impl<'c> Exchange<'c> {
+    /// A request whose head just came.
+    pub(crate) fn begin(
+        worker: &'c Rc<Worker>,
+        client: &'c Rc<Client>,
+        active: Rc<Active>,
+        head: Box<RequestHead>,
+        facts: Facts,
+    ) -> Exchange<'c> {
+        worker.inflight.set(worker.inflight.get() + 1);
+        let body = RequestBody::of(&head, active.plan.limits.body);
+        let seen = Seen {
+            started: Instant::now(),
+            status: Cell::new(0),
+            reason: Cell::new(None),
+            bytes_in: Rc::default(),
+            bytes_out: Cell::new(0),
+            upstream: Cell::new(None),
+            upstream_time: Cell::new(None),
+            attempts: Cell::new(0),
+            finished: Cell::new(false),
+        };
+        Exchange {
+            worker,
+            client,
+            active,
+            head,
+            facts,
+            route: None,
+            params: Params::default(),
+            body,
+            body_read: true,
+            seen,
+        }
+    }
+
+    /// The path in normal form.
+    pub(crate) fn path(&self) -> &str {
+        match &self.facts.path {
+            Some(path) => path,
+            // The parse stage saw that the raw path is its own normal form, which is ASCII.
+            None => std::str::from_utf8(self.head.path()).unwrap_or("/"),
+        }
+    }
+
+    /// The route; every stage after `route` has one.
+    pub(crate) fn matched(&self) -> Option<&Route> {
+        self.route.and_then(|RouteId(at)| self.active.plan.routes.get(at as usize))
+    }
+
+    /// Whether the client's connection may serve another request after this one.
+    pub(crate) fn persistent(&self) -> bool {
+        let max = self.active.plan.limits.requests_per_connection;
+        self.head.persistent
+            && self.worker.phase.get() == Phase::Serving
+            && (max == 0 || self.client.served.get() < max)
+    }
+
+    /// Whether the client speaks HTTP/1.1.
+    pub(crate) fn modern(&self) -> bool {
+        self.head.version == Version::Http11
+    }
+
+    /// Whether the answer has no body because of the method.
+    pub(crate) fn is_head(&self) -> bool {
+        self.head.method == Method::Head
+    }
+}

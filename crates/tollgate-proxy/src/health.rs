@@ -1,0 +1,126 @@
+//! The gateway's health as the outside sees it, on the admin side and through the `health` action.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde_json::{Map, Value, json};
+
+use crate::control::Status;
+use crate::observe::rfc3339;
+
+/// The health of the gateway and its named upstreams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthReport {
+    /// What the data plane is doing.
+    pub status: Status,
+    /// The named upstreams, in the order of the configuration.
+    pub upstreams: Vec<UpstreamHealth>,
+}
+
+/// The health of one upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamHealth {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its targets, in the order of the configuration.
+    pub targets: Vec<TargetHealth>,
+}
+
+/// The health of one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetHealth {
+    /// As configured.
+    pub url: Arc<str>,
+    /// Whether requests are sent there.
+    pub healthy: bool,
+    /// Since when that is so.
+    pub since: SystemTime,
+}
+
+impl HealthReport {
+    /// `ok`, `degraded` when something is not whole, `down` when nothing can serve.
+    pub fn verdict(&self) -> &'static str {
+        let mut verdicts = self.upstreams.iter().map(UpstreamHealth::verdict);
+        let first = verdicts.next().unwrap_or("ok");
+        if verdicts.all(|verdict| verdict == first) { first } else { "degraded" }
+    }
+
+    /// `{ "status", "version", "uptime_s", "generation", "upstreams": { name: { "status", "targets" } } }`
+    pub fn to_json(&self, version: &str) -> Value {
+        let uptime = SystemTime::now().duration_since(self.status.started).unwrap_or_default();
+        let upstreams: Map<String, Value> =
+            self.upstreams.iter().map(|upstream| (upstream.name.to_string(), upstream.to_json())).collect();
+        json!({
+            "status": self.verdict(),
+            "version": version,
+            "uptime_s": uptime.as_secs(),
+            "generation": self.status.generation,
+            "upstreams": upstreams,
+        })
+    }
+}
+
+impl UpstreamHealth {
+    /// `ok`, `degraded` or `down`: an upstream is down when nothing of it can serve.
+    pub fn verdict(&self) -> &'static str {
+        match self.targets.iter().filter(|target| target.healthy).count() {
+            all if all == self.targets.len() => "ok",
+            0 => "down",
+            _ => "degraded",
+        }
+    }
+
+    /// `{ "status", "targets": [{ "url", "healthy", "since" }] }`
+    pub fn to_json(&self) -> Value {
+        let targets = self.targets.iter().map(
+            |target| json!({ "url": *target.url, "healthy": target.healthy, "since": rfc3339(target.since) }),
+        );
+        json!({ "status": self.verdict(), "targets": targets.collect::<Vec<_>>() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    fn report(upstreams: &[&[bool]]) -> HealthReport {
+        let target = |&healthy: &bool| TargetHealth {
+            url: "http://10.0.0.5:3000".into(),
+            healthy,
+            since: UNIX_EPOCH + Duration::from_secs(1),
+        };
+        let upstream = |healthy: &&[bool]| UpstreamHealth {
+            name: "orders".into(),
+            targets: healthy.iter().map(target).collect(),
+        };
+        let status = Status { generation: 3, draining: false, ready: true, started: SystemTime::now() };
+        HealthReport { status, upstreams: upstreams.iter().map(upstream).collect() }
+    }
+
+    #[test]
+    fn verdicts() {
+        for (upstreams, expect) in [
+            (&[][..], "ok"),
+            (&[&[true][..], &[true, true]], "ok"),
+            (&[&[true][..], &[true, false]], "degraded"),
+            (&[&[false][..], &[true]], "degraded"),
+            (&[&[false][..], &[false, false]], "down"),
+        ] {
+            assert_eq!(report(upstreams).verdict(), expect, "{upstreams:?}");
+        }
+    }
+
+    #[test]
+    fn the_promised_shape() {
+        let expect = json!({
+            "status": "degraded", "version": "1.2.3", "uptime_s": 0, "generation": 3,
+            "upstreams": { "orders": { "status": "degraded", "targets": [
+                { "url": "http://10.0.0.5:3000", "healthy": true, "since": "1970-01-01T00:00:01.000Z" },
+                { "url": "http://10.0.0.5:3000", "healthy": false, "since": "1970-01-01T00:00:01.000Z" },
+            ] } },
+        });
+        assert_eq!(report(&[&[true, false]]).to_json("1.2.3"), expect);
+    }
+}

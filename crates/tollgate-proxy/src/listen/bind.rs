@@ -1,0 +1,74 @@
+//! Binding a listening address, once per worker.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use tollgate_plan::listener::ListenAddress;
+
+/// Connections that the kernel queues before a worker accepts them; the system caps it at `somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// One listening socket, not yet in a runtime.
+pub(crate) enum Listening {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener),
+}
+
+/// Binds `address` once for each of `workers` workers. `ours` says that this process already listens on the port.
+pub(crate) fn bind(address: &ListenAddress, workers: usize, ours: bool) -> io::Result<Vec<Listening>> {
+    match address {
+        ListenAddress::Tcp(address) => bind_tcp(*address, workers, ours),
+        ListenAddress::Unix(path) => bind_unix(path, workers),
+    }
+}
+
+fn bind_tcp(address: SocketAddr, workers: usize, ours: bool) -> io::Result<Vec<Listening>> {
+    // Workers share the port by SO_REUSEPORT. With it a second gateway would bind without an error and take
+    // half of the connections; a socket without it tells whether somebody already listens.
+    let probe = tcp_socket(address, ours)?;
+    let address = probe.local_addr()?.as_socket().unwrap_or(address);
+    drop(probe);
+    (0..workers).map(|_| Ok(Listening::Tcp(tcp_socket(address, true)?.into()))).collect()
+}
+
+fn tcp_socket(address: SocketAddr, share: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // `[::]` and `0.0.0.0` may stand side by side on one port.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_port(share)?;
+    // Accepted sockets inherit it, which saves a system call for each.
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
+}
+
+fn bind_unix(path: &Path, workers: usize) -> io::Result<Vec<Listening>> {
+    remove_stale(path)?;
+    let listener = std::os::unix::net::UnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
+    (0..workers).map(|_| Ok(Listening::Unix(listener.try_clone()?))).collect()
+}
+
+/// A socket file that nobody listens on is what a killed process left; anything else is not ours to remove.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) if meta.file_type().is_socket() => {
+            let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+            match probe.connect(&SockAddr::unix(path)?) {
+                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+                _ => Err(io::ErrorKind::AddrInUse.into()),
+            }
+        }
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is no socket is there")),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+    }
+}

@@ -1,0 +1,134 @@
+//! One client connection from accept to close.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use tokio::net::{TcpStream, UnixStream};
+
+use super::head::{self, Arrival};
+use crate::client::{Client, Place, Unread};
+use crate::exchange::Next;
+use crate::io::Stream;
+use crate::live::listeners::ListenerLive;
+use crate::worker::{Phase, Worker};
+
+/// After the last answer, what the client still sends is read away for this long at most: closing with unread
+/// bytes would reset the connection, and the client could lose the answer (RFC 9112 section 9.6).
+const LINGER: Duration = Duration::from_secs(2);
+
+/// And this much of it at most.
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// A connection that was accepted, perhaps by another worker.
+pub(crate) struct Accepted {
+    pub(crate) carrier: Carrier,
+    pub(crate) peer: Option<IpAddr>,
+    pub(crate) listener: Arc<ListenerLive>,
+}
+
+/// What carries its bytes.
+pub(crate) enum Carrier {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    /// Taken out of another worker's runtime.
+    MovedTcp(std::net::TcpStream),
+    MovedUnix(std::os::unix::net::UnixStream),
+}
+
+impl Accepted {
+    /// Takes the stream out of this worker's runtime so that it can go into another's.
+    pub(crate) fn detach(self) -> std::io::Result<Accepted> {
+        let carrier = match self.carrier {
+            Carrier::Tcp(stream) => Carrier::MovedTcp(stream.into_std()?),
+            Carrier::Unix(stream) => Carrier::MovedUnix(stream.into_std()?),
+            moved => moved,
+        };
+        Ok(Accepted { carrier, ..self })
+    }
+}
+
+impl Carrier {
+    fn into_stream(self) -> std::io::Result<Stream> {
+        Ok(match self {
+            Carrier::Tcp(stream) => stream.into(),
+            Carrier::Unix(stream) => stream.into(),
+            Carrier::MovedTcp(stream) => TcpStream::from_std(stream)?.into(),
+            Carrier::MovedUnix(stream) => UnixStream::from_std(stream)?.into(),
+        })
+    }
+}
+
+/// Serves the connection on this worker, in a task of its own. It is already counted.
+pub(crate) fn spawn(worker: &Rc<Worker>, accepted: Accepted) {
+    tokio::task::spawn_local(serve(worker.clone(), accepted));
+}
+
+/// Serves the connection to its end.
+pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
+    let place = Place {
+        listener: accepted.listener,
+        shared: worker.shared.counts.clone(),
+        worker: worker.index,
+        local: worker.connections.clone(),
+    };
+    worker.connections.set(worker.connections.get() + 1);
+    let Ok(io) = accepted.carrier.into_stream() else { return };
+    let client = Rc::new(Client {
+        io,
+        timer: worker.timers.timer(),
+        peer: accepted.peer,
+        peer_text: accepted.peer.map(|ip| ip.to_string()).unwrap_or_default().into(),
+        unread: Unread::default(),
+        served: Cell::new(0),
+        _place: place,
+    });
+    loop {
+        let next = match head::arrive(&worker, &client).await {
+            Arrival::Request(head) => {
+                client.served.set(client.served.get() + 1);
+                // Boxed: an idle connection keeps only this small outer future.
+                Box::pin(crate::pipeline::serve(&worker, &client, head)).await
+            }
+            Arrival::Refused(reject) => Box::pin(crate::pipeline::refuse(&worker, &client, reject)).await,
+            Arrival::Closed => return,
+        };
+        match next {
+            Next::Keep => {}
+            Next::Close => return linger(&worker, &client).await,
+            Next::Abort => return,
+        }
+    }
+}
+
+/// Ends our direction, then reads away what the client still sends.
+async fn linger(worker: &Worker, client: &Client) {
+    let mut left = LINGER_BYTES;
+    client.timer.arm(Instant::now(), LINGER);
+    poll_fn(|cx| {
+        if client.timer.poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if let Poll::Ready(Err(_)) = client.io.poll_shutdown(cx) {
+            return Poll::Ready(());
+        }
+        let mut scratch = worker.scratch.borrow_mut();
+        loop {
+            match client.io.poll_read(cx, &mut scratch.read) {
+                Poll::Ready(Ok(read)) if read > 0 && read < left => left -= read,
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await;
+}
+
+/// Whether an idle connection should end because of the shutdown.
+pub(super) fn should_end(worker: &Worker) -> bool {
+    worker.phase.get() == Phase::Draining
+}

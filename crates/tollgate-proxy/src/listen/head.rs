@@ -1,0 +1,163 @@
+//! Waiting for a request head, within its limits, without holding a buffer while nothing comes.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tollgate_plan::Reason;
+use tollgate_wire::{HeadError, HeadLimits, HeadProgress, Parsed, RequestHead, parse_request};
+
+use super::connection::should_end;
+use crate::client::Client;
+use crate::exchange::Reject;
+use crate::worker::Worker;
+
+/// During a drain a connection that was busy a moment ago may have a request on its way: it is given this long.
+const DRAIN_IDLE: Duration = Duration::from_millis(500);
+
+/// What an idle connection comes to.
+pub(super) enum Arrival {
+    Request(Box<RequestHead>),
+    Refused(Reject),
+    /// Nothing more to serve and nobody to tell.
+    Closed,
+}
+
+/// Waits for the next request's head.
+pub(super) async fn arrive(worker: &Worker, client: &Client) -> Arrival {
+    let (limits, first_wait) = waits(worker, client);
+    let started = Instant::now();
+    let mut waiting = Waiting { limits, progress: HeadProgress::default(), head: None, begun: false };
+    if should_end(worker) {
+        client.timer.arm(started, DRAIN_IDLE);
+    } else {
+        client.timer.arm(started, first_wait);
+    }
+    poll_fn(|cx| waiting.poll(worker, client, cx, started)).await
+}
+
+/// The head limits, and how long the first byte may take.
+fn waits(worker: &Worker, client: &Client) -> (HeadLimits, Duration) {
+    let active = worker.active.borrow();
+    let limits = &active.plan.limits;
+    let first = if client.served.get() == 0 { limits.header_timeout } else { limits.keepalive_timeout };
+    let head = HeadLimits {
+        header_bytes: limits.header_bytes,
+        header_count: limits.header_count,
+        uri_bytes: limits.uri_bytes,
+    };
+    (head, first)
+}
+
+struct Waiting {
+    limits: HeadLimits,
+    progress: HeadProgress,
+    head: Option<Box<RequestHead>>,
+    /// Part of a head is there.
+    begun: bool,
+}
+
+impl Waiting {
+    fn poll(
+        &mut self,
+        worker: &Worker,
+        client: &Client,
+        cx: &mut Context<'_>,
+        started: Instant,
+    ) -> Poll<Arrival> {
+        // The rest of the previous read may hold a whole request (pipelining).
+        if !self.begun
+            && !client.unread.is_empty()
+            && let Some(arrival) = self.parse_unread(worker, client)
+        {
+            return Poll::Ready(arrival);
+        }
+        loop {
+            match self.read(worker, client, cx) {
+                Poll::Ready(Some(arrival)) => return Poll::Ready(arrival),
+                Poll::Ready(None) => self.begin(worker, client),
+                Poll::Pending => break,
+            }
+        }
+        self.poll_deadline(worker, client, cx, started)
+    }
+
+    /// Reads once; `None` when the head is not complete yet.
+    fn read(&mut self, worker: &Worker, client: &Client, cx: &mut Context<'_>) -> Poll<Option<Arrival>> {
+        let mut scratch = worker.scratch.borrow_mut();
+        let read = match ready!(client.io.poll_read(cx, &mut scratch.read)) {
+            Ok(0) | Err(_) => return Poll::Ready(Some(Arrival::Closed)),
+            Ok(read) => read,
+        };
+        let bytes = scratch.read.get(..read).unwrap_or_default();
+        if !client.unread.is_empty() {
+            client.unread.push(bytes);
+            return Poll::Ready(self.parse_unread(worker, client));
+        }
+        // The usual case: the whole head in one read, parsed where it lies.
+        let (used, arrival) = self.parse(worker, bytes);
+        client.unread.push(bytes.get(used..).unwrap_or_default());
+        Poll::Ready(arrival)
+    }
+
+    fn parse_unread(&mut self, worker: &Worker, client: &Client) -> Option<Arrival> {
+        client.unread.consume(|bytes| self.parse(worker, bytes))
+    }
+
+    /// How many bytes were used, and what came of them.
+    fn parse(&mut self, worker: &Worker, bytes: &[u8]) -> (usize, Option<Arrival>) {
+        let head = self.head.get_or_insert_with(|| worker.spare.request());
+        match parse_request(bytes, &mut self.progress, &self.limits, head) {
+            Ok(Parsed::Complete(used)) => (used, self.head.take().map(Arrival::Request)),
+            Ok(Parsed::Partial) => (0, None),
+            Err(error) => (bytes.len(), Some(Arrival::Refused(refuse(error)))),
+        }
+    }
+
+    /// From the first byte on the head has `header_timeout`.
+    fn begin(&mut self, worker: &Worker, client: &Client) {
+        if !self.begun {
+            self.begun = true;
+            let timeout = worker.active.borrow().plan.limits.header_timeout;
+            client.timer.arm(Instant::now(), timeout);
+        }
+    }
+
+    fn poll_deadline(
+        &mut self,
+        worker: &Worker,
+        client: &Client,
+        cx: &mut Context<'_>,
+        started: Instant,
+    ) -> Poll<Arrival> {
+        if self.begun {
+            ready!(client.timer.poll(cx));
+            let late = Reject::new(Reason::RequestTimeout, "the request head took too long");
+            return Poll::Ready(Arrival::Refused(late.closing()));
+        }
+        // A connection that was idle for a while has nothing on its way when the drain begins.
+        if should_end(worker) && started.elapsed() >= DRAIN_IDLE {
+            return Poll::Ready(Arrival::Closed);
+        }
+        if should_end(worker) {
+            client.timer.arm(started, DRAIN_IDLE);
+        }
+        client.timer.poll(cx).map(|()| Arrival::Closed)
+    }
+}
+
+/// The reason for which the head is refused. After a framing error nothing on the connection can be trusted.
+fn refuse(error: HeadError) -> Reject {
+    use tollgate_wire::Offence;
+    let reason = match error.offence() {
+        Offence::RequestLine => Reason::BadRequestLine,
+        Offence::Header => Reason::BadHeader,
+        Offence::Framing => Reason::BadFraming,
+        Offence::Host => Reason::BadHost,
+        Offence::UriTooLong => Reason::UriTooLong,
+        Offence::HeadersTooLarge => Reason::HeadersTooLarge,
+        Offence::Version => Reason::VersionNotSupported,
+        Offence::Expectation => Reason::ExpectationFailed,
+    };
+    Reject::new(reason, error.to_string()).closing()
+}

@@ -1,0 +1,10 @@
+//! Stage 1: accepting connections and carrying them from request to request.
+
+mod accept;
+mod bind;
+mod connection;
+mod head;
+
+pub(crate) use accept::{Accepting, accept};
+pub(crate) use bind::{Listening, bind};
+pub(crate) use connection::{Accepted, spawn};

@@ -1,0 +1,10 @@
+//! What survives a reload: counts, listeners and targets that workers share, and each worker's own view of them.
+
+pub(crate) mod balancer;
+pub(crate) mod conn;
+pub(crate) mod counts;
+pub(crate) mod listeners;
+pub(crate) mod targets;
+pub(crate) mod upstreams;
+
+pub(crate) use counts::Counts;

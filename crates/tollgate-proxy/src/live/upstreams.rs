@@ -1,0 +1,177 @@
+//! What one worker knows of an upstream: its targets, their idle connections, what is in flight to them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use tollgate_plan::upstream::{Pool, Upstream};
+use tollgate_policy::Penalty;
+
+use super::balancer::Balancer;
+use super::conn::Conn;
+use super::targets::{TargetShared, Targets};
+use crate::worker::{Active, Worker};
+
+/// How often idle connections are looked at.
+const REAP_EVERY: Duration = Duration::from_secs(1);
+
+/// One upstream on this worker.
+pub(crate) struct UpstreamLive {
+    /// Indexed like the plan's targets.
+    pub(crate) targets: Vec<Rc<TargetLive>>,
+    pub(crate) balancer: Balancer,
+}
+
+/// One target on this worker. It survives reloads that keep it.
+pub(crate) struct TargetLive {
+    pub(crate) shared: Arc<TargetShared>,
+    idle: RefCell<VecDeque<Rc<Conn>>>,
+    /// Requests of this worker between connect and the end of the answer.
+    pub(crate) in_flight: Cell<u32>,
+    /// What is remembered of failed connects.
+    pub(crate) penalty: Cell<Penalty>,
+    pool: Cell<Pool>,
+    /// Requests that wait for a place under `max_connections`.
+    waiting: RefCell<VecDeque<Waker>>,
+}
+
+impl TargetLive {
+    fn new(shared: Arc<TargetShared>, pool: Pool) -> TargetLive {
+        TargetLive {
+            shared,
+            idle: RefCell::default(),
+            in_flight: Cell::new(0),
+            penalty: Cell::default(),
+            pool: Cell::new(pool),
+            waiting: RefCell::default(),
+        }
+    }
+
+    /// The connection that was used last, if it is still good: the youngest is the likeliest to be.
+    pub(crate) fn idle_connection(&self, now: Instant) -> Option<Rc<Conn>> {
+        let keep = self.pool.get().idle;
+        loop {
+            // Not in the `while let`: closing a connection looks at this pool again.
+            let conn = self.idle.borrow_mut().pop_back()?;
+            if now.saturating_duration_since(conn.idle_since.get()) < keep && conn.is_clean() {
+                return Some(conn);
+            }
+        }
+    }
+
+    pub(crate) fn keep(&self, conn: Rc<Conn>) {
+        let pool = self.pool.get();
+        let wanted_elsewhere = self.shared.is_wanted() && self.waiting.borrow().is_empty();
+        if wanted_elsewhere || self.idle.borrow().len() >= pool.max_idle_per_worker {
+            return drop(conn);
+        }
+        self.idle.borrow_mut().push_back(conn);
+        self.wake_one();
+    }
+
+    /// Closes what was idle too long or was closed by the target, and one more when another worker needs the place.
+    fn reap(&self, now: Instant) {
+        let keep = self.pool.get().idle;
+        let mut old = Vec::new();
+        self.idle.borrow_mut().retain(|conn| {
+            let good = now.saturating_duration_since(conn.idle_since.get()) < keep && conn.is_clean();
+            if !good {
+                old.push(conn.clone());
+            }
+            good
+        });
+    }
+
+    /// Closes one idle connection so that another worker can open one.
+    pub(crate) fn give_way(&self) {
+        let conn = self.idle.borrow_mut().pop_front();
+        drop(conn);
+    }
+
+    /// A connection of this worker is closed.
+    pub(crate) fn closed(&self) {
+        self.shared.leave();
+        self.wake_one();
+    }
+
+    pub(crate) fn wait(&self, waker: &Waker) {
+        let mut waiting = self.waiting.borrow_mut();
+        if !waiting.iter().any(|other| other.will_wake(waker)) {
+            waiting.push_back(waker.clone());
+        }
+    }
+
+    fn wake_one(&self) {
+        if let Some(waker) = self.waiting.borrow_mut().pop_front() {
+            waker.wake();
+        }
+    }
+
+    /// Idle connections.
+    pub(crate) fn idle_count(&self) -> usize {
+        self.idle.borrow().len()
+    }
+
+    /// Requests in flight from this worker.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.get()
+    }
+
+    /// Whether this is the worker's view of `shared`.
+    pub(crate) fn is(&self, shared: &Arc<TargetShared>) -> bool {
+        Arc::ptr_eq(&self.shared, shared)
+    }
+}
+
+/// A request between connect and the end of the answer: counted while it lasts.
+pub(crate) struct InFlight(Rc<TargetLive>);
+
+impl InFlight {
+    pub(crate) fn new(target: &Rc<TargetLive>) -> InFlight {
+        target.in_flight.set(target.in_flight.get() + 1);
+        InFlight(target.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get().saturating_sub(1));
+    }
+}
+
+/// The upstreams of a new plan, with the connections of those targets that the old one had too.
+pub(crate) fn reconcile(
+    upstreams: &[Upstream],
+    shared: &Targets,
+    old: Option<&Active>,
+    random: &mut dyn FnMut() -> u64,
+) -> Vec<Rc<UpstreamLive>> {
+    let known: std::collections::HashMap<*const TargetShared, &Rc<TargetLive>> = old
+        .into_iter()
+        .flat_map(|active| active.upstreams.iter().flat_map(|upstream| &upstream.targets))
+        .map(|target| (Arc::as_ptr(&target.shared), target))
+        .collect();
+    let live = upstreams.iter().zip(shared).map(|(upstream, shared)| {
+        let targets = shared.iter().map(|shared| match known.get(&Arc::as_ptr(shared)) {
+            Some(target) => {
+                target.pool.set(upstream.pool);
+                Rc::clone(target)
+            }
+            None => Rc::new(TargetLive::new(shared.clone(), upstream.pool)),
+        });
+        Rc::new(UpstreamLive { targets: targets.collect(), balancer: Balancer::new(upstream, random) })
+    });
+    live.collect()
+}
+
+/// Runs for the life of the worker: closes idle connections that are too old or that the target closed.
+pub(crate) async fn reap(worker: Rc<Worker>) {
+    loop {
+        tokio::time::sleep(REAP_EVERY).await;
+        let (active, now) = (worker.active.borrow().clone(), Instant::now());
+        active.upstreams.iter().flat_map(|upstream| &upstream.targets).for_each(|target| target.reap(now));
+    }
+}

@@ -1,0 +1,88 @@
+//! Stage 2: what a head says, made certain once. Everything behind this stage sees one path, one host, one
+//! client address.
+
+mod client_address;
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use tollgate_plan::{Reason, host::Host, path};
+use tollgate_wire::{Method, RequestHead, name};
+
+use crate::client::Client;
+use crate::exchange::{Exchange, Facts, Id, Reject};
+use crate::worker::{Active, Worker};
+
+/// A request id that a trusted proxy sent is kept up to this length.
+const KEPT_ID_BYTES_MAX: usize = 128;
+
+/// What is known of a request before anything is checked: enough to refuse it and to log it.
+pub(crate) fn facts(worker: &Worker, active: &Active, client: &Client, head: &RequestHead) -> Facts {
+    let trusted = client.peer.is_some_and(|peer| active.plan.trusted_proxies.contains(peer));
+    let mut facts = Facts {
+        id: request_id(worker, head, trusted),
+        client_ip: client.peer,
+        trusted,
+        scheme: "http",
+        host: String::new(),
+        path: None,
+    };
+    if trusted {
+        facts.client_ip = client_address::behind_proxies(&head.headers, &active.plan, client.peer);
+        let proto = head.headers.get(&name::X_FORWARDED_PROTO);
+        if proto.is_some_and(|proto| proto.eq_ignore_ascii_case(b"https")) {
+            facts.scheme = "https";
+        }
+    }
+    facts
+}
+
+/// Brings path and host into their one form, or refuses.
+pub(crate) fn check(exchange: &mut Exchange<'_>) -> Result<(), Reject> {
+    let (head, facts) = (&exchange.head, &mut exchange.facts);
+    if let Some(authority) = head.authority() {
+        let mut lower = String::new();
+        let host = Host::parse(authority, &mut lower);
+        let host = host.map_err(|_| Reject::new(Reason::BadHost, "Host is malformed").closing())?;
+        facts.host = host.name.into();
+    }
+    if matches!(head.method, Method::Connect | Method::Trace) {
+        // After a refused CONNECT the client may already be sending what is no HTTP.
+        return Err(Reject::new(Reason::MethodNotImplemented, "the method is not served").closing());
+    }
+    if head.path() != b"*" {
+        let normal = path::normalize(head.path());
+        let normal = normal.map_err(|error| Reject::new(Reason::BadPath, error.to_string()))?;
+        if let Cow::Owned(normal) = normal {
+            facts.path = Some(normal);
+        }
+    }
+    if wants_websocket(head) {
+        return Err(Reject::new(Reason::UpgradeRefused, "WebSocket is not served yet").closing());
+    }
+    Ok(())
+}
+
+fn wants_websocket(head: &RequestHead) -> bool {
+    head.wants_upgrade()
+        && head
+            .headers
+            .get_all(&name::UPGRADE)
+            .any(|value| value.trim_ascii().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// A new id, for what is not even a request.
+pub(crate) fn fresh_id(worker: &Worker) -> Id {
+    Id::Made(worker.ids.borrow_mut().next(worker.clock.wall(Instant::now())))
+}
+
+/// The id of a trusted proxy is kept when it is harmless in a log line and a header; else a new one is made.
+fn request_id(worker: &Worker, head: &RequestHead, trusted: bool) -> Id {
+    let kept = head.headers.get(&name::X_REQUEST_ID).filter(|id| {
+        trusted && (1..=KEPT_ID_BYTES_MAX).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
+    });
+    match kept.and_then(|id| std::str::from_utf8(id).ok()) {
+        Some(id) => Id::Kept(id.into()),
+        None => fresh_id(worker),
+    }
+}

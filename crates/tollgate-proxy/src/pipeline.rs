@@ -1,0 +1,50 @@
+//! The way of a request, in the order in which it happens. No logic lives here.
+
+use std::rc::Rc;
+
+use tollgate_plan::route::Action;
+use tollgate_wire::RequestHead;
+
+use crate::client::Client;
+use crate::exchange::{Exchange, Next, Outcome, Reject};
+use crate::worker::{Active, Worker};
+use crate::{observe, parse, respond, route, transform, upstream, validate};
+
+/// Serves one request: from its head to its log record.
+pub(crate) async fn serve(worker: &Rc<Worker>, client: &Rc<Client>, head: Box<RequestHead>) -> Next {
+    // The only place where a request meets its plan.
+    let active = worker.active.borrow().clone();
+    let facts = parse::facts(worker, &active, client, &head);
+    let mut exchange = Exchange::begin(worker, client, active.clone(), head, facts);
+    let outcome = run(&mut exchange, &active).await;
+    // Dropping the exchange leaves its record, also when the connection is cut in the middle.
+    respond::finish(&mut exchange, outcome).await
+}
+
+async fn run<'a>(exchange: &mut Exchange<'_>, active: &'a Active) -> Result<Outcome<'a>, Reject> {
+    parse::check(exchange)?;
+    route::find(exchange)?;
+    validate::declared_size(exchange)?;
+    match active.action(exchange.route) {
+        Some(Action::Respond(respond)) => Ok(Outcome::Reply(respond::fixed(exchange, respond))),
+        Some(Action::Redirect(redirect)) => Ok(Outcome::Reply(respond::redirect(exchange, redirect)?)),
+        Some(Action::Health(upstreams)) => Ok(Outcome::Reply(respond::health(exchange, upstreams))),
+        Some(Action::To(_)) => {
+            let outgoing = transform::request(exchange)?;
+            let mut answer = upstream::call(exchange, outgoing).await?;
+            transform::response(exchange, &mut answer.head.headers);
+            Ok(Outcome::Answer(answer))
+        }
+        None => Err(Reject::internal("a route without an action")),
+    }
+}
+
+/// Refuses what is not even a request.
+pub(crate) async fn refuse(worker: &Rc<Worker>, client: &Rc<Client>, reject: Reject) -> Next {
+    let active = worker.active.borrow().clone();
+    let id = parse::fresh_id(worker);
+    let started = std::time::Instant::now();
+    let (next, bytes_out) = respond::refuse(worker, client, &active, &reject, id.as_str()).await;
+    observe::refusal(worker, client, &active, &reject, id.as_str(), started, bytes_out);
+    next
+}

@@ -1,0 +1,231 @@
+//! The answer's body on its way from the upstream to the client.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use tollgate_plan::Reason;
+use tollgate_wire::{BodyDecoder, BodyLength, ChunkLimits, Step, write_last_chunk};
+
+use super::pending::Pending;
+use super::upload::append;
+use crate::io::Stream;
+use crate::worker::Worker;
+
+/// How the body is framed for the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// As many bytes as the head says, or to the end of the connection.
+    Plain,
+    /// Chunked; trailers only for a client that wants them.
+    Chunked {
+        /// Whether trailers are passed on.
+        trailers: bool,
+    },
+}
+
+/// A body under way, its head included.
+pub(crate) struct Download {
+    decoder: BodyDecoder,
+    framing: Framing,
+    /// What was read behind the upstream's head.
+    rest: Vec<u8>,
+    pending: Pending,
+    decoded: bool,
+    /// The upstream's coding adds nothing between the bytes of the body.
+    contiguous: bool,
+    /// The upstream sent more than its body.
+    surplus: bool,
+    /// Bytes that the client took since the last look, and in all.
+    moved: u64,
+    read: u64,
+    /// Payload bytes handed to the client's socket or waiting for it.
+    pub(crate) payload: u64,
+}
+
+/// Whom a body waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blocked {
+    /// The client does not read.
+    Client,
+    /// The upstream does not send.
+    Upstream,
+}
+
+impl Download {
+    pub(crate) fn new(length: BodyLength, framing: Framing, rest: Vec<u8>) -> Download {
+        Download {
+            decoder: BodyDecoder::new(length, &ChunkLimits::default()),
+            framing,
+            rest,
+            pending: Pending::default(),
+            decoded: false,
+            contiguous: length != BodyLength::Chunked,
+            surplus: false,
+            moved: 0,
+            read: 0,
+            payload: 0,
+        }
+    }
+
+    /// Whether the upstream's connection stands exactly behind the body.
+    pub(crate) fn ended_cleanly(&self) -> bool {
+        self.decoded && !self.surplus
+    }
+
+    /// Whether bytes moved since the last call.
+    pub(crate) fn take_progress(&mut self) -> bool {
+        std::mem::take(&mut self.moved) + std::mem::take(&mut self.read) > 0
+    }
+
+    pub(crate) fn blocked(&self) -> Blocked {
+        if self.pending.is_empty() { Blocked::Upstream } else { Blocked::Client }
+    }
+
+    /// Gives the storage of the first read back.
+    pub(crate) fn into_rest(self) -> Vec<u8> {
+        self.rest
+    }
+
+    /// Writes the head together with what is there of the body: one system call for most answers. `before` is what
+    /// the client has not taken yet of interim answers.
+    pub(crate) fn start(
+        &mut self,
+        worker: &Worker,
+        client: &Stream,
+        before: &mut Pending,
+        cx: &mut Context<'_>,
+        head: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), Reason> {
+        let mut out = std::mem::take(&mut worker.scratch.borrow_mut().out);
+        out.clear();
+        before.take_into(&mut out);
+        head(&mut out);
+        let rest = std::mem::take(&mut self.rest);
+        let decoded = self.decode(&rest, &mut out);
+        self.rest = rest;
+        let outcome = decoded.and_then(|()| self.write(client, cx, &out));
+        worker.scratch.borrow_mut().out = out;
+        outcome
+    }
+
+    /// Moves what can be moved; ready when the client has everything.
+    pub(crate) fn poll(
+        &mut self,
+        worker: &Worker,
+        from: &Stream,
+        client: &Stream,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Reason>> {
+        loop {
+            let flushed = ready!(self.pending.poll_flush(client, cx, &mut self.moved));
+            flushed.map_err(|_| Reason::ClientClosed)?;
+            if self.decoded {
+                return Poll::Ready(Ok(()));
+            }
+            let mut scratch = worker.scratch.borrow_mut();
+            let mut read = std::mem::take(&mut scratch.read);
+            let mut out = std::mem::take(&mut scratch.out);
+            drop(scratch);
+            let outcome = match from.poll_read(cx, &mut read) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(got) => Poll::Ready(self.pass(got, &read, &mut out, client, cx)),
+            };
+            let mut scratch = worker.scratch.borrow_mut();
+            (scratch.read, scratch.out) = (read, out);
+            drop(scratch);
+            ready!(outcome)?;
+        }
+    }
+
+    fn pass(
+        &mut self,
+        got: io::Result<usize>,
+        read: &[u8],
+        out: &mut Vec<u8>,
+        client: &Stream,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Reason> {
+        let bytes = match got {
+            Ok(0) => return self.end_of_stream(out, client, cx),
+            Ok(n) => read.get(..n).unwrap_or_default(),
+            Err(_) => return Err(Reason::UpstreamReset),
+        };
+        self.read += bytes.len() as u64;
+        if self.framing == Framing::Plain && self.contiguous {
+            return self.pass_plain(bytes, client, cx);
+        }
+        out.clear();
+        self.decode(bytes, out)?;
+        self.write(client, cx, out)
+    }
+
+    /// A body that is one run of bytes on both sides is written from where it was read.
+    fn pass_plain(&mut self, bytes: &[u8], client: &Stream, cx: &mut Context<'_>) -> Result<(), Reason> {
+        let payload = match self.decoder.step(bytes).map_err(|_| Reason::UpstreamProtocol)? {
+            Step::Data { start, end, .. } => bytes.get(start..end).unwrap_or_default(),
+            Step::More { .. } | Step::End { .. } => &[],
+        };
+        self.payload += payload.len() as u64;
+        self.decoded = self.decoder.is_done();
+        self.surplus |= self.decoded && payload.len() < bytes.len();
+        self.write(client, cx, payload)
+    }
+
+    fn end_of_stream(
+        &mut self,
+        out: &mut Vec<u8>,
+        client: &Stream,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Reason> {
+        // Only a body that runs to the end of the connection may end here; any other was cut short.
+        self.decoder.finish_at_eof().map_err(|_| Reason::UpstreamReset)?;
+        self.decoded = true;
+        out.clear();
+        self.finish(out);
+        self.write(client, cx, out)
+    }
+
+    /// Decodes everything there is into the client's framing.
+    fn decode(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Reason> {
+        let mut used = 0;
+        while !self.decoded {
+            let rest = bytes.get(used..).unwrap_or_default();
+            match self.decoder.step(rest).map_err(|_| Reason::UpstreamProtocol)? {
+                Step::More { consumed } => {
+                    debug_assert_eq!(
+                        used + consumed,
+                        bytes.len(),
+                        "a decoder takes everything it cannot use yet"
+                    );
+                    return Ok(());
+                }
+                Step::Data { start, end, consumed } => {
+                    let payload = rest.get(start..end).unwrap_or_default();
+                    self.payload += payload.len() as u64;
+                    append(out, payload, self.framing != Framing::Plain);
+                    used += consumed;
+                }
+                Step::End { consumed } => {
+                    self.decoded = true;
+                    self.surplus |= used + consumed < bytes.len();
+                    self.finish(out);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        if let Framing::Chunked { trailers } = self.framing {
+            write_last_chunk(out, trailers.then(|| self.decoder.trailers()));
+        }
+    }
+
+    fn write(&mut self, client: &Stream, cx: &mut Context<'_>, bytes: &[u8]) -> Result<(), Reason> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let kept = self.pending.write_or_keep(client, cx, bytes, &mut self.moved);
+        kept.map_err(|_| Reason::ClientClosed)
+    }
+}

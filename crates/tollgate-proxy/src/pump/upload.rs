@@ -1,0 +1,232 @@
+//! The request's body on its way from the client to the upstream.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use tollgate_wire::{BodyLength, ChunkError, Step, chunk_prefix, write_last_chunk};
+
+use super::pending::Pending;
+use crate::client::Client;
+use crate::exchange::RequestBody;
+use crate::io::Stream;
+use crate::worker::Worker;
+
+/// A body under way.
+pub(crate) struct Upload {
+    client: Rc<Client>,
+    body: RequestBody,
+    /// The request's head, when it can go out in one write with the first bytes of the body.
+    prefix: Vec<u8>,
+    pending: Pending,
+    /// Payload bytes that came, for the log.
+    received: Rc<Cell<u64>>,
+    /// The client has not been told to go on yet.
+    held: bool,
+    decoded: bool,
+    done: bool,
+    /// Bytes moved since the last look.
+    moved: u64,
+}
+
+/// Why a body cannot be finished.
+#[derive(Debug)]
+pub(crate) enum UploadError {
+    /// The client went away in the middle of it.
+    ClientGone,
+    /// The client's framing is wrong.
+    Malformed(ChunkError),
+    /// It is longer than it may be.
+    TooLarge,
+    /// The upstream takes no more. Its answer may already be on the way.
+    UpstreamClosed,
+}
+
+/// Whom a body waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WaitsFor {
+    /// For bytes from the client.
+    Client,
+    /// For room at the upstream.
+    Upstream,
+    /// For `100 Continue`.
+    Permission,
+    /// It is through.
+    Nothing,
+}
+
+impl Upload {
+    pub(crate) fn new(client: Rc<Client>, body: RequestBody, received: Rc<Cell<u64>>) -> Upload {
+        // A client that already sent some of the body does not wait for permission.
+        let held = body.expects_continue && client.unread.is_empty();
+        Upload {
+            client,
+            body,
+            prefix: Vec::new(),
+            pending: Pending::default(),
+            received,
+            held,
+            decoded: false,
+            done: false,
+            moved: 0,
+        }
+    }
+
+    /// Begins with the request's head, on a connection that nothing was written to.
+    pub(crate) fn start(&mut self, head: &[u8]) {
+        self.prefix.clear();
+        self.pending = Pending::default();
+        if self.held || self.client.unread.is_empty() {
+            self.pending.keep(head);
+        } else {
+            self.prefix.extend_from_slice(head);
+        }
+    }
+
+    /// The client may send.
+    pub(crate) fn permit(&mut self) {
+        self.held = false;
+    }
+
+    pub(crate) fn waits_for(&self) -> WaitsFor {
+        match () {
+            () if self.done => WaitsFor::Nothing,
+            () if !self.pending.is_empty() => WaitsFor::Upstream,
+            () if self.held => WaitsFor::Permission,
+            () => WaitsFor::Client,
+        }
+    }
+
+    /// Whether bytes moved since the last call.
+    pub(crate) fn take_progress(&mut self) -> bool {
+        std::mem::take(&mut self.moved) > 0
+    }
+
+    /// Whether the client's whole body was read, so that the next request can follow on the connection.
+    pub(crate) fn is_read(&self) -> bool {
+        self.decoded
+    }
+
+    /// Whether any byte of the body was taken from the client.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.received.get() > 0 || self.decoded
+    }
+
+    /// Whether the whole body went out to the upstream.
+    pub(crate) fn is_done(&self) -> bool {
+        self.done
+    }
+
+    pub(crate) fn max(&self) -> u64 {
+        self.body.max
+    }
+
+    /// Moves what can be moved; ready when the body is through.
+    pub(crate) fn poll(
+        &mut self,
+        worker: &Worker,
+        to: &Stream,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), UploadError>> {
+        loop {
+            let flushed = ready!(self.pending.poll_flush(to, cx, &mut self.moved));
+            flushed.map_err(|_| UploadError::UpstreamClosed)?;
+            if self.held {
+                return Poll::Pending;
+            }
+            if self.decoded {
+                self.done = true;
+                return Poll::Ready(Ok(()));
+            }
+            if self.client.unread.is_empty() {
+                ready!(self.read(worker, to, cx))?;
+            } else {
+                let client = self.client.clone();
+                client.unread.consume(|bytes| match self.forward(worker, bytes, to, cx) {
+                    Ok(used) => (used, Ok(())),
+                    Err(error) => (bytes.len(), Err(error)),
+                })?;
+            }
+        }
+    }
+
+    fn read(&mut self, worker: &Worker, to: &Stream, cx: &mut Context<'_>) -> Poll<Result<(), UploadError>> {
+        // Taken out of the scratch so that `forward` can use the rest of it.
+        let mut buffer = std::mem::take(&mut worker.scratch.borrow_mut().read);
+        let outcome = match self.client.io.poll_read(cx, &mut buffer) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(UploadError::ClientGone)),
+            Poll::Ready(Ok(read)) => {
+                self.moved += read as u64;
+                let bytes = buffer.get(..read).unwrap_or_default();
+                Poll::Ready(self.forward(worker, bytes, to, cx).map(|used| {
+                    self.client.unread.push(bytes.get(used..).unwrap_or_default());
+                }))
+            }
+        };
+        worker.scratch.borrow_mut().read = buffer;
+        outcome
+    }
+
+    /// Decodes all of `bytes` that belongs to the body and writes it on; says how much was used.
+    fn forward(
+        &mut self,
+        worker: &Worker,
+        bytes: &[u8],
+        to: &Stream,
+        cx: &mut Context<'_>,
+    ) -> Result<usize, UploadError> {
+        let mut out = std::mem::take(&mut worker.scratch.borrow_mut().out);
+        out.clear();
+        out.append(&mut self.prefix);
+        let chunked = self.body.length == BodyLength::Chunked;
+        let mut used = 0;
+        let outcome = loop {
+            let rest = bytes.get(used..).unwrap_or_default();
+            match self.body.decoder.step(rest) {
+                Err(error) => break Err(UploadError::Malformed(error)),
+                Ok(Step::More { consumed }) => {
+                    used += consumed;
+                    break Ok(());
+                }
+                Ok(Step::Data { start, end, consumed }) => {
+                    let payload = rest.get(start..end).unwrap_or_default();
+                    used += consumed;
+                    self.received.set(self.received.get() + payload.len() as u64);
+                    if self.received.get() > self.body.max {
+                        break Err(UploadError::TooLarge);
+                    }
+                    append(&mut out, payload, chunked);
+                }
+                Ok(Step::End { consumed }) => {
+                    used += consumed;
+                    self.decoded = true;
+                    if chunked {
+                        write_last_chunk(&mut out, Some(self.body.decoder.trailers()));
+                    }
+                    break Ok(());
+                }
+            }
+        };
+        let written = outcome.and_then(|()| {
+            let kept = self.pending.write_or_keep(to, cx, &out, &mut self.moved);
+            kept.map_err(|_| UploadError::UpstreamClosed)
+        });
+        worker.scratch.borrow_mut().out = out;
+        written.map(|()| used)
+    }
+}
+
+/// Appends payload in the coding of the outgoing message.
+pub(super) fn append(out: &mut Vec<u8>, payload: &[u8], chunked: bool) {
+    if payload.is_empty() {
+        return;
+    }
+    if chunked {
+        out.extend_from_slice(chunk_prefix(payload.len(), &mut [0; 20]));
+        out.extend_from_slice(payload);
+        out.extend_from_slice(b"\r\n");
+    } else {
+        out.extend_from_slice(payload);
+    }
+}

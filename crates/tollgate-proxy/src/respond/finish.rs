@@ -1,0 +1,73 @@
+//! Turning what a request came to into bytes. The only place where an error becomes a response.
+
+use tollgate_plan::Reason;
+
+use super::problem::problem;
+use super::reply::{Shape, discard, send};
+use super::stream::stream;
+use crate::client::Client;
+use crate::exchange::{Exchange, Next, Outcome, Reject, Reply};
+use crate::worker::{Active, Worker};
+
+/// Answers the client. Says what becomes of its connection.
+pub(crate) async fn finish(exchange: &mut Exchange<'_>, outcome: Result<Outcome<'_>, Reject>) -> Next {
+    let next = match outcome {
+        Ok(Outcome::Reply(reply)) => answer(exchange, reply, false).await,
+        Ok(Outcome::Answer(upstream)) => match stream(exchange, upstream).await {
+            Ok(next) => next,
+            Err(reject) => reject_with(exchange, reject).await,
+        },
+        Err(reject) => reject_with(exchange, reject).await,
+    };
+    exchange.seen.finished.set(true);
+    next
+}
+
+async fn reject_with(exchange: &mut Exchange<'_>, reject: Reject) -> Next {
+    let seen = &exchange.seen;
+    seen.reason.set(Some(reject.reason));
+    seen.status.set(reject.reason.status());
+    if reject.reason == Reason::ClientClosed {
+        return Next::Abort;
+    }
+    let reply = problem(&reject, exchange.facts.id.as_str());
+    answer(exchange, reply, reject.close).await
+}
+
+async fn answer(exchange: &mut Exchange<'_>, reply: Reply<'_>, close: bool) -> Next {
+    // What is left of the request's body would be taken for the next request.
+    let read = match &mut exchange.body {
+        Some(body) => discard(exchange.client, body),
+        None => exchange.body_read,
+    };
+    let shape = Shape {
+        bodiless: exchange.is_head(),
+        persistent: read && !close && exchange.persistent(),
+        old: !exchange.modern(),
+        write_idle: exchange.active.plan.limits.write_idle_timeout,
+    };
+    exchange.seen.status.set(reply.status);
+    let (next, bytes_out) = send(exchange.worker, exchange.client, reply, shape).await;
+    exchange.seen.bytes_out.set(bytes_out);
+    if next == Next::Abort {
+        exchange.seen.reason.set(Some(Reason::ClientClosed));
+    }
+    next
+}
+
+/// Answers something that is not even a request; the connection ends with it.
+pub(crate) async fn refuse(
+    worker: &Worker,
+    client: &Client,
+    active: &Active,
+    reject: &Reject,
+    id: &str,
+) -> (Next, u64) {
+    let shape = Shape {
+        bodiless: false,
+        persistent: false,
+        old: false,
+        write_idle: active.plan.limits.write_idle_timeout,
+    };
+    send(worker, client, problem(reject, id), shape).await
+}

@@ -1,0 +1,15 @@
+//! The way back to the client: answers of upstreams, answers from the configuration, and refusals. The only
+//! place where an error becomes a response.
+
+mod finish;
+mod fixed;
+mod health;
+mod problem;
+mod redirect;
+mod reply;
+mod stream;
+
+pub(crate) use finish::{finish, refuse};
+pub(crate) use fixed::fixed;
+pub(crate) use health::health;
+pub(crate) use redirect::redirect;

@@ -1,0 +1,66 @@
+//! Refusals as RFC 9457 problem documents.
+
+use std::borrow::Cow;
+
+use tollgate_wire::{HeaderBlock, name, reason_phrase};
+
+use crate::exchange::{Reject, Reply};
+
+/// Seconds in `Retry-After`. What makes a retry sensible (a service that comes back, a place that becomes free)
+/// takes about that long; clients add their own spread.
+const RETRY_AFTER_SECONDS: &[u8] = b"1";
+
+/// The problem document of a refusal.
+pub(crate) fn problem(reject: &Reject, request_id: &str) -> Reply<'static> {
+    let status = reject.reason.status();
+    let document = serde_json::json!({
+        "type": "about:blank",
+        "title": reason_phrase(status),
+        "status": status,
+        "code": reject.reason.code(),
+        "detail": reject.detail,
+        "request_id": request_id,
+    });
+    let mut headers = HeaderBlock::default();
+    headers.append(&name::CONTENT_TYPE, b"application/problem+json");
+    // A refusal is about this moment; no cache may answer the next request with it.
+    headers.append(&name::CACHE_CONTROL, b"no-store");
+    if let Some(allow) = &reject.allow {
+        headers.append(&name::ALLOW, allow.as_bytes());
+    }
+    if matches!(status, 429 | 503) {
+        headers.append(&name::RETRY_AFTER, RETRY_AFTER_SECONDS);
+    }
+    Reply { status, headers, body: Cow::Owned(document.to_string().into_bytes()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_plan::Reason;
+    use tollgate_wire::Name;
+
+    use super::*;
+
+    /// Every reason with the answer it makes: a change of the public contract shows here.
+    #[test]
+    fn the_whole_table() {
+        let mut table = String::new();
+        for &reason in Reason::ALL {
+            let reject = Reject::new(reason, "…");
+            let reply = problem(&reject, "id");
+            let row = reason.row();
+            let has = |wanted: &Name| if reply.headers.contains(wanted) { "yes" } else { "-" };
+            table.push_str(&format!(
+                "{:<24} {} {:<8} retry={:<5} {:?} retry-after={} {}\n",
+                row.code,
+                reply.status,
+                format!("{:?}", row.blame),
+                row.retry,
+                row.level,
+                has(&name::RETRY_AFTER),
+                String::from_utf8_lossy(&reply.body),
+            ));
+        }
+        expect_test::expect_file!["problem.snap"].assert_eq(&table);
+    }
+}

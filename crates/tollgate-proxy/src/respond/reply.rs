@@ -1,0 +1,102 @@
+//! Writing an answer that the gateway makes itself.
+
+use std::future::poll_fn;
+use std::task::{Poll, ready};
+use std::time::{Duration, Instant};
+
+use tollgate_wire::{BodyDecoder, HeaderBlock, Step, name, write_response_head};
+
+use crate::client::Client;
+use crate::exchange::{Next, Reply, RequestBody};
+use crate::pump::Pending;
+use crate::worker::Worker;
+
+/// What the request allows for the answer.
+pub(crate) struct Shape {
+    /// The answer to HEAD has the headers without the body.
+    pub(crate) bodiless: bool,
+    /// The connection may serve another request.
+    pub(crate) persistent: bool,
+    /// The client closes unless told otherwise (HTTP/1.0).
+    pub(crate) old: bool,
+    /// No progress for so long ends the connection.
+    pub(crate) write_idle: Duration,
+}
+
+/// Writes the answer. Says what becomes of the connection, and how many bytes of body went out.
+pub(crate) async fn send(
+    worker: &Worker,
+    client: &Client,
+    mut reply: Reply<'_>,
+    shape: Shape,
+) -> (Next, u64) {
+    let headers = &mut reply.headers;
+    // 204 and 304 have no body, and 204 no length either (RFC 9110 section 8.6).
+    let bodiless = shape.bodiless || matches!(reply.status, 204 | 304);
+    if !matches!(reply.status, 204 | 304) {
+        headers.set(&name::CONTENT_LENGTH, itoa::Buffer::new().format(reply.body.len()).as_bytes());
+    }
+    let now = Instant::now();
+    headers.set(&name::DATE, worker.date.borrow_mut().at(worker.clock.wall(now)));
+    set_connection(headers, shape.persistent, shape.old);
+    let mut out = worker.spare.buffer();
+    write_response_head(&mut out, reply.status, None, headers);
+    if !bodiless {
+        out.extend_from_slice(&reply.body);
+    }
+    client.timer.arm(now, shape.write_idle);
+    let mut pending = Pending::default();
+    let mut begun = false;
+    let sent = poll_fn(|cx| {
+        let mut moved = 0;
+        if !std::mem::replace(&mut begun, true) {
+            pending.write_or_keep(&client.io, cx, &out, &mut moved).map_err(drop)?;
+        }
+        let flushed = pending.poll_flush(&client.io, cx, &mut moved);
+        if moved > 0 {
+            client.timer.arm(Instant::now(), shape.write_idle);
+        }
+        if flushed.is_pending() {
+            ready!(client.timer.poll(cx));
+            return Poll::Ready(Err(()));
+        }
+        flushed.map_err(drop)
+    })
+    .await;
+    worker.spare.keep_buffer(out);
+    match sent {
+        Err(()) => (Next::Abort, 0),
+        Ok(()) => {
+            let body = if bodiless { 0 } else { reply.body.len() as u64 };
+            (if shape.persistent { Next::Keep } else { Next::Close }, body)
+        }
+    }
+}
+
+/// Says whether the connection goes on, where the client does not take it for granted.
+pub(super) fn set_connection(headers: &mut HeaderBlock, persistent: bool, old: bool) {
+    match (persistent, old) {
+        (false, _) => headers.set(&name::CONNECTION, b"close"),
+        (true, true) => headers.set(&name::CONNECTION, b"keep-alive"),
+        (true, false) => {}
+    }
+}
+
+/// Reads the rest of a body that nobody wants, as far as it is already here. Whether that was all of it: only
+/// then can the next request be told apart from it.
+pub(crate) fn discard(client: &Client, body: &mut RequestBody) -> bool {
+    client.unread.consume(|bytes| skip(&mut body.decoder, bytes))
+}
+
+fn skip(decoder: &mut BodyDecoder, bytes: &[u8]) -> (usize, bool) {
+    let mut used = 0;
+    while let Some(rest) = bytes.get(used..) {
+        match decoder.step(rest) {
+            Ok(Step::Data { consumed, .. }) => used += consumed,
+            Ok(Step::End { consumed }) => return (used + consumed, true),
+            Ok(Step::More { consumed }) => return (used + consumed, false),
+            Err(_) => break,
+        }
+    }
+    (bytes.len(), false)
+}

@@ -1,0 +1,203 @@
+//! A worker's thread: its runtime, its tasks, and the orders it takes.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tollgate_plan::listener::ListenAddress;
+
+use crate::gateway::{Current, Shared};
+use crate::listen::{self, Accepted, Accepting, Listening};
+use crate::live::listeners::ListenerLive;
+use crate::live::targets::TargetShared;
+use crate::live::upstreams::{reap, reconcile};
+use crate::observe::{Counters, Gauges, HttpDate, RequestIds, UpstreamConnections, WorkerSnapshot};
+use crate::timer::Timers;
+use crate::upstream::Resolver;
+use crate::worker::{Active, Clock, Phase, Random, Scratch, Spare, Worker};
+
+/// Log records wait so long at most before they are handed to the writer.
+const LOG_EVERY: Duration = Duration::from_millis(100);
+
+/// What a worker is told.
+pub(crate) enum Order {
+    /// Serve a connection that another worker accepted.
+    Adopt(Accepted),
+    /// Serve new requests by a new plan.
+    Apply(Box<Change>),
+    /// Close an idle connection to this target: another worker needs its place.
+    GiveWay(Arc<TargetShared>),
+    /// Say what was counted.
+    Snapshot(oneshot::Sender<WorkerSnapshot>),
+    /// The shutdown goes on.
+    Phase(Phase),
+    /// Nothing is accepted any more, on these listeners.
+    Drain(Vec<ListenAddress>),
+    /// End, whatever is in flight.
+    End,
+}
+
+/// A new plan, and what changes with it.
+pub(crate) struct Change {
+    pub(crate) current: Current,
+    pub(crate) listen: Vec<(Listening, Arc<ListenerLive>)>,
+    pub(crate) unlisten: Vec<ListenAddress>,
+    pub(crate) done: oneshot::Sender<()>,
+}
+
+/// Runs a worker to its end.
+pub(crate) fn worker(
+    index: usize,
+    shared: Arc<Shared>,
+    inbox: mpsc::Receiver<Order>,
+    listening: Vec<(Listening, Arc<ListenerLive>)>,
+    started: std::sync::mpsc::Sender<()>,
+) {
+    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+        Ok(runtime) => runtime,
+        // Dropping `started` tells the starter.
+        Err(error) => return tracing::error!(%error, "a worker cannot start"),
+    };
+    let worker = runtime.block_on(async { Worker::new(index, shared) });
+    runtime.block_on(async {
+        let mut accepting = Vec::new();
+        listen_on(&worker, listening, &mut accepting);
+        tokio::task::spawn_local(worker.timers.clone().sweep());
+        tokio::task::spawn_local(reap(worker.clone()));
+        tokio::task::spawn_local(hand_log_over(worker.clone()));
+        // The starter may have given up, and then tells the process itself.
+        let _ = started.send(());
+        take_orders(&worker, inbox, &mut accepting).await;
+    });
+    // Connections that are still open are cut here, and their exchanges leave their records.
+    drop(runtime);
+    worker.log.borrow_mut().tick();
+}
+
+async fn take_orders(worker: &Rc<Worker>, mut inbox: mpsc::Receiver<Order>, accepting: &mut Vec<Accepting>) {
+    while let Some(order) = inbox.recv().await {
+        match order {
+            Order::Adopt(accepted) => listen::spawn(worker, accepted),
+            Order::Apply(change) => {
+                listen_on(worker, change.listen, accepting);
+                worker.activate(change.current);
+                stop(accepting, &change.unlisten);
+                // Whoever waits for it may be gone.
+                let _ = change.done.send(());
+            }
+            Order::GiveWay(target) => worker.give_way(&target),
+            Order::Snapshot(answer) => drop(answer.send(worker.snapshot())),
+            Order::Phase(phase) => worker.phase.set(phase),
+            Order::Drain(addresses) => {
+                stop(accepting, &addresses);
+                worker.phase.set(Phase::Draining);
+                worker.timers.wake_all();
+            }
+            Order::End => return,
+        }
+    }
+}
+
+fn listen_on(
+    worker: &Rc<Worker>,
+    listening: Vec<(Listening, Arc<ListenerLive>)>,
+    accepting: &mut Vec<Accepting>,
+) {
+    for (socket, live) in listening {
+        let (stop, stopped) = watch::channel(false);
+        tokio::task::spawn_local(listen::accept(worker.clone(), socket, live.clone(), stopped));
+        accepting.push(Accepting { live, stop });
+    }
+}
+
+fn stop(accepting: &mut Vec<Accepting>, addresses: &[ListenAddress]) {
+    accepting.retain(|one| {
+        let goes = addresses.contains(&one.live.address);
+        if goes {
+            one.stop.send_replace(true);
+        }
+        !goes
+    });
+}
+
+async fn hand_log_over(worker: Rc<Worker>) {
+    loop {
+        worker.logged.notified().await;
+        tokio::time::sleep(LOG_EVERY).await;
+        worker.log.borrow_mut().tick();
+    }
+}
+
+impl Worker {
+    fn new(index: usize, shared: Arc<Shared>) -> Rc<Worker> {
+        let random = Random::new();
+        let counters = Counters::new();
+        let active = Active::new(shared.current(), None, &counters, &random);
+        let log = RefCell::new(shared.log.worker_sink());
+        Rc::new(Worker {
+            index,
+            shared,
+            active: RefCell::new(Rc::new(active)),
+            timers: Timers::new(),
+            scratch: RefCell::new(Scratch::default()),
+            spare: Spare::default(),
+            counters,
+            log,
+            logged: Notify::new(),
+            ids: RefCell::new(RequestIds::new()),
+            date: RefCell::new(HttpDate::new()),
+            resolver: Resolver::new(),
+            clock: Clock::new(),
+            random,
+            connections: Rc::new(Cell::new(0)),
+            inflight: Cell::new(0),
+            phase: Cell::new(Phase::Serving),
+        })
+    }
+
+    fn activate(&self, current: Current) {
+        let old = self.active.borrow().clone();
+        let active = Active::new(current, Some(&old), &self.counters, &self.random);
+        *self.active.borrow_mut() = Rc::new(active);
+    }
+
+    fn give_way(&self, target: &Arc<TargetShared>) {
+        let active = self.active.borrow().clone();
+        let mine =
+            active.upstreams.iter().flat_map(|upstream| &upstream.targets).find(|mine| mine.is(target));
+        if let Some(mine) = mine {
+            mine.give_way();
+        }
+    }
+
+    fn snapshot(&self) -> WorkerSnapshot {
+        let active = self.active.borrow().clone();
+        let upstreams = active.plan.upstreams.iter().zip(&active.upstreams).map(|(upstream, live)| {
+            let sum = |count: fn(&crate::live::upstreams::TargetLive) -> u64| {
+                live.targets.iter().map(|target| count(target)).sum()
+            };
+            let connections = UpstreamConnections {
+                idle: sum(|target| target.idle_count() as u64),
+                active: sum(|target| u64::from(target.in_flight())),
+            };
+            (upstream.name.clone(), connections)
+        });
+        let gauges = Gauges {
+            inflight_requests: self.inflight.get(),
+            upstream_connections: upstreams.collect(),
+            ..Gauges::default()
+        };
+        self.counters.snapshot(gauges)
+    }
+}
+
+impl Active {
+    fn new(current: Current, old: Option<&Active>, counters: &Counters, random: &Random) -> Active {
+        let upstreams = reconcile(&current.plan.upstreams, &current.targets, old, &mut || random.next());
+        let series = counters.attach(&current.plan);
+        Active { plan: current.plan, generation: current.generation, upstreams, series }
+    }
+}

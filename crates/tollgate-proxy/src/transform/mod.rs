@@ -1,0 +1,8 @@
+//! Stages 10 and 12: edits on the way to the upstream and on the way back.
+
+mod forwarding;
+mod request;
+mod response;
+
+pub(crate) use request::request;
+pub(crate) use response::response;

@@ -1,0 +1,347 @@
+//! One attempt on one connection, as a state machine: request out, head of the answer in, both at once.
+
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tollgate_plan::Reason;
+use tollgate_wire::{
+    BodyLength, HeadLimits, HeadProgress, Parsed, ResponseHead, parse_response, remove_hop_by_hop,
+    write_response_head,
+};
+
+use crate::exchange::{Answer, Exchange, Reject};
+use crate::live::conn::Conn;
+use crate::live::upstreams::InFlight;
+use crate::pump::{Pending, Upload, UploadError, WaitsFor, Watch};
+
+/// Bounds on a head from an upstream, which can attack too.
+const RESPONSE_HEAD: HeadLimits = HeadLimits { header_bytes: 64 * 1024, header_count: 256, uri_bytes: 0 };
+
+/// Interim answers before the final one; 103 may come a few times, a stream of them is an attack.
+const INTERIM_MAX: u32 = 16;
+
+/// A client that waits for `100 Continue` gets it from the gateway when the upstream says nothing for so long
+/// (RFC 9110 section 10.1.1: many services never send it).
+const CONTINUE_AFTER: Duration = Duration::from_secs(1);
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Why an attempt failed.
+pub(super) enum Failure {
+    /// The kept connection was dead before anything came back, and the request can be sent again.
+    DeadOnReuse,
+    /// The request is lost.
+    Final(Reject),
+}
+
+pub(super) struct Attempt<'a, 'c> {
+    exchange: &'a Exchange<'c>,
+    conn: Rc<Conn>,
+    started: Instant,
+    timeout: Duration,
+    begun: bool,
+    /// The request's head, where there is no body to carry it along.
+    out: Pending,
+    upload: Option<Upload>,
+    /// The upstream takes no more of the body; its answer may be there.
+    cut: bool,
+    /// What the timer stands for.
+    armed: WaitsFor,
+    /// Part of a head.
+    input: Vec<u8>,
+    progress: HeadProgress,
+    head: Option<Box<ResponseHead>>,
+    complete: bool,
+    interim: Pending,
+    interims: u32,
+    watch: Watch,
+}
+
+impl<'a, 'c> Attempt<'a, 'c> {
+    pub(super) fn new(
+        exchange: &'a Exchange<'c>,
+        conn: Rc<Conn>,
+        upload: Option<Upload>,
+        timeout: Duration,
+    ) -> Attempt<'a, 'c> {
+        Attempt {
+            exchange,
+            conn,
+            started: Instant::now(),
+            timeout,
+            begun: false,
+            out: Pending::default(),
+            upload,
+            cut: false,
+            armed: WaitsFor::Nothing,
+            input: Vec::new(),
+            progress: HeadProgress::default(),
+            head: None,
+            complete: false,
+            interim: Pending::default(),
+            interims: 0,
+            watch: Watch::default(),
+        }
+    }
+
+    pub(super) fn is_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Writes the head, or gives it to the body to go along.
+    pub(super) fn begin(
+        &mut self,
+        cx: &mut Context<'_>,
+        head: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), Failure> {
+        self.begun = true;
+        self.arm(self.waits_for());
+        let worker = self.exchange.worker;
+        let mut bytes = std::mem::take(&mut worker.scratch.borrow_mut().out);
+        bytes.clear();
+        head(&mut bytes);
+        let written = match &mut self.upload {
+            Some(upload) => {
+                upload.start(&bytes);
+                Ok(())
+            }
+            None => self.out.write_or_keep(&self.conn.io, cx, &bytes, &mut 0),
+        };
+        worker.scratch.borrow_mut().out = bytes;
+        written.map_err(|_| self.lost())
+    }
+
+    /// Ready when the head of the answer is there.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.poll_out(cx)?;
+        loop {
+            match self.poll_head(cx) {
+                Poll::Ready(Ok(())) if self.complete => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                Poll::Pending => break,
+            }
+        }
+        let client = self.exchange.client;
+        let flushed = self.interim.poll_flush(&client.io, cx, &mut 0);
+        let gone = matches!(flushed, Poll::Ready(Err(_)))
+            || (self.waits_for() == WaitsFor::Nothing && self.poll_watch(cx).is_ready());
+        if gone {
+            return Poll::Ready(Err(Failure::Final(client_closed())));
+        }
+        while client.timer.poll(cx).is_ready() {
+            self.expired()?;
+            // Permission may have been given: the body moves on now.
+            self.poll_out(cx)?;
+            if let Poll::Ready(Err(_)) = self.interim.poll_flush(&client.io, cx, &mut 0) {
+                return Poll::Ready(Err(Failure::Final(client_closed())));
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Moves the request on, and the deadline with it.
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
+        let Some(upload) = self.upload.as_mut().filter(|upload| !self.cut && !upload.is_done()) else {
+            if let Poll::Ready(Err(_)) = self.out.poll_flush(&self.conn.io, cx, &mut 0) {
+                // The answer may have come all the same; reading tells.
+                self.out = Pending::default();
+            }
+            return Ok(());
+        };
+        match upload.poll(self.exchange.worker, &self.conn.io, cx) {
+            Poll::Ready(Err(UploadError::UpstreamClosed)) => self.cut = true,
+            Poll::Ready(Err(error)) => return Err(Failure::Final(refuse(&error, upload.max()))),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+        let moved = upload.take_progress();
+        let waits_for = self.waits_for();
+        if moved || waits_for != self.armed {
+            self.arm(waits_for);
+        }
+        Ok(())
+    }
+
+    fn waits_for(&self) -> WaitsFor {
+        match &self.upload {
+            Some(upload) if !self.cut => upload.waits_for(),
+            _ => WaitsFor::Nothing,
+        }
+    }
+
+    fn arm(&mut self, waits_for: WaitsFor) {
+        self.armed = waits_for;
+        let after = match waits_for {
+            WaitsFor::Client => self.exchange.active.plan.limits.body_idle_timeout,
+            WaitsFor::Permission => CONTINUE_AFTER.min(self.timeout),
+            WaitsFor::Upstream | WaitsFor::Nothing => self.timeout,
+        };
+        self.exchange.client.timer.arm(Instant::now(), after);
+    }
+
+    /// The deadline has come.
+    fn expired(&mut self) -> Result<(), Failure> {
+        match self.armed {
+            WaitsFor::Permission => {
+                if let Some(upload) = &mut self.upload {
+                    upload.permit();
+                }
+                self.interim.keep(CONTINUE);
+                self.arm(self.waits_for());
+                Ok(())
+            }
+            WaitsFor::Client => {
+                let late = Reject::new(Reason::RequestTimeout, "the request body made no progress");
+                Err(Failure::Final(late.closing()))
+            }
+            WaitsFor::Upstream | WaitsFor::Nothing => Err(Failure::Final(Reject::new(
+                Reason::UpstreamTimeout,
+                "the service did not answer in time",
+            ))),
+        }
+    }
+
+    fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let exchange = self.exchange;
+        if !exchange.modern() || !self.interim.is_empty() {
+            // HTTP/1.0 has no interim answers to ask with: its half-close is taken at its word.
+            return Poll::Pending;
+        }
+        self.watch.poll(exchange.worker, exchange.client, false, cx)
+    }
+
+    /// Reads once. Ready(Ok) means that something came; `complete` says whether it was all.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let worker = self.exchange.worker;
+        let mut buffer = std::mem::take(&mut worker.scratch.borrow_mut().read);
+        let got = self.conn.io.poll_read(cx, &mut buffer);
+        let outcome = match got {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(self.lost())),
+            Poll::Ready(Ok(read)) => {
+                let bytes = buffer.get(..read).unwrap_or_default();
+                Poll::Ready(if self.input.is_empty() {
+                    self.take_heads(bytes)
+                } else {
+                    self.input.extend_from_slice(bytes);
+                    let input = std::mem::take(&mut self.input);
+                    self.take_heads(&input)
+                })
+            }
+        };
+        worker.scratch.borrow_mut().read = buffer;
+        ready!(outcome)?;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes interim heads and the final one from what came; keeps what is left.
+    fn take_heads(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let exchange = self.exchange;
+        let mut used = 0;
+        loop {
+            let rest = bytes.get(used..).unwrap_or_default();
+            if rest.is_empty() {
+                return Ok(());
+            }
+            let head = self.head.get_or_insert_with(|| exchange.worker.spare.response());
+            let method = &exchange.head.method;
+            let parsed = parse_response(rest, &mut self.progress, &RESPONSE_HEAD, method, head);
+            match parsed.map_err(|_| protocol())? {
+                Parsed::Partial => {
+                    self.input.extend_from_slice(rest);
+                    return Ok(());
+                }
+                Parsed::Complete(head_bytes) => used += head_bytes,
+            }
+            self.progress = HeadProgress::default();
+            let status = head.status;
+            if status >= 200 {
+                self.complete = true;
+                self.input = exchange.worker.spare.buffer();
+                self.input.extend_from_slice(bytes.get(used..).unwrap_or_default());
+                return Ok(());
+            }
+            self.interim_answer(status)?;
+        }
+    }
+
+    fn interim_answer(&mut self, status: u16) -> Result<(), Failure> {
+        self.interims += 1;
+        if status == 101 || self.interims > INTERIM_MAX {
+            return Err(protocol());
+        }
+        let modern = self.exchange.modern();
+        match (&mut self.upload, &mut self.head) {
+            (Some(upload), _) if status == 100 && upload.waits_for() == WaitsFor::Permission => {
+                upload.permit();
+                self.interim.keep(CONTINUE);
+                self.arm(self.waits_for());
+            }
+            // A client that did not ask is not told to go on.
+            _ if status == 100 || !modern => {}
+            (_, Some(head)) => {
+                remove_hop_by_hop(&mut head.headers);
+                let mut out = Vec::new();
+                write_response_head(&mut out, status, None, &head.headers);
+                self.interim.keep(&out);
+            }
+            (_, None) => {}
+        }
+        Ok(())
+    }
+
+    /// The connection ended before the head was there.
+    fn lost(&self) -> Failure {
+        let nothing_came = self.input.is_empty() && self.interims == 0;
+        let replayable = self.exchange.head.method.is_idempotent()
+            && self.upload.as_ref().is_none_or(|upload| !upload.has_begun());
+        if self.conn.reused.get() && nothing_came && replayable {
+            return Failure::DeadOnReuse;
+        }
+        Failure::Final(Reject::new(
+            Reason::UpstreamReset,
+            "the service closed the connection without an answer",
+        ))
+    }
+
+    pub(super) fn into_upload(self) -> Option<Upload> {
+        self.upload
+    }
+
+    pub(super) fn into_answer(self, in_flight: InFlight) -> Option<Answer> {
+        let head = self.head?;
+        Some(Answer {
+            body: head.body,
+            reusable: head.persistent && head.body != BodyLength::UntilClose,
+            head,
+            rest: self.input,
+            conn: self.conn,
+            upload: self.upload.filter(|upload| !upload.is_done()),
+            cut: self.cut,
+            interim: self.interim,
+            watch: self.watch,
+            started: self.started,
+            _in_flight: in_flight,
+        })
+    }
+}
+
+fn client_closed() -> Reject {
+    Reject::new(Reason::ClientClosed, "the client closed the connection")
+}
+
+fn protocol() -> Failure {
+    Failure::Final(Reject::new(Reason::UpstreamProtocol, "the service's answer is not valid HTTP"))
+}
+
+fn refuse(error: &UploadError, max: u64) -> Reject {
+    match error {
+        UploadError::ClientGone => client_closed(),
+        UploadError::Malformed(error) => Reject::new(Reason::BadFraming, error.to_string()).closing(),
+        UploadError::TooLarge => Reject::body_too_large(max).closing(),
+        UploadError::UpstreamClosed => {
+            Reject::new(Reason::UpstreamReset, "the service stopped reading the request")
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Stage 11 for `to`: a target, a connection to it, the request out and the head of the answer back.
+
+mod attempt;
+mod call;
+mod choose;
+mod connect;
+mod resolve;
+
+pub(crate) use call::call;
+pub(crate) use resolve::Resolver;

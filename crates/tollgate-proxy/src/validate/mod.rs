@@ -1,0 +1,18 @@
+//! Stage 8: whether the request's body is acceptable, as far as its head tells.
+
+use tollgate_wire::BodyLength;
+
+use crate::exchange::{Exchange, Reject, RequestBody};
+
+/// Refuses a body that announces to be too large; otherwise makes it ready to be read, within its bound.
+pub(crate) fn declared_size(exchange: &mut Exchange<'_>) -> Result<(), Reject> {
+    let Some(route) = exchange.matched() else { return Ok(()) };
+    let max = route.max_body;
+    if let BodyLength::Length(length) = exchange.head.body
+        && length > max
+    {
+        return Err(Reject::body_too_large(max));
+    }
+    exchange.body = RequestBody::of(&exchange.head, max);
+    Ok(())
+}

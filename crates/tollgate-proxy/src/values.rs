@@ -1,0 +1,62 @@
+//! What templates may ask of an exchange.
+
+use std::io::Write as _;
+
+use tollgate_plan::query;
+use tollgate_plan::template::{Values, Var};
+use tollgate_wire::name;
+
+use crate::exchange::Exchange;
+
+impl Values for Exchange<'_> {
+    fn value(&self, var: &Var, out: &mut Vec<u8>) -> bool {
+        match var {
+            Var::Param(_) | Var::Tail(_) => {
+                return self.params.append(&self.active.plan.table, self.path(), var, out);
+            }
+            Var::Host => out.extend_from_slice(self.facts.host.as_bytes()),
+            Var::Path => out.extend_from_slice(self.path().as_bytes()),
+            Var::Query => out.extend_from_slice(self.head.query().unwrap_or_default()),
+            Var::Method => out.extend_from_slice(self.head.method.as_str().as_bytes()),
+            Var::Scheme => out.extend_from_slice(self.facts.scheme.as_bytes()),
+            Var::ClientIp => match self.facts.client_ip {
+                // Writing to a vector cannot fail.
+                Some(ip) => drop(write!(out, "{ip}")),
+                None => return false,
+            },
+            Var::RequestId => out.extend_from_slice(self.facts.id.as_str().as_bytes()),
+            Var::Route => match self.matched() {
+                Some(route) => out.extend_from_slice(route.name.as_bytes()),
+                None => return false,
+            },
+            Var::Header(name) => match self.head.headers.get(name) {
+                Some(value) => out.extend_from_slice(value),
+                None => return false,
+            },
+            Var::QueryParam(name) => {
+                match query::values(self.head.query().unwrap_or_default(), name).next() {
+                    Some(value) => out.extend_from_slice(&value),
+                    None => return false,
+                }
+            }
+            Var::Cookie(name) => match self.cookie(name) {
+                Some(value) => out.extend_from_slice(value),
+                None => return false,
+            },
+            // Nobody is identified yet; the configuration refuses these names.
+            Var::Consumer | Var::Claim(_) => return false,
+        }
+        true
+    }
+}
+
+impl Exchange<'_> {
+    /// A cookie's value (RFC 6265 section 4.2); the first one of that name.
+    pub(crate) fn cookie(&self, wanted: &str) -> Option<&[u8]> {
+        let pairs = self.head.headers.get_all(&name::COOKIE).flat_map(|line| line.split(|&b| b == b';'));
+        pairs.map(<[u8]>::trim_ascii).find_map(|pair| {
+            let (name, value) = pair.split_at(pair.iter().position(|&b| b == b'=')?);
+            (name == wanted.as_bytes()).then(|| value.get(1..).unwrap_or_default())
+        })
+    }
+}
