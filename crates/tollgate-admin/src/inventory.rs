@@ -4,10 +4,7 @@ use serde_json::{Value, json};
 use tollgate_plan::Plan;
 use tollgate_plan::route::{Action, Route};
 use tollgate_plan::upstream::{Balance, HashKey, HostMode, Upstream};
-use tollgate_proxy::{Snapshot, UpstreamHealth};
-
-
-use crate::time::rfc3339;
+use tollgate_proxy::{Snapshot, UpstreamHealth, rfc3339};
 
 /// `/api/v1/routes`, in file order.
 pub(crate) fn routes(plan: &Plan) -> Value {

@@ -14,14 +14,12 @@ mod metrics;
 mod problem;
 
 mod reload;
-mod time;
 
 use tollgate_proxy::Control;
 
 pub use metrics::metrics_reference;
 pub use reload::{COMMANDS_WAITING_MAX, Command, Commands, LastReload, Reloaded, Reloads};
 pub use server::{Server, bind};
-pub use time::rfc3339;
 
 /// What the admin side shows and what it may ask for.
 #[derive(Clone)]

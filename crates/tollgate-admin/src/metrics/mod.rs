@@ -115,7 +115,7 @@ impl Scrape {
         Scrape {
             snapshot: control.snapshot().await,
             status: control.status(),
-            health: control.health(),
+            health: control.health().upstreams,
             reloads: reloads.counts(),
             process: Process::read(),
         }
