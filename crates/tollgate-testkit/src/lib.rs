@@ -13,6 +13,7 @@ mod nginx;
 mod origin;
 mod output;
 mod port;
+mod problem;
 mod stream;
 mod wait;
 
@@ -24,8 +25,17 @@ pub use nginx::Nginx;
 pub use origin::{Closed, Conn, ConnectionSeen, Origin, Seen, behaviour};
 pub use output::Output;
 pub use port::Port;
+pub use problem::{assert_problem, assert_problem_head, is_uuid_v7};
 pub use rustix::process::Signal;
-pub use wait::{Gate, PATIENCE, pause, wait_for, wait_some};
+pub use wait::{Gate, PATIENCE, assert_holds, pause, wait_for, wait_some};
+
+/// The path of the gateway's binary.
+#[macro_export]
+macro_rules! binary {
+    () => {
+        env!("CARGO_BIN_EXE_tollgate")
+    };
+}
 
 /// Starts the gateway's binary with a configuration; `NAME = value` replaces `@NAME@` in it.
 ///
@@ -34,7 +44,7 @@ pub use wait::{Gate, PATIENCE, pause, wait_for, wait_some};
 macro_rules! gateway {
     ($text:expr $(, $name:ident = $value:expr)* $(,)?) => {
         $crate::Gateway::start(
-            env!("CARGO_BIN_EXE_tollgate"),
+            $crate::binary!(),
             $text,
             &[$((stringify!($name), $value.to_string())),*],
         )

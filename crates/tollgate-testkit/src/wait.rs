@@ -33,6 +33,17 @@ pub fn wait_some<T>(what: &str, patience: Duration, mut probe: impl FnMut() -> O
     }
 }
 
+/// Asserts that `condition` holds now and goes on holding for `time`: the only way to show that something does
+/// not happen.
+#[track_caller]
+pub fn assert_holds(what: &str, time: Duration, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        assert!(condition(), "no longer holds: {what}");
+        pause(Duration::from_millis(10));
+    }
+}
+
 /// A gate that a test opens and an origin waits at. Clones share it.
 #[derive(Clone, Default)]
 pub struct Gate {
