@@ -143,6 +143,8 @@ codes! {
     RouteShadowed = "route_shadowed";
     /// An admin address that others can reach, without a token.
     AdminOpen = "admin_open";
+    /// A key that changes nothing where it stands.
+    NoEffect = "no_effect";
     /// An upstream that no route uses.
     UnusedUpstream = "unused_upstream";
 }

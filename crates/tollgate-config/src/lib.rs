@@ -7,6 +7,14 @@
 //! This crate must not know sockets, tasks or the data plane.
 
 mod load;
+mod mask;
+mod resolve;
+mod yaml;
+#[macro_use]
+mod shape;
+mod compile;
+mod spec;
+mod units;
 
 mod bounds;
 mod source_map;

@@ -1,23 +1,174 @@
 //! One load: parse, resolve, compile.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::bounds;
+use crate::compile::{self, Input};
 use crate::diagnostic::Code;
+use crate::mask;
 use crate::report::{Finding, Report};
+use crate::resolve::{self, Matches, Reader, beside};
+use crate::shape::{At, OneOrMany, Shape};
+use crate::source_map::Span;
 use crate::sources::Sources;
+use crate::spec::{Included, Root};
+use crate::yaml::{self, Tree};
 use crate::{Failed, Loaded};
 
-pub(crate) fn from_file(path: &Path, _sources: &dyn Sources) -> Result<Loaded, Failed> {
-    Err(unfinished(path))
+pub(crate) fn from_file(path: &Path, sources: &dyn Sources) -> Result<Loaded, Failed> {
+    let mut load = Load { reader: Reader::new(sources), report: Report::default() };
+    let text = load.read(path, &|why| Finding::file(Code::Unreadable, path, format!("the file {why}")));
+    let Some(text) = text else { return Err(load.fail()) };
+    load.run(path, text)
 }
 
-pub(crate) fn from_text(name: &str, _text: &str, _sources: &dyn Sources) -> Result<Loaded, Failed> {
-    Err(unfinished(Path::new(name)))
+pub(crate) fn from_text(name: &str, text: &str, sources: &dyn Sources) -> Result<Loaded, Failed> {
+    let path = Path::new(name);
+    let mut load = Load { reader: Reader::new(sources), report: Report::default() };
+    load.reader.note(path);
+    if text.len() as u64 > bounds::FILE_BYTES {
+        let limit = crate::units::show_size(bounds::FILE_BYTES);
+        load.report.push(Finding::file(Code::TooLarge, path, format!("the file is larger than {limit}")));
+        return Err(load.fail());
+    }
+    load.run(path, text.to_owned())
 }
 
-fn unfinished(path: &Path) -> Failed {
-    let mut report = Report::default();
-    report.push(Finding::file(Code::NotSupportedYet, path, "configurations cannot be loaded yet"));
-    let (diagnostics, sources) = report.finish();
-    Failed { diagnostics, files: vec![PathBuf::from(path)], directories: Vec::new(), sources }
+struct Load<'s> {
+    reader: Reader<'s>,
+    report: Report,
+}
+
+impl Load<'_> {
+    fn run(mut self, path: &Path, text: String) -> Result<Loaded, Failed> {
+        let Some(tree) = self.parse(path, text) else { return Err(self.fail()) };
+        let Some(main) = Root::read(tree.root(), "", &mut self.report) else { return Err(self.fail()) };
+        let included = self.includes(&main, path);
+        let files = self.respond_files(&main, &included);
+        let input = Input { main: &main, included: &included, files: &files, cores: self.reader.cores() };
+        let Some(plan) = compile::compile(&input, &mut self.report) else { return Err(self.fail()) };
+        let (files, directories) = self.reader.finish();
+        let (warnings, sources) = self.report.finish();
+        Ok(Loaded { plan, warnings, files, directories, sources })
+    }
+
+    fn fail(self) -> Failed {
+        let (files, directories) = self.reader.finish();
+        let (diagnostics, sources) = self.report.finish();
+        Failed { diagnostics, files, directories, sources }
+    }
+
+    /// A configuration file's text; `fault` makes the finding when there is none.
+    fn read(&mut self, path: &Path, fault: &dyn Fn(&str) -> Finding) -> Option<String> {
+        let bytes = match self.reader.bytes(path, bounds::FILE_BYTES) {
+            Ok(bytes) => bytes,
+            Err(why) => {
+                self.report.push(fault(&why));
+                return None;
+            }
+        };
+        match String::from_utf8(bytes.to_vec()) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                let line =
+                    bytes[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count()
+                        + 1;
+                self.report.push(fault(&format!("is not UTF-8 text: see line {line}")));
+                None
+            }
+        }
+    }
+
+    /// Parses a file and resolves what its scalars refer to.
+    fn parse(&mut self, path: &Path, text: String) -> Option<Tree> {
+        let file = self.report.sources.add(path.to_path_buf(), text.clone());
+        let mut tree = match yaml::parse(file, &text) {
+            Ok(Some(tree)) if !tree.root().is_null() => tree,
+            Ok(_) => {
+                let finding = Finding::file(Code::Empty, path, "the file has no content");
+                self.report.push(finding.hint("the smallest one has `routes:` with a `path:` and a `to:`"));
+                return None;
+            }
+            Err(finding) => {
+                self.report.sources.mask(file, mask::by_lines(&text));
+                self.report.push(*finding);
+                return None;
+            }
+        };
+        self.report.sources.mask(file, mask::by_keys(&tree, &text));
+        resolve::expand(&mut tree, file, &mut self.reader, &mut self.report);
+        Some(tree)
+    }
+
+    fn includes(&mut self, main: &Root, path: &Path) -> Vec<Included> {
+        let Some(OneOrMany(patterns)) = main.include.value() else { return Vec::new() };
+        let mut seen: HashMap<PathBuf, Option<Span>> = HashMap::from([(self.reader.identity(path), None)]);
+        let mut included = Vec::new();
+        for At { value: pattern, span, .. } in patterns {
+            for file in self.matches(&beside(path, pattern), *span) {
+                if seen.len() > bounds::INCLUDES {
+                    let message = format!("more than {} files are included", bounds::INCLUDES);
+                    self.report.push(Finding::error(Code::TooLarge, *span, message));
+                    return included;
+                }
+                match seen.insert(self.reader.identity(&file), Some(*span)) {
+                    None => included.extend(self.include(&file, *span)),
+                    Some(first) => self.twice(&file, *span, first),
+                }
+            }
+        }
+        included
+    }
+
+    fn matches(&mut self, path: &Path, span: Span) -> Vec<PathBuf> {
+        let finding = match resolve::matches(path, &mut self.reader) {
+            Ok(Matches::Plain(file)) => return vec![file],
+            Ok(Matches::Pattern(files)) if files.is_empty() => {
+                Finding::warning(Code::BadInclude, span, format!("no file matches `{}`", path.display()))
+            }
+            Ok(Matches::Pattern(files)) => return files,
+            Err(why) => Finding::error(Code::BadInclude, span, format!("the include {why}")),
+        };
+        self.report.push(finding);
+        Vec::new()
+    }
+
+    fn include(&mut self, file: &Path, span: Span) -> Option<Included> {
+        let fault = |why: &str| {
+            Finding::error(Code::BadInclude, span, format!("the included file `{}` {why}", file.display()))
+        };
+        let text = self.read(file, &fault)?;
+        let tree = self.parse(file, text)?;
+        Included::read(tree.root(), "", &mut self.report)
+    }
+
+    fn twice(&mut self, file: &Path, span: Span, first: Option<Span>) {
+        let name = file.display();
+        self.report.push(match first {
+            Some(first) => {
+                Finding::error(Code::BadInclude, span, format!("the file `{name}` is included twice"))
+                    .related(first, "included first here")
+            }
+            None => Finding::error(Code::BadInclude, span, format!("the file `{name}` includes itself")),
+        });
+    }
+
+    /// The bytes that routes respond with.
+    fn respond_files(&mut self, main: &Root, included: &[Included]) -> HashMap<PathBuf, Arc<[u8]>> {
+        let mut files = HashMap::new();
+        for At { value: path, span, .. } in compile::respond_files(main, included) {
+            match self.reader.bytes(path, bounds::RESPOND_FILE_BYTES) {
+                Ok(bytes) => {
+                    files.insert(path.clone(), bytes);
+                }
+                Err(why) => {
+                    let message = format!("the file `{}` {why}", path.display());
+                    self.report.push(Finding::error(Code::Unreadable, *span, message));
+                }
+            }
+        }
+        files
+    }
 }

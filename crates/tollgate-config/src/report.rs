@@ -92,6 +92,13 @@ impl Report {
         self.errors > 0
     }
 
+    /// A span cut to its first line: where a block begins is enough to find it.
+    pub(crate) fn head(&self, span: Span) -> Span {
+        let text = self.sources.text(span);
+        let line = text.lines().next().unwrap_or_default().trim_end();
+        Span { end: span.start + line.len() as u32, ..span }
+    }
+
     /// The findings ordered by file and place, and the texts.
     pub(crate) fn finish(mut self) -> (Vec<Diagnostic>, SourceMap) {
         self.diagnostics

@@ -1,0 +1,109 @@
+//! Edits of requests and responses.
+
+use tollgate_plan::route::{HeaderEdit, QueryEdit, RequestEdits, ResponseEdits, Rewrite};
+use tollgate_plan::table::PathPattern;
+use tollgate_plan::template::{BindError, Template, Var};
+
+use super::merge::Layers;
+use crate::diagnostic::Code;
+use crate::report::{Finding, Report};
+use crate::shape::{At, Dict, EditedHeader, HeaderText, List, Slot, params_hint};
+use crate::source_map::Span;
+
+/// What templates of a route are checked against.
+pub(super) struct Scope<'a> {
+    pub(super) route: &'a str,
+    pub(super) pattern: &'a PathPattern,
+    pub(super) path: Span,
+}
+
+impl Scope<'_> {
+    /// Ties a template to the route's parameters. Every placeholder that has no value is reported.
+    pub(super) fn bind(&self, template: &Template, span: Span, report: &mut Report) -> Template {
+        let mut bound = template.clone();
+        let Err(error) = bound.bind(self.pattern) else { return bound };
+        let unknown = template.vars().filter_map(|var| match var {
+            Var::Param(name) if !self.pattern.params().any(|param| *param == **name) => Some(&**name),
+            _ => None,
+        });
+        if let BindError::Ambiguous(name) = error {
+            let place = placeholder(name, span, report);
+            let finding = Finding::error(Code::BadValue, place, error.to_string());
+            report.push(finding.related(self.path, "the path"));
+        }
+        for name in unknown {
+            let place = placeholder(name, span, report);
+            let message = format!("the path of the route `{}` has no parameter `{name}`", self.route);
+            let finding = Finding::error(Code::UnknownName, place, message).related(self.path, "the path");
+            report.push(finding.hint(params_hint(name, self.pattern)));
+        }
+        bound
+    }
+}
+
+/// The place of a placeholder inside a value, or the whole value when it is not written out there.
+fn placeholder(name: &str, span: Span, report: &Report) -> Span {
+    let written = format!("{{{name}}}");
+    match report.sources.text(span).find(&written) {
+        Some(at) => {
+            let start = span.start + at as u32;
+            Span { file: span.file, start, end: start + written.len() as u32 }
+        }
+        None => span,
+    }
+}
+
+pub(super) fn request(layers: &Layers<'_>, scope: &Scope<'_>, report: &mut Report) -> RequestEdits {
+    let mut headers = remove(layers.request(|request| &request.remove_headers));
+    set(layers.request(|request| &request.set_headers), HeaderEdit::Set, &mut headers, scope, report);
+    set(layers.request(|request| &request.add_headers), HeaderEdit::Add, &mut headers, scope, report);
+    let removed = layers.request(|request| &request.remove_query).value();
+    let names = removed.map(|List(names)| names.as_slice()).unwrap_or_default();
+    let mut query: Vec<QueryEdit> =
+        names.iter().map(|name| QueryEdit::Remove(name.value.as_str().into())).collect();
+    if let Some(dict) = layers.request(|request| &request.set_query).value() {
+        for (name, At { value, span, .. }) in dict.iter() {
+            query.push(QueryEdit::Set(name.as_str().into(), scope.bind(&value.0, *span, report)));
+        }
+    }
+    RequestEdits { rewrite: rewrite(layers, scope, report), headers, query }
+}
+
+pub(super) fn response(layers: &Layers<'_>, scope: &Scope<'_>, report: &mut Report) -> ResponseEdits {
+    let mut headers = remove(layers.response(|response| &response.remove_headers));
+    set(layers.response(|response| &response.set_headers), HeaderEdit::Set, &mut headers, scope, report);
+    ResponseEdits { headers }
+}
+
+/// `rewrite` and `strip_prefix` are two ways to say one thing: the nearest block that has either decides.
+fn rewrite(layers: &Layers<'_>, scope: &Scope<'_>, report: &mut Report) -> Option<Rewrite> {
+    let has_either = |keys: (Option<Span>, Option<Span>)| keys.0.is_some() || keys.1.is_some();
+    let block =
+        layers.requests().find(|block| has_either((block.rewrite.key(), block.strip_prefix.key())))?;
+    if let (Some(rewrite), Some(strip)) = (block.rewrite.key(), block.strip_prefix.key()) {
+        let message = "`rewrite` and `strip_prefix` exclude each other";
+        report.push(Finding::error(Code::Conflict, strip, message).related(rewrite, "`rewrite` stands here"));
+        return None;
+    }
+    if let Some(At { value, span, .. }) = block.rewrite.given() {
+        return Some(Rewrite::To(scope.bind(&value.0, *span, report)));
+    }
+    block.strip_prefix.value().map(|prefix| Rewrite::StripPrefix(prefix.0.as_str().into()))
+}
+
+fn remove(slot: &Slot<List<EditedHeader>>) -> Vec<HeaderEdit> {
+    let names = slot.value().map(|List(names)| names.as_slice()).unwrap_or_default();
+    names.iter().map(|name| HeaderEdit::Remove(name.value.0.clone())).collect()
+}
+
+fn set(
+    slot: &Slot<Dict<EditedHeader, HeaderText>>,
+    edit: impl Fn(tollgate_wire::Name, Template) -> HeaderEdit,
+    edits: &mut Vec<HeaderEdit>,
+    scope: &Scope<'_>,
+    report: &mut Report,
+) {
+    for (name, At { value, span, .. }) in slot.value().into_iter().flat_map(Dict::iter) {
+        edits.push(edit(name.0.clone(), scope.bind(&value.0, *span, report)));
+    }
+}

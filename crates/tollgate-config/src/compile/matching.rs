@@ -1,0 +1,50 @@
+//! What a route matches.
+
+use tollgate_plan::route::RouteId;
+use tollgate_plan::table::{HeaderCondition, QueryCondition, RouteSpec};
+
+use super::merge::Layers;
+use crate::shape::{Dict, Int, List, OneOrMany, Pattern, Slot};
+
+/// The matching side of a route. `None` when a part of it is faulty: what is left would match too much.
+pub(super) fn spec(id: RouteId, path: &Pattern, layers: &Layers<'_>) -> Option<RouteSpec> {
+    let hosts = known(layers.key(|keys| keys.host))?;
+    let methods = known(layers.key(|keys| keys.methods))?;
+    let headers = known(layers.key(|keys| keys.headers))?.map(complete).unwrap_or(const { Some(&[]) })?;
+    let query = known(layers.key(|keys| keys.query))?.map(complete).unwrap_or(const { Some(&[]) })?;
+    let priority = known(layers.key(|keys| keys.priority))?;
+    Some(RouteSpec {
+        id,
+        hosts: hosts
+            .map(|OneOrMany(hosts)| hosts.iter().map(|host| host.value.0.clone()).collect())
+            .unwrap_or_default(),
+        path: path.pattern.clone(),
+        methods: methods
+            .map(|List(verbs)| verbs.iter().map(|verb| verb.value.0.clone()).collect())
+            .unwrap_or_default(),
+        headers: headers
+            .iter()
+            .filter_map(|pair| Some((pair.name.0.clone(), pair.value.as_ref()?.value.0.clone())))
+            .map(|(name, value)| HeaderCondition { name, value })
+            .collect(),
+        query: query
+            .iter()
+            .filter_map(|pair| Some((pair.name.as_str().into(), pair.value.as_ref()?.value.0.clone())))
+            .map(|(name, value)| QueryCondition { name, value })
+            .collect(),
+        priority: priority.map_or(0, |Int(priority)| *priority),
+    })
+}
+
+/// `None` for a faulty key, `Some(None)` for an absent one.
+fn known<T>(slot: &Slot<T>) -> Option<Option<&T>> {
+    match slot {
+        Slot::Absent => Some(None),
+        Slot::Faulty(_) => None,
+        Slot::Given(at) => Some(Some(&at.value)),
+    }
+}
+
+fn complete<K, T>(dict: &Dict<K, T>) -> Option<&[crate::shape::Pair<K, T>]> {
+    dict.complete.then_some(&dict.pairs)
+}

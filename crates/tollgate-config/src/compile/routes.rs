@@ -1,0 +1,158 @@
+//! All routes of all files, and what they do to each other.
+
+use tollgate_plan::limits::Limits;
+use tollgate_plan::route::{Action, Route, RouteId};
+use tollgate_plan::table::{self, RouteSpec};
+
+use super::action::{self, Parts};
+use super::edits::{self, Scope};
+use super::merge::Layers;
+use super::names::Names;
+use super::upstreams::Upstreams;
+use super::{File, Input, matching, whole};
+use crate::bounds;
+use crate::diagnostic::Code;
+use crate::report::{Finding, Report};
+use crate::shape::{At, Pattern, Rows, Slot};
+use crate::source_map::Span;
+use crate::spec;
+
+/// The routes, and where each was written.
+pub(super) struct Routes {
+    pub(super) routes: Vec<Route>,
+    pub(super) specs: Vec<RouteSpec>,
+    /// By id: the path of each route, which says more than its name.
+    places: Vec<Span>,
+}
+
+/// A route as written, with the defaults of its file.
+#[derive(Clone, Copy)]
+struct Written<'a> {
+    route: &'a At<spec::Route>,
+    defaults: &'a Slot<spec::Defaults>,
+}
+
+/// Compiles the routes of all files, in order.
+pub(super) fn compile(
+    input: &Input<'_>,
+    files: &[File<'_>],
+    limits: &Limits,
+    upstreams: &mut Upstreams,
+    report: &mut Report,
+) -> Routes {
+    let written = written(files, report);
+    let mut names = Names::new(written.iter().map(|written| written.route), report);
+    let mut parts = Parts { upstreams, files: input.files };
+    let mut routes = Routes { routes: Vec::new(), specs: Vec::new(), places: Vec::new() };
+    for Written { route, defaults } in written {
+        let shared = [Some(route.value.shared()), shared(defaults), shared(&input.main.defaults)];
+        let layers = Layers::new(shared.into_iter().flatten());
+        let Some(path) = route.value.path.given() else { continue };
+        let id = RouteId(routes.places.len() as u32);
+        routes.places.push(path.span);
+        let spec = matching::spec(id, &path.value, &layers);
+        let name = match &route.value.name {
+            Slot::Given(name) => name.value.0.clone(),
+            Slot::Absent | Slot::Faulty(_) => made_name(&mut names, spec.as_ref(), &path.value),
+        };
+        let scope = Scope { route: &name, pattern: &path.value.pattern, path: path.span };
+        let built = build(route, &layers, limits, &mut parts, &scope, report);
+        routes.routes.extend(built);
+        routes.specs.extend(spec);
+    }
+    routes
+}
+
+fn shared(defaults: &Slot<spec::Defaults>) -> Option<spec::Shared<'_>> {
+    defaults.value().map(spec::Defaults::shared)
+}
+
+/// Every route that was written, within bounds.
+fn written<'a>(files: &[File<'a>], report: &mut Report) -> Vec<Written<'a>> {
+    let mut all = Vec::new();
+    for file in files {
+        let Some(Rows(rows)) = file.routes.value() else { continue };
+        all.extend(rows.iter().map(|route| Written { route, defaults: file.defaults }));
+    }
+    if let Some(over) = all.get(bounds::ROUTES) {
+        let message = format!("more than {} routes", bounds::ROUTES);
+        report.push(Finding::error(Code::TooLarge, over.route.key, message));
+        all.truncate(bounds::ROUTES);
+    }
+    let faulty = files.iter().any(|file| matches!(file.routes, Slot::Faulty(_)));
+    if all.is_empty() && !faulty {
+        let finding = Finding::error(Code::MissingKey, whole(), "there are no routes");
+        report.push(finding.hint("add `routes:` with at least a `path:` and a `to:`"));
+    }
+    all
+}
+
+fn made_name(names: &mut Names, spec: Option<&RouteSpec>, path: &Pattern) -> String {
+    let methods = spec.map(|spec| spec.methods.as_slice()).unwrap_or_default();
+    let methods: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
+    let host = spec.and_then(|spec| spec.hosts.first()).map(ToString::to_string);
+    names.make(&methods, host.as_deref(), &path.text)
+}
+
+fn build(
+    route: &At<spec::Route>,
+    layers: &Layers<'_>,
+    limits: &Limits,
+    parts: &mut Parts<'_>,
+    scope: &Scope<'_>,
+    report: &mut Report,
+) -> Option<Route> {
+    let request = edits::request(layers, scope, report);
+    let response = edits::response(layers, scope, report);
+    let action = action::action(route, parts, scope, report)?;
+    if !matches!(action, Action::To(_)) {
+        warn_no_effect(&route.value, report);
+    }
+    Some(Route {
+        name: scope.route.into(),
+        pattern: route.value.path.value()?.text.as_str().into(),
+        max_body: layers.key(|keys| keys.max_body).value().map_or(limits.body, |size| size.0),
+        timeout: layers.key(|keys| keys.timeout).value().map(|timeout| timeout.0),
+        request,
+        response,
+        action,
+    })
+}
+
+/// Keys that concern an upstream, written on a route that has none. From defaults they are no surprise.
+fn warn_no_effect(route: &spec::Route, report: &mut Report) {
+    for (name, key) in [("request", route.request.key()), ("timeout", route.timeout.key())] {
+        if let Some(key) = key {
+            let message = format!("`{name}` changes nothing: the route does not forward");
+            report.push(Finding::warning(Code::NoEffect, key, message));
+        }
+    }
+}
+
+impl Routes {
+    /// Reports ties and routes that no request reaches.
+    pub(super) fn analyse(&self, report: &mut Report) {
+        for finding in table::analyse(&self.specs) {
+            match finding {
+                table::Finding::Tie { a, b, example } => {
+                    let message = format!("two routes tie: nothing decides who serves `{example}`");
+                    let hint = "make one more specific, or give it a higher `priority`";
+                    let finding = Finding::error(Code::RouteTie, self.place(b), message);
+                    report.push(finding.related(self.place(a), "the other route").hint(hint));
+                }
+                table::Finding::Shadowed { route, by } => {
+                    let message = "the route never serves: every request that it matches goes to others";
+                    let mut finding = Finding::error(Code::RouteShadowed, self.place(route), message);
+                    for other in by.into_iter().take(3) {
+                        finding = finding.related(self.place(other), "to this one");
+                    }
+                    report.push(finding.hint("remove it, make it more specific, or change `priority`"));
+                }
+            }
+        }
+    }
+
+    fn place(&self, id: RouteId) -> Span {
+        self.places.get(id.0 as usize).copied().unwrap_or_else(whole)
+    }
+}

@@ -1,0 +1,160 @@
+//! Listeners, limits, workers, shutdown, admin, access log.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tollgate_plan::cidr::CidrSet;
+use tollgate_plan::limits::Limits;
+use tollgate_plan::listener::{ListenAddress, Listener};
+use tollgate_plan::plan::{AccessLog, Admin, LogSink, OnFull, Shutdown};
+
+use crate::diagnostic::Code;
+use crate::report::{Finding, Report};
+use crate::shape::{At, List, Slot};
+use crate::source_map::Span;
+use crate::spec;
+
+/// Where clients are accepted when the file does not say.
+const DEFAULT_LISTENER: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 8080);
+
+pub(super) fn limits(slot: &Slot<spec::Limits>, report: &mut Report) -> Limits {
+    let block = slot.value().cloned().unwrap_or_default();
+    let (header_bytes, uri_bytes) = (block.header_bytes().0, block.uri_bytes().0);
+    if uri_bytes > header_bytes {
+        let place =
+            block.uri_bytes.given().map(|at| at.span).or(block.header_bytes.given().map(|at| at.span));
+        let message = "`uri_bytes` is more than `header_bytes`, which counts the request line too";
+        report.push(Finding::error(Code::Conflict, place.unwrap_or(block.span), message));
+    }
+    Limits {
+        connections: block.connections().count(),
+        header_bytes: usize::try_from(header_bytes).unwrap_or(usize::MAX),
+        header_count: block.header_count().count(),
+        uri_bytes: usize::try_from(uri_bytes).unwrap_or(usize::MAX),
+        body: block.body().0,
+        header_timeout: block.header_timeout().0,
+        body_idle_timeout: block.body_idle_timeout().0,
+        write_idle_timeout: block.write_idle_timeout().0,
+        keepalive_timeout: block.keepalive_timeout().0,
+        requests_per_connection: block.requests_per_connection().0.unsigned_abs(),
+    }
+}
+
+pub(super) fn workers(main: &spec::Root, cores: usize) -> usize {
+    match main.workers() {
+        spec::Workers::Auto => cores,
+        spec::Workers::Count(count) => count,
+    }
+}
+
+pub(super) fn shutdown(slot: &Slot<spec::Shutdown>) -> Shutdown {
+    let block = slot.value().cloned().unwrap_or_default();
+    Shutdown { delay: block.delay().0, grace: block.grace().0 }
+}
+
+pub(super) fn trusted_proxies(main: &spec::Root) -> CidrSet {
+    let blocks = main.trusted_proxies.value().map(|List(blocks)| blocks.as_slice()).unwrap_or_default();
+    blocks.iter().map(|block| block.value.0).collect()
+}
+
+pub(super) fn admin(slot: &Slot<spec::Admin>, report: &mut Report) -> Admin {
+    let block = slot.value().cloned().unwrap_or_default();
+    let address = block.address().0;
+    // Set from the environment, an empty token means that there is none.
+    let token = block.token.given().filter(|token| !token.value.is_empty());
+    if let Some(At { span, .. }) =
+        token.filter(|token| !token.value.bytes().all(|byte| byte.is_ascii_graphic()))
+    {
+        let message = "the token holds a space, a control character or a letter outside ASCII";
+        report.push(Finding::error(Code::BadValue, *span, message).hint("no client could send it"));
+    }
+    let known = !matches!((&block.address, &block.token), (Slot::Faulty(_), _) | (_, Slot::Faulty(_)));
+    if known && token.is_none() && !address.ip().to_canonical().is_loopback() {
+        let span = block.address.given().map_or(block.span, |at| at.span);
+        let message = "the admin side listens beyond this machine and has no token";
+        let hint = "set `admin.token`, such as `${TOLLGATE_ADMIN_TOKEN}`, or listen on 127.0.0.1";
+        report.push(Finding::error(Code::AdminOpen, span, message).hint(hint));
+    }
+    Admin { address, token: token.map(|token| Arc::from(token.value.as_str())) }
+}
+
+pub(super) fn listeners(main: &spec::Root, admin: SocketAddr, report: &mut Report) -> Vec<Listener> {
+    let Some(At { value: List(blocks), span, .. }) = main.listeners.given() else {
+        let name = DEFAULT_LISTENER.to_string().into();
+        return vec![Listener { address: ListenAddress::Tcp(DEFAULT_LISTENER), name }];
+    };
+    if blocks.is_empty() {
+        let message = "`listeners` is empty: the gateway would accept nobody";
+        report.push(
+            Finding::error(Code::BadValue, *span, message).hint("remove the key to listen on 0.0.0.0:8080"),
+        );
+    }
+    let mut seen: HashMap<&ListenAddress, Span> = HashMap::new();
+    let mut listeners = Vec::with_capacity(blocks.len());
+    for At { value: address, span, .. } in blocks.iter().filter_map(|block| block.value.address.given()) {
+        if takes_admin(&address.address, admin) {
+            let message = format!("`{}` is the admin side's address", address.text);
+            let hint = "the admin side is never public; give one of them another port";
+            report.push(Finding::error(Code::DuplicateName, *span, message).hint(hint));
+        }
+        let any_port = matches!(&address.address, ListenAddress::Tcp(address) if address.port() == 0);
+        if let Some(first) = seen.insert(&address.address, *span).filter(|_| !any_port) {
+            let message = format!("two listeners on `{}`", address.text);
+            report.push(Finding::error(Code::DuplicateName, *span, message).related(first, "the first one"));
+        }
+        listeners.push(Listener { address: address.address.clone(), name: address.text.as_str().into() });
+    }
+    listeners
+}
+
+/// Whether a listener would answer where the admin side is expected.
+fn takes_admin(listener: &ListenAddress, admin: SocketAddr) -> bool {
+    match listener {
+        ListenAddress::Tcp(listener) => {
+            let (a, b) = (listener.ip(), admin.ip());
+            let same_family = a.is_ipv4() == b.is_ipv4();
+            let overlap = a == b || (same_family && (a.is_unspecified() || b.is_unspecified()));
+            listener.port() != 0 && listener.port() == admin.port() && overlap
+        }
+        ListenAddress::Unix(_) => false,
+    }
+}
+
+pub(super) fn access_log(slot: &Slot<spec::AccessLog>, report: &mut Report) -> AccessLog {
+    let block = slot.value().cloned().unwrap_or_default();
+    let sink = match (block.sink(), &block.path) {
+        (spec::Sink::Stdout, path) => other_sink(path.key(), &block, LogSink::Stdout, report),
+        (spec::Sink::Off, path) => other_sink(path.key(), &block, LogSink::Off, report),
+        (spec::Sink::File, Slot::Given(path)) => LogSink::File(path.value.clone()),
+        (spec::Sink::File, Slot::Faulty(_)) => LogSink::File(PathBuf::new()),
+        (spec::Sink::File, Slot::Absent) => {
+            let span = block.sink.given().map_or(block.span, |sink| sink.span);
+            report.push(Finding::error(Code::MissingKey, span, "`sink: file` needs the key `path`"));
+            LogSink::Off
+        }
+    };
+    AccessLog {
+        sink,
+        on_full: match block.on_full() {
+            spec::OnFull::Drop => OnFull::Drop,
+            spec::OnFull::Block => OnFull::Block,
+        },
+        headers: block
+            .headers
+            .value()
+            .map(|List(names)| names.iter().map(|name| name.value.0.clone()).collect())
+            .unwrap_or_default(),
+        log_query: block.log_query(),
+    }
+}
+
+fn other_sink(path: Option<Span>, block: &spec::AccessLog, sink: LogSink, report: &mut Report) -> LogSink {
+    // A sink with a fault may well have been meant as `file`.
+    if let Some(path) = path.filter(|_| !matches!(block.sink, Slot::Faulty(_))) {
+        report.push(Finding::error(Code::Conflict, path, "`path` needs `sink: file`"));
+    }
+    sink
+}

@@ -1,0 +1,107 @@
+//! The only I/O of a load: files, directories and the environment, each asked once.
+
+mod expand;
+mod glob;
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub(crate) use expand::expand;
+pub(crate) use glob::{Matches, matches};
+
+use crate::sources::{Listed, Sources};
+
+/// Reads through [`Sources`] and remembers what was asked for: that is what a watcher has to watch.
+pub(crate) struct Reader<'s> {
+    sources: &'s dyn Sources,
+    files: Vec<PathBuf>,
+    noted: HashSet<PathBuf>,
+    directories: Vec<PathBuf>,
+    /// A load sees one state of each file, however often it is named.
+    read: HashMap<PathBuf, Result<Arc<[u8]>, String>>,
+    /// Bytes that expansions have produced so far.
+    expanded: usize,
+}
+
+impl<'s> Reader<'s> {
+    pub(crate) fn new(sources: &'s dyn Sources) -> Self {
+        Reader {
+            sources,
+            files: Vec::new(),
+            noted: HashSet::new(),
+            directories: Vec::new(),
+            read: HashMap::new(),
+            expanded: 0,
+        }
+    }
+
+    /// A file's bytes, or why there are none, in words that complete "the file …".
+    pub(crate) fn bytes(&mut self, path: &Path, limit: u64) -> Result<Arc<[u8]>, String> {
+        self.note(path);
+        if let Some(known) = self.read.get(path) {
+            // The first reader's limit may have been wider.
+            return known.clone().and_then(|bytes| match bytes.len() as u64 > limit {
+                true => Err(too_large(limit)),
+                false => Ok(bytes),
+            });
+        }
+        let read = self.sources.read(path, limit).map(Arc::from).map_err(|error| reason(&error, limit));
+        // A file over a narrow limit may still be within a wider one.
+        if !matches!(&read, Err(reason) if *reason == too_large(limit)) {
+            self.read.insert(path.to_path_buf(), read.clone());
+        }
+        read
+    }
+
+    /// Remembers a file as one that the configuration consists of.
+    pub(crate) fn note(&mut self, path: &Path) {
+        if self.noted.insert(path.to_path_buf()) {
+            self.files.push(path.to_path_buf());
+        }
+    }
+
+    pub(crate) fn identity(&self, path: &Path) -> PathBuf {
+        self.sources.identity(path)
+    }
+
+    pub(crate) fn cores(&self) -> usize {
+        self.sources.cores().max(1)
+    }
+
+    /// Every file and every directory that was asked for.
+    pub(crate) fn finish(self) -> (Vec<PathBuf>, Vec<PathBuf>) {
+        (self.files, self.directories)
+    }
+
+    fn list(&mut self, directory: &Path) -> io::Result<Vec<Listed>> {
+        if !self.directories.iter().any(|known| known == directory) {
+            self.directories.push(directory.to_path_buf());
+        }
+        self.sources.list(directory)
+    }
+}
+
+fn reason(error: &io::Error, limit: u64) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "does not exist".to_owned(),
+        io::ErrorKind::PermissionDenied => "may not be read by this user".to_owned(),
+        io::ErrorKind::IsADirectory => "is a directory".to_owned(),
+        io::ErrorKind::FileTooLarge => too_large(limit),
+        io::ErrorKind::InvalidInput => "is not a regular file".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
+fn too_large(limit: u64) -> String {
+    format!("is larger than {}", crate::units::show_size(limit))
+}
+
+/// `path` as seen from the directory of the file in which it is written.
+pub(crate) fn beside(file: &Path, path: &str) -> PathBuf {
+    match file.parent() {
+        Some(directory) if directory != Path::new("") => directory.join(path),
+        _ => PathBuf::from(path),
+    }
+}

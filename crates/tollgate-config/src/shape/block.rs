@@ -1,0 +1,157 @@
+//! Blocks: maps with known keys.
+
+use crate::diagnostic::Code;
+use crate::report::{Finding, Report};
+use crate::shape::Catalogue;
+use crate::source_map::Span;
+use crate::suggest;
+use crate::yaml::{Entry, NodeRef};
+
+/// Declares a block: its keys, their shapes, defaults and documentation, once for all uses.
+///
+/// `key: Shape;` is optional, `key: Shape = default;` has a default and an accessor of the key's name, and
+/// `key: Shape, required;` must be written.
+macro_rules! block {
+    (
+        $(#[doc = $doc:literal])+
+        $title:literal $name:ident {
+            $( $(#[doc = $about:literal])+ $key:ident: $shape:ty $(= $default:expr)? $(, $required:ident)?; )*
+        }
+    ) => {
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, Default)]
+        pub(crate) struct $name {
+            /// The whole block.
+            #[allow(dead_code, reason = "every block knows its place; not every one is ever pointed at")]
+            pub(crate) span: $crate::source_map::Span,
+            $( $(#[doc = $about])+ pub(crate) $key: $crate::shape::Slot<$shape>, )*
+        }
+
+        impl $crate::shape::Shape for $name {
+            fn read(
+                node: $crate::yaml::NodeRef<'_>,
+                what: &str,
+                report: &mut $crate::report::Report,
+            ) -> Option<Self> {
+                let mut block = $name { span: node.span(), ..$name::default() };
+                $crate::shape::read_block(node, what, report, |entry, report| {
+                    match entry.key {
+                        $( stringify!($key) => {
+                            if let Some(first) = block.$key.key() {
+                                return Err(first);
+                            }
+                            block.$key = $crate::shape::slot(entry, report);
+                        } )*
+                        _ => $crate::shape::unknown_key(entry, $title, &[$(stringify!($key)),*], report),
+                    }
+                    Ok(())
+                })?;
+                $( $(
+                    let $required = block.$key.key().is_none();
+                    if $required {
+                        $crate::shape::missing_key(block.span, $title, stringify!($key), report);
+                    }
+                )? )*
+                Some(block)
+            }
+
+            fn describe(catalogue: &mut $crate::shape::Catalogue) -> $crate::shape::Description {
+                catalogue.block($title, &[$($doc),+], |catalogue| vec![
+                    $( $crate::shape::FieldDoc {
+                        key: stringify!($key),
+                        about: &[$($about),+],
+                        description: <$shape as $crate::shape::Shape>::describe(catalogue),
+                        default: block!(@default $shape $(, $default)?),
+                        required: block!(@required $($required)?),
+                    }, )*
+                ])
+            }
+        }
+
+        #[allow(dead_code, reason = "a block declares defaults for its keys; not every one is asked for by name")]
+        impl $name {
+            $( block!(@accessor $key $shape $(, $default)?); )*
+        }
+    };
+    (@default $shape:ty) => { None };
+    (@default $shape:ty, $default:expr) => { Some(<$shape as $crate::shape::Shape>::show(&$default)) };
+    (@required) => { false };
+    (@required $required:ident) => { true };
+    (@accessor $key:ident $shape:ty) => {};
+    (@accessor $key:ident $shape:ty, $default:expr) => {
+        pub(crate) fn $key(&self) -> $shape {
+            self.$key.value().cloned().unwrap_or_else(|| $default)
+        }
+    };
+}
+
+/// Walks a map; `take` gets each entry and gives the first key's place back when the key was there before.
+pub(crate) fn read_block(
+    node: NodeRef<'_>,
+    what: &str,
+    report: &mut Report,
+    mut take: impl FnMut(Entry<'_>, &mut Report) -> Result<(), Span>,
+) -> Option<()> {
+    let Some(entries) = node.entries() else {
+        wrong_type(node, what, "a map of keys", report);
+        return None;
+    };
+    for entry in entries {
+        if let Err(first) = take(entry, report) {
+            duplicate_key(entry, first, report);
+        }
+    }
+    Some(())
+}
+
+/// Reports that something else was wanted here. Silent when the node's value could not be known.
+pub(crate) fn wrong_type(node: NodeRef<'_>, what: &str, wanted: &str, report: &mut Report) {
+    if node.scalar().is_some_and(|scalar| scalar.unknown) {
+        return;
+    }
+    let span = report.head(node.span());
+    let name = if what.is_empty() { "the file".to_owned() } else { format!("`{what}`") };
+    let message = match node.is_null() {
+        true => format!("{name} has no value; it must be {wanted}"),
+        false => format!("{name} must be {wanted}, found {}", node.kind()),
+    };
+    let hint = node.is_null().then(|| "remove the key, or give it a value".to_owned());
+    report.push(Finding::error(Code::WrongType, span, message).maybe_hint(hint));
+}
+
+pub(crate) fn duplicate_key(entry: Entry<'_>, first: Span, report: &mut Report) {
+    let message = format!("`{}` is written twice", entry.key);
+    let finding = Finding::error(Code::DuplicateKey, entry.key_span, message);
+    report.push(finding.related(first, "first written here"));
+}
+
+pub(crate) fn missing_key(block: Span, title: &str, key: &str, report: &mut Report) {
+    let span = report.head(block);
+    report.push(Finding::error(Code::MissingKey, span, format!("`{title}` needs the key `{key}`")));
+}
+
+pub(crate) fn unknown_key(entry: Entry<'_>, title: &str, keys: &[&str], report: &mut Report) {
+    let key = entry.key.escape_debug();
+    let message = match title {
+        "root" => format!("unknown key `{key}`"),
+        "included" => format!("unknown key `{key}` in an included file"),
+        _ => format!("unknown key `{key}` in `{title}`"),
+    };
+    let keys = keys.iter().copied();
+    let hint = suggest::did_you_mean(entry.key, keys.clone())
+        .or_else(|| elsewhere(entry.key, title))
+        .or_else(|| (keys.len() <= 12).then(|| format!("the keys here are {}", suggest::listing(keys))));
+    report.push(Finding::error(Code::UnknownKey, entry.key_span, message).maybe_hint(hint));
+}
+
+/// A key that is right, but of another block.
+fn elsewhere(key: &str, title: &str) -> Option<String> {
+    let catalogue = Catalogue::whole();
+    let mut blocks = catalogue.blocks().iter().filter(|block| block.title != title);
+    let found = blocks.find(|block| block.fields.iter().any(|field| field.key == key))?;
+    Some(match found.title {
+        "root" if title == "included" => format!("`{key}` may only stand in the main file"),
+        "root" => format!("`{key}` stands at the top level of the file"),
+        other => format!("`{key}` is a key of `{other}`"),
+    })
+}

@@ -1,0 +1,123 @@
+//! JSON written as YAML, with placeholders in its strings.
+
+use std::collections::HashMap;
+
+use serde_json::json;
+use tollgate_plan::template::{Part, Template};
+
+use crate::diagnostic::Code;
+use crate::report::{Finding, Report};
+use crate::shape::{Catalogue, Description, Shape, template};
+use crate::yaml::{Core, Entry, NodeRef};
+
+/// JSON text as a template: the placeholders stand inside strings, everything else is already escaped.
+#[derive(Debug, Clone)]
+pub(crate) struct Json(pub(crate) Template);
+
+impl Shape for Json {
+    fn read(node: NodeRef<'_>, _: &str, report: &mut Report) -> Option<Self> {
+        let mut out = Template::default();
+        let mut text = String::new();
+        let complete = write(node, &mut out, &mut text, report);
+        out.push_text(&text);
+        complete.then_some(Json(out))
+    }
+
+    fn describe(_: &mut Catalogue) -> Description {
+        Description::new("any value", json!({}))
+    }
+}
+
+/// Appends a value; false when something was reported, after which the rest is still looked at.
+///
+/// Literal text is gathered in `text` and moved to the template before a placeholder: a template copies its
+/// last text on every append.
+fn write(node: NodeRef<'_>, out: &mut Template, text: &mut String, report: &mut Report) -> bool {
+    if let Some(items) = node.items() {
+        let mut complete = true;
+        text.push('[');
+        for (nth, item) in items.enumerate() {
+            if nth > 0 {
+                text.push(',');
+            }
+            complete &= write(item, out, text, report);
+        }
+        text.push(']');
+        return complete;
+    }
+    if let Some(entries) = node.entries() {
+        return write_object(entries, out, text, report);
+    }
+    write_scalar(node, out, text, report)
+}
+
+fn write_object<'t>(
+    entries: impl Iterator<Item = Entry<'t>>,
+    out: &mut Template,
+    text: &mut String,
+    report: &mut Report,
+) -> bool {
+    let mut complete = true;
+    let mut seen = HashMap::new();
+    text.push('{');
+    for (nth, entry) in entries.enumerate() {
+        if let Some(first) = seen.insert(entry.key, entry.key_span) {
+            let message = format!("`{}` is written twice", entry.key.escape_debug());
+            let finding = Finding::error(Code::DuplicateKey, entry.key_span, message);
+            report.push(finding.related(first, "first written here"));
+            complete = false;
+        }
+        if nth > 0 {
+            text.push(',');
+        }
+        push_string(entry.key, text);
+        text.push(':');
+        complete &= write(entry.value, out, text, report);
+    }
+    text.push('}');
+    complete
+}
+
+fn write_scalar(node: NodeRef<'_>, out: &mut Template, text: &mut String, report: &mut Report) -> bool {
+    let Some(scalar) = node.scalar().filter(|scalar| !scalar.unknown) else { return false };
+    match scalar.core() {
+        Core::Null => text.push_str("null"),
+        Core::Bool(value) => text.push_str(if value { "true" } else { "false" }),
+        Core::Int(value) => text.push_str(&value.to_string()),
+        Core::Float(value) if value.is_finite() => text.push_str(&json!(value).to_string()),
+        Core::Float(_) => {
+            let message = "JSON has no infinity and no NaN";
+            report
+                .push(Finding::error(Code::BadValue, node.span(), message).hint("quote it to make it text"));
+            return false;
+        }
+        Core::Text => {
+            let Some(string) = template(node, scalar, Template::parse, report) else { return false };
+            text.push('"');
+            for part in string.parts() {
+                match part {
+                    Part::Text(literal) => push_escaped(literal, text),
+                    Part::Var(var) => {
+                        out.push_text(text);
+                        text.clear();
+                        out.push_var(var.clone());
+                    }
+                }
+            }
+            text.push('"');
+        }
+    }
+    true
+}
+
+fn push_string(string: &str, text: &mut String) {
+    text.push('"');
+    push_escaped(string, text);
+    text.push('"');
+}
+
+fn push_escaped(string: &str, text: &mut String) {
+    let quoted = serde_json::Value::from(string).to_string();
+    // The quotes are the first and the last byte of any JSON string.
+    text.push_str(quoted.get(1..quoted.len() - 1).unwrap_or_default());
+}

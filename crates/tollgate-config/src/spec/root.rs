@@ -1,0 +1,70 @@
+//! The top level of the main file and of included files.
+
+use super::route::{Defaults, Route};
+use super::server::{AccessLog, Admin, Limits, Listener, Shutdown, Workers};
+use super::upstream::{Upstream, UpstreamName};
+use crate::shape::{Dict, Int, Later, List, Network, OneOrMany, Rows, neutral};
+
+block! {
+    /// The top level of the main file.
+    "root" Root {
+        /// The version of this format; 1 is the only one.
+        version: Int<1, 1> = Int(1);
+        /// Where clients are accepted. Left out: one listener, `0.0.0.0:8080`.
+        listeners: List<Listener>;
+        /// More files, with `*` and `?` in names: `routes/*.yaml`. They may hold `upstreams`, `issuers`,
+        /// `consumers`, `defaults`, `routes` and `tests`. Paths are relative to this file.
+        include: OneOrMany<String>;
+        /// Peers whose `X-Forwarded-*` and `Forwarded` are believed. Left out: nobody's.
+        trusted_proxies: List<Network>;
+        /// Bounds on what one client may cost. Every bound has a default.
+        limits: Limits;
+        /// Worker threads: a number, or `auto` for one per core. A change needs a restart.
+        workers: Workers = Workers::Auto;
+        /// How the gateway ends.
+        shutdown: Shutdown;
+        /// The admin side: health, metrics, console, API.
+        admin: Admin;
+        /// The Redis that gateways share limits in.
+        redis: Later;
+        /// Who signs tokens.
+        issuers: Later<neutral::EmptyMap>;
+        /// Machine clients with keys.
+        consumers: Later<neutral::EmptyList>;
+        /// Services behind the gateway, by name.
+        upstreams: Dict<UpstreamName, Upstream>;
+        /// Keys that every route of this file, and of included files, has unless it says otherwise. A key of
+        /// the route replaces the default's; `request` and `response` are merged key by key, one level deep.
+        defaults: Defaults;
+        /// What to do with which request. At least one, here or in an included file.
+        routes: Rows<Route>;
+        /// Tests of this configuration.
+        tests: Later<neutral::EmptyList>;
+        /// What a reload requires.
+        reload: Later;
+        /// Which rate limit headers are sent.
+        rate_limit_headers: Later;
+        /// What a script may use.
+        lua_limits: Later;
+        /// One JSON line for every request.
+        access_log: AccessLog;
+    }
+}
+
+block! {
+    /// The top level of an included file.
+    "included" Included {
+        /// Services behind the gateway, by name. Names are global.
+        upstreams: Dict<UpstreamName, Upstream>;
+        /// Who signs tokens. Names are global.
+        issuers: Later<neutral::EmptyMap>;
+        /// Machine clients with keys. Names are global.
+        consumers: Later<neutral::EmptyList>;
+        /// Defaults for the routes of this file only, over those of the main file.
+        defaults: Defaults;
+        /// What to do with which request.
+        routes: Rows<Route>;
+        /// Tests of this configuration.
+        tests: Later<neutral::EmptyList>;
+    }
+}

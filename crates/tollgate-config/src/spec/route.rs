@@ -1,0 +1,208 @@
+//! Routes and their defaults.
+
+use crate::shape::{
+    Condition, Dict, EditedHeader, HeaderName, HeaderText, HostName, Int, Later, List, Name, OneOrMany,
+    PathText, Pattern, Seconds, Size, Slot, Text, Verb, neutral,
+};
+
+use super::action::{Health, Redirect, Respond, To};
+
+/// The keys that routes and defaults share, by reference.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shared<'a> {
+    pub(crate) host: &'a Slot<OneOrMany<HostName>>,
+    pub(crate) methods: &'a Slot<List<Verb>>,
+    pub(crate) headers: &'a Slot<Dict<HeaderName, Condition>>,
+    pub(crate) query: &'a Slot<Dict<String, Condition>>,
+    pub(crate) priority: &'a Slot<Int<PRIORITY_MIN, PRIORITY_MAX>>,
+    pub(crate) max_body: &'a Slot<Size<0, { u64::MAX }>>,
+    pub(crate) timeout: &'a Slot<Seconds<1>>,
+    pub(crate) request: &'a Slot<Request>,
+    pub(crate) response: &'a Slot<Response>,
+}
+
+pub(crate) const PRIORITY_MIN: i64 = -1_000_000;
+pub(crate) const PRIORITY_MAX: i64 = 1_000_000;
+
+/// Declares a block with the keys that routes and defaults share behind its own.
+macro_rules! routing_block {
+    ($(#[doc = $doc:literal])+ $title:literal $name:ident { $($own:tt)* }) => {
+        block! {
+            $(#[doc = $doc])+
+            $title $name {
+                $($own)*
+                /// Host names; `*.example.com` is one label or more before the rest. Left out: any host.
+                host: OneOrMany<HostName>;
+                /// Methods. HEAD is served by GET routes. Left out: any method.
+                methods: List<Verb>;
+                /// Conditions on request headers, all of them: exact text, `~regex`, `true` (present) or
+                /// `false` (absent).
+                headers: Dict<HeaderName, Condition>;
+                /// Conditions on query parameters, decoded; written as those on headers.
+                query: Dict<String, Condition>;
+                /// Settles what specificity does not: the higher one wins.
+                priority: Int<PRIORITY_MIN, PRIORITY_MAX> = Int(0);
+                /// Answers to browsers of other origins.
+                cors: Later;
+                /// Addresses that may call.
+                allow_ips: Later;
+                /// Addresses that may not call.
+                deny_ips: Later<neutral::EmptyList>;
+                /// User agents that may not call.
+                user_agents: Later;
+                /// How callers identify themselves.
+                auth: Later;
+                /// How often it may be called.
+                rate_limit: Later<neutral::EmptyList>;
+                /// How many requests may be in flight.
+                concurrency: Later;
+                /// Bytes of a request body. Left out: `limits.body`.
+                max_body: Size<0, { u64::MAX }>;
+                /// To the upstream's response head. Left out: the upstream's own.
+                timeout: Seconds<1>;
+                /// What a request must look like.
+                validate: Later;
+                /// Expressions that a request must satisfy.
+                guard: Later<neutral::EmptyList>;
+                /// Edits on the way to the upstream.
+                request: Request;
+                /// Edits on the way to the client.
+                response: Response;
+                /// A script.
+                lua: Later;
+                /// Limits of the script.
+                lua_limits: Later;
+                /// Keeping answers.
+                cache: Later;
+                /// A second upstream that gets copies of requests.
+                mirror: Later;
+                /// The longest silence of an upgraded connection.
+                tunnel_idle: Later;
+            }
+        }
+
+        impl $name {
+            /// The keys that routes and defaults share.
+            pub(crate) fn shared(&self) -> Shared<'_> {
+                Shared {
+                    host: &self.host,
+                    methods: &self.methods,
+                    headers: &self.headers,
+                    query: &self.query,
+                    priority: &self.priority,
+                    max_body: &self.max_body,
+                    timeout: &self.timeout,
+                    request: &self.request,
+                    response: &self.response,
+                }
+            }
+        }
+    };
+}
+
+routing_block! {
+    /// What to do with which request. Exactly one action: `to`, `respond`, `redirect` or `health`.
+    "route" Route {
+        /// Used in logs and metrics. Left out: made from methods and path.
+        name: Name;
+        /// `/a/b` exactly; `{id}` is one segment, or a part of one as in `/files/{name}.json`; `/x/*` is
+        /// `/x`, `/x/` and everything below, `/x/{rest*}` the same with a name.
+        path: Pattern, required;
+        /// Forward: to an upstream by name, to a URL, or to several by weight.
+        to: To;
+        /// Answer from here.
+        respond: Respond;
+        /// Answer with a redirect.
+        redirect: Redirect;
+        /// Answer with the gateway's own health.
+        health: Health;
+        /// Merge the answers of several upstreams.
+        aggregate: Later;
+    }
+}
+
+routing_block! {
+    /// What routes have unless they say otherwise.
+    "defaults" Defaults {
+    }
+}
+
+block! {
+    /// Edits on the way to the upstream. Headers and query: remove, then set, then add.
+    "request" Request {
+        /// The path that is sent; values are percent-encoded. Left out: the path as it came.
+        rewrite: PathText;
+        /// A prefix that is taken off the path; a path without it is sent as it came.
+        strip_prefix: Prefix;
+        /// Replaces every line of a header by one.
+        set_headers: Dict<EditedHeader, HeaderText>;
+        /// Adds a line, whatever is there.
+        add_headers: Dict<EditedHeader, HeaderText>;
+        /// Takes headers away.
+        remove_headers: List<EditedHeader>;
+        /// Replaces every query parameter of a name by one.
+        set_query: Dict<String, Text>;
+        /// Takes query parameters away.
+        remove_query: List<String>;
+        /// The only headers that are forwarded.
+        only_headers: Later;
+        /// The only query parameters that are forwarded.
+        only_query: Later;
+    }
+}
+
+block! {
+    /// Edits on the way to the client. Remove, then set.
+    "response" Response {
+        /// Replaces every line of a header by one.
+        set_headers: Dict<EditedHeader, HeaderText>;
+        /// Takes headers away.
+        remove_headers: List<EditedHeader>;
+        /// Compression by Accept-Encoding.
+        compress: Later<neutral::False>;
+        /// Shaping of the body.
+        body: Later;
+        /// The format of a shaped body.
+        encode: Later;
+    }
+}
+
+pub(crate) use prefix::Prefix;
+
+mod prefix {
+    use serde_json::json;
+    use tollgate_plan::path;
+
+    use crate::diagnostic::Code;
+    use crate::report::{Finding, Report};
+    use crate::shape::{Catalogue, Description, Shape, shown, text};
+    use crate::yaml::NodeRef;
+
+    /// A path prefix on a segment boundary: normal form, no slash at the end, not the root.
+    #[derive(Debug, Clone)]
+    pub(crate) struct Prefix(pub(crate) String);
+
+    impl Shape for Prefix {
+        fn read(node: NodeRef<'_>, what: &str, report: &mut Report) -> Option<Self> {
+            let scalar = text(node, what, report)?;
+            let fault = if scalar.text.contains(['{', '}', '*']) {
+                "a prefix is literal; use `rewrite` for a path with placeholders".to_owned()
+            } else {
+                match path::normalize(scalar.text.as_bytes()) {
+                    Ok(normal) if normal.trim_end_matches('/').is_empty() => {
+                        "`/` takes nothing away".to_owned()
+                    }
+                    Ok(normal) => return Some(Prefix(normal.trim_end_matches('/').to_owned())),
+                    Err(error) => error.to_string(),
+                }
+            };
+            let message = format!("`{}` is no path prefix", shown(node, report));
+            report.push(Finding::error(Code::BadValue, node.span(), message).hint(fault));
+            None
+        }
+
+        fn describe(_: &mut Catalogue) -> Description {
+            Description::new("path", json!({ "type": "string", "pattern": r"^/|\$\{" }))
+        }
+    }
+}
