@@ -15,7 +15,7 @@ use crate::Admin;
 use crate::router::router;
 
 /// Open connections; the excess is closed at accept. Scrapers, probes and a few operators need a dozen.
-const CONNECTIONS_MAX: usize = 128;
+pub(crate) const CONNECTIONS_MAX: usize = 128;
 /// Header lines of a head.
 const HEADERS_MAX: usize = 64;
 /// Bytes of a head.
