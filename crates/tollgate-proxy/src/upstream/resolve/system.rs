@@ -1,0 +1,212 @@
+//! Asks as the machine is set up: `/etc/hosts` first, then the servers of `/etc/resolv.conf`.
+
+use std::fs;
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::lookup::Lookup;
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::op::Query;
+use hickory_resolver::proto::rr::{Name, RecordType};
+use hickory_resolver::system_conf::read_system_conf;
+use hickory_resolver::{Hosts, TokioResolver};
+use tokio::time::timeout;
+
+use super::{Outcome, ResolveError};
+
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+const HOSTS: &str = "/etc/hosts";
+
+/// A question has an answer, or none, after this long.
+const QUESTION_MAX: Duration = Duration::from_secs(5);
+/// One server is waited for no longer than this, whatever `resolv.conf` allows: a second one should have its turn
+/// before the request that waits has to give up.
+const SERVER_MAX: Duration = Duration::from_secs(2);
+/// With the addresses of one family there, the other ones are waited for no longer (RFC 8305 section 3).
+const OTHER_FAMILY: Duration = Duration::from_millis(50);
+/// A line of `/etc/hosts` has no TTL; an edit shows within this time.
+const HOSTS_TTL: Duration = Duration::from_secs(5);
+
+/// Where questions go.
+pub(super) struct System {
+    source: Source,
+    loaded: Option<Loaded>,
+}
+
+enum Source {
+    /// The two files, as they were when they were read.
+    Files(Stamps),
+    /// Given once.
+    #[cfg(test)]
+    Fixed(ResolverConfig, Arc<Hosts>),
+}
+
+#[derive(Clone)]
+struct Loaded {
+    /// The error is kept, so that every question says why there is no answer.
+    resolver: Result<TokioResolver, ResolveError>,
+    hosts: Arc<Hosts>,
+}
+
+type Stamps = [Option<(SystemTime, u64)>; 2];
+
+impl System {
+    pub(super) fn from_files() -> System {
+        System { source: Source::Files([None; 2]), loaded: None }
+    }
+
+    #[cfg(test)]
+    pub(super) fn fixed(config: ResolverConfig, hosts: Hosts) -> System {
+        System { source: Source::Fixed(config, Arc::new(hosts)), loaded: None }
+    }
+
+    /// A question about one name, to be awaited on a tokio runtime.
+    pub(super) fn question(&mut self, host: &str) -> impl Future<Output = Outcome> + Send + use<> {
+        // Not `from_utf8`, which refuses the underscores of container names; the host is ASCII already.
+        let name = Name::from_ascii(host);
+        let loaded = self.loaded();
+        async move {
+            let Ok(name) = name else { return Err(ResolveError::BadName) };
+            if let Some(addresses) = in_hosts(&loaded.hosts, &name) {
+                return Ok((addresses, HOSTS_TTL));
+            }
+            let resolver = loaded.resolver?;
+            let late = |_| Err(ResolveError::Failed("no answer in time".into()));
+            timeout(QUESTION_MAX, ask(&resolver, name)).await.unwrap_or_else(late)
+        }
+    }
+
+    /// The files are looked at before every question, which there are few of, and read again when they changed.
+    fn loaded(&mut self) -> Loaded {
+        match &mut self.source {
+            Source::Files(known) => {
+                let now = stamps();
+                if let Some(loaded) = self.loaded.as_ref().filter(|_| *known == now) {
+                    return loaded.clone();
+                }
+                *known = now;
+                let (config, options) = read_system_conf().unwrap_or_else(|error| {
+                    tracing::debug!(%error, "no name server in {RESOLV_CONF}; asking the one of this machine");
+                    // As resolv.conf(5) says.
+                    let local = NameServerConfig::udp_and_tcp(IpAddr::V4(Ipv4Addr::LOCALHOST));
+                    (ResolverConfig::from_parts(None, Vec::new(), vec![local]), ResolverOpts::default())
+                });
+                let hosts = Hosts::from_system().unwrap_or_default();
+                self.loaded
+                    .insert(Loaded { resolver: build(config, options), hosts: Arc::new(hosts) })
+                    .clone()
+            }
+            #[cfg(test)]
+            Source::Fixed(config, hosts) => {
+                let fresh = || Loaded {
+                    resolver: build(config.clone(), ResolverOpts::default()),
+                    hosts: hosts.clone(),
+                };
+                self.loaded.get_or_insert_with(fresh).clone()
+            }
+        }
+    }
+}
+
+fn stamps() -> Stamps {
+    [RESOLV_CONF, HOSTS].map(|path| {
+        let metadata = fs::metadata(path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    })
+}
+
+fn build(config: ResolverConfig, options: ResolverOpts) -> Result<TokioResolver, ResolveError> {
+    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    let to_change = builder.options_mut();
+    *to_change = options;
+    to_change.timeout = to_change.timeout.min(SERVER_MAX);
+    // Answers are remembered by the caller, who also knows the old ones; two memories would add up their TTLs.
+    to_change.cache_size = 0;
+    // Looked up here: the library would still ask DNS for the family that the file does not have.
+    to_change.use_hosts_file = ResolveHosts::Never;
+    builder.build().map_err(|error| ResolveError::Failed(error.to_string().into()))
+}
+
+fn in_hosts(hosts: &Hosts, name: &Name) -> Option<Vec<IpAddr>> {
+    let of = |family| hosts.lookup_static_host(&Query::query(name.clone(), family));
+    let (v4, v6) = (of(RecordType::A), of(RecordType::AAAA));
+    let addresses =
+        in_turn(&v4.iter().flat_map(addresses).collect::<Vec<_>>(), v6.iter().flat_map(addresses));
+    (!addresses.is_empty()).then_some(addresses)
+}
+
+/// Both families at once. What one of them has is enough; the other one may come a little later.
+async fn ask(resolver: &TokioResolver, name: Name) -> Outcome {
+    let mut v4 = pin!(resolver.ipv4_lookup(name.clone()));
+    let mut v6 = pin!(resolver.ipv6_lookup(name));
+    let (v4, v6) = tokio::select! {
+        first = &mut v4 => {
+            let second = second(has_addresses(&first), v6).await;
+            (Some(first), second)
+        }
+        first = &mut v6 => {
+            let second = second(has_addresses(&first), v4).await;
+            (second, Some(first))
+        }
+    };
+    let (v4, v6) = (v4.unwrap_or_else(late), v6.unwrap_or_else(late));
+    let now = Instant::now();
+    let lookups = || [&v4, &v6].into_iter().flatten().filter(|lookup| addresses(lookup).next().is_some());
+    let ttl = lookups().map(|lookup| lookup.valid_until().saturating_duration_since(now)).min();
+    let of = |lookup: &Result<Lookup, NetError>| lookup.iter().flat_map(addresses).collect::<Vec<_>>();
+    match ttl {
+        Some(ttl) => Ok((in_turn(&of(&v4), of(&v6).into_iter()), ttl)),
+        None => Err(error(v4, v6)),
+    }
+}
+
+async fn second(
+    has_addresses: bool,
+    lookup: impl Future<Output = Result<Lookup, NetError>>,
+) -> Option<Result<Lookup, NetError>> {
+    match has_addresses {
+        true => timeout(OTHER_FAMILY, lookup).await.ok(),
+        false => Some(lookup.await),
+    }
+}
+
+fn late() -> Result<Lookup, NetError> {
+    Err(NetError::Timeout)
+}
+
+fn has_addresses(lookup: &Result<Lookup, NetError>) -> bool {
+    lookup.iter().flat_map(addresses).next().is_some()
+}
+
+/// The addresses among the records; aliases stand there, too.
+fn addresses(lookup: &Lookup) -> impl Iterator<Item = IpAddr> {
+    lookup.answers().iter().filter_map(|record| record.data.ip_addr())
+}
+
+/// DNS says "none" only when it says so for both families.
+fn error(v4: Result<Lookup, NetError>, v6: Result<Lookup, NetError>) -> ResolveError {
+    let failures = [v4, v6].into_iter().filter_map(Result::err);
+    match failures.filter(|error| !error.is_no_records_found()).last() {
+        Some(error) => ResolveError::Failed(error.to_string().into()),
+        None => ResolveError::NoAddress,
+    }
+}
+
+/// IPv4 and IPv6 in turn, so that a family that does not work costs one attempt, not all of them.
+fn in_turn(v4: &[IpAddr], v6: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+    let mut v4 = v4.iter().copied();
+    let mut v6 = v6.fuse();
+    let mut all = Vec::new();
+    loop {
+        let (four, six) = (v4.next(), v6.next());
+        if four.is_none() && six.is_none() {
+            return all;
+        }
+        all.extend(four.into_iter().chain(six));
+    }
+}
