@@ -43,6 +43,8 @@ async fn drain(shared: &Shared, began: Instant) {
         tokio::time::sleep(LOOK_EVERY).await;
     }
     let cut = if shared.counts.open() > 0 { shared.snapshot().await.inflight_requests as usize } else { 0 };
+    // A worker that waits for the log could take no order.
+    shared.log.end_waiting();
     shared.order_all(|| Order::End).await;
     let threads = std::mem::take(&mut *shared.threads.lock().unwrap_or_else(PoisonError::into_inner));
     for thread in threads {

@@ -84,6 +84,7 @@ async fn take_orders(worker: &Rc<Worker>, mut inbox: mpsc::Receiver<Order>, acce
             Order::Apply(change) => {
                 listen_on(worker, change.listen, accepting);
                 worker.activate(change.current);
+                worker.log.borrow_mut().tick();
                 stop(accepting, &change.unlisten);
                 // Whoever waits for it may be gone.
                 let _ = change.done.send(());
@@ -127,7 +128,10 @@ async fn hand_log_over(worker: Rc<Worker>) {
     loop {
         worker.logged.notified().await;
         tokio::time::sleep(LOG_EVERY).await;
-        worker.log.borrow_mut().tick();
+        // A log that stalls takes it later; no further record may come to ask again.
+        while !worker.log.borrow_mut().tick() {
+            tokio::time::sleep(LOG_EVERY).await;
+        }
     }
 }
 

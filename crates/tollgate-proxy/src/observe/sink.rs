@@ -142,12 +142,18 @@ impl LogWriter {
         }
     }
 
-    /// Ends all waiting for room, then waits until everything that workers handed over is written, at most
-    /// `limit`; whether it is. For the end of a drain: a [`WorkerSink`] hands over the rest when it is dropped.
+    /// From now on no worker waits for room, whatever `on_full` says: a sink that stalled must not keep a worker,
+    /// and with it the process, from ending.
+    pub(crate) fn end_waiting(&self) {
+        self.shared.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until everything that workers handed over is written, at most `limit`; whether it is. For the end
+    /// of a drain: no worker waits for room any more, and a [`WorkerSink`] hands over the rest when it is dropped.
     #[must_use]
     pub(crate) fn flush(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
-        self.shared.closing.store(true, Ordering::Relaxed);
+        self.end_waiting();
         let sender = locked(&self.shared.current).as_ref().map(|writer| writer.sender.clone());
         let flushed = sender.is_none_or(|sender| flush_one(&sender, deadline));
         let replaced = std::mem::take(&mut locked(&self.state).replaced);
@@ -239,10 +245,11 @@ impl WorkerSink {
         }
     }
 
-    /// To be called every 100 ms or so: hands over what has come together and follows a changed sink.
-    pub(crate) fn tick(&mut self) {
+    /// To be called some 100 ms after a record, and again while it is false that nothing is left in the buffer;
+    /// also after a reload, to let go of a sink that is not in use any more.
+    pub(crate) fn tick(&mut self) -> bool {
         self.follow();
-        self.hand_over(BATCHES_MAX);
+        self.hand_over(BATCHES_MAX)
     }
 
     fn make_room(&mut self, on_full: OnFull) -> bool {
