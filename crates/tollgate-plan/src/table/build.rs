@@ -27,6 +27,8 @@ pub struct RouteTable {
 pub(super) struct Entry {
     pub(super) id: RouteId,
     pub(super) names: Box<[Box<str>]>,
+    /// Only to be shown: the look-up has the hosts in its maps.
+    hosts: Box<[HostPattern]>,
     pub(super) methods: Box<[Method]>,
     pub(super) conditions: Conditions,
     pub(super) priority: i64,
@@ -83,6 +85,7 @@ impl RouteTable {
             table.entries.push(Entry {
                 id: spec.id,
                 names: spec.path.names.into(),
+                hosts: spec.hosts.into(),
                 methods: spec.methods.into(),
                 conditions: Conditions { headers: spec.headers.into(), query: spec.query.into() },
                 priority: spec.priority,
@@ -94,6 +97,27 @@ impl RouteTable {
             tree.root.order(&table.entries);
         }
         table
+    }
+
+    /// The hosts that a route matches, as configured; empty: every host.
+    pub fn hosts(&self, route: RouteId) -> &[HostPattern] {
+        self.entry(route).map(|entry| &*entry.hosts).unwrap_or_default()
+    }
+
+    /// The methods that a route matches, as configured; empty: every method.
+    pub fn methods(&self, route: RouteId) -> &[Method] {
+        self.entry(route).map(|entry| &*entry.methods).unwrap_or_default()
+    }
+
+    /// How many conditions on headers and on the query a route has.
+    pub fn condition_count(&self, route: RouteId) -> usize {
+        self.entry(route).map_or(0, |entry| entry.conditions.count())
+    }
+
+    fn entry(&self, route: RouteId) -> Option<&Entry> {
+        // Usually the route's own index; a table over some of the routes has gaps.
+        let own = self.entries.get(route.0 as usize).filter(|entry| entry.id == route);
+        own.or_else(|| self.entries.iter().find(|entry| entry.id == route))
     }
 
     pub(super) fn names(&self, entry: u32) -> &[Box<str>] {
