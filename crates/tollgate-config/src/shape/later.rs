@@ -42,9 +42,12 @@ fn later<N: Neutral>(node: NodeRef<'_>, what: &str, span: Span, report: &mut Rep
     if N::accepts(node) {
         return Some(Later(PhantomData));
     }
-    let message = match N::SCHEMA() {
-        Value::Bool(false) => format!("`{what}` is not supported yet by this version"),
-        _ => format!("this value of `{what}` is not supported yet by this version"),
+    let message = match N::SCHEMA().get("const") {
+        Some(neutral) => {
+            let neutral = neutral.as_str().map_or_else(|| neutral.to_string(), str::to_owned);
+            format!("`{what}` other than `{neutral}` is not supported yet by this version")
+        }
+        None => format!("`{what}` is not supported yet by this version"),
     };
     report.push(Finding::error(Code::NotSupportedYet, span, message));
     None

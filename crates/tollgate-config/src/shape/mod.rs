@@ -14,7 +14,9 @@ mod scalar;
 mod catalogue;
 
 pub(crate) use block::{missing_key, read_block, unknown_key, wrong_type};
-pub(crate) use catalogue::{Catalogue, Description, FieldDoc, block_schema, expansion, or_expansion};
+pub(crate) use catalogue::{
+    BlockDoc, Catalogue, Description, FieldDoc, block_schema, expansion, or_expansion,
+};
 pub(crate) use choice::{choose, describe_choice};
 pub(crate) use collection::{Dict, Key, List, OneOrMany, Pair, Rows};
 pub(crate) use http::{

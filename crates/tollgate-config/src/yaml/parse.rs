@@ -272,6 +272,9 @@ fn advice(info: &str, rest: &str) -> Option<String> {
         );
     }
     match rest.chars().next() {
+        Some('{') if info.contains("flow") => {
+            Some("inside `{ }` and `[ ]`, quote a value that holds braces: \"/v2/{id}\"".to_owned())
+        }
         Some('@') => quote("@"),
         Some('%') => quote("%"),
         Some(':') if info.contains("mapping values") => {
