@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::{audit, run, say};
+use crate::{audit, generate, run, say};
 
 /// A step's name, and the step: whether it passed.
 type Step = (&'static str, fn() -> Result<bool>);
@@ -13,6 +13,7 @@ type Step = (&'static str, fn() -> Result<bool>);
 const STEPS: &[Step] = &[
     ("format", || run::succeeds(&mut run::cargo(&["fmt", "--all", "--check"]))),
     ("lints", lints),
+    ("generated pages", || generate::run(&generate::Args { check: true })),
     ("licences, bans, sources", licences),
     ("advisories", audit::run),
     ("documentation tests", || {

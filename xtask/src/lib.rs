@@ -8,6 +8,7 @@ pub mod tidy;
 pub mod tree;
 
 pub mod audit;
+pub mod generate;
 
 pub mod bench;
 

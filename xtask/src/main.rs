@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::{audit, bench, fuzz, gate, package, say, tidy, tree};
+use xtask::{audit, bench, fuzz, gate, generate, package, say, tidy, tree};
 
 #[derive(Parser)]
 #[command(name = "xtask", about = "The repository's own tasks")]
@@ -19,6 +19,8 @@ enum Task {
     Test,
     /// Rules of the house that no compiler knows
     Tidy,
+    /// Make the pages in docs/reference
+    Gen(generate::Args),
     /// Known advisories against what is linked, read offline
     Audit,
     /// Measure beside nginx, HAProxy and Envoy
@@ -50,6 +52,7 @@ fn run(task: Task) -> Result<bool> {
             say::line(format_args!("{} findings", findings.len()));
             Ok(findings.is_empty())
         }
+        Task::Gen(args) => generate::run(&args),
         Task::Audit => audit::run(),
         Task::Bench(args) => bench::run(&args).map(|()| true),
         Task::Fuzz(args) => fuzz::run(&args),

@@ -7,7 +7,9 @@ use crate::tree::{File, Tree};
 const EMPTY_NAMES: &[&str] = &["utils", "util", "helpers", "helper", "common", "manager", "types", "misc"];
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
-    let opening = tree.rust().filter(|file| !file.text.trim_start().starts_with("//!"));
+    // A sibling `tests.rs` says by its path what it is for.
+    let named = |file: &&File| file.path.ends_with("/tests.rs") || file.path.ends_with("_tests.rs");
+    let opening = tree.rust().filter(|file| !named(file) && !file.text.trim_start().starts_with("//!"));
     let opening =
         opening.map(|file| finding(&file.path, 1, "opens without `//!`: say first what the file is for"));
     opening.chain(tree.rust().filter_map(empty_name)).collect()

@@ -74,6 +74,7 @@ fn files_say_what_they_are_for_and_are_named_after_something() {
     let cases: &[(&str, &str, &[&str])] = &[
         ("crates/tollgate/src/a.rs", "//! Reads.\n", &[]),
         ("crates/tollgate/src/a.rs", "use std::fs;\n", &["opens without"]),
+        ("crates/tollgate/src/a/tests.rs", "use super::*;\n", &[]),
         ("crates/tollgate/src/utils.rs", "//! All sorts.\n", &["`utils` names nothing"]),
         ("crates/tollgate/tests/common/mod.rs", "//! All sorts.\n", &["`common` names nothing"]),
         ("crates/tollgate/src/commons.rs", "//! A square.\n", &[]),
