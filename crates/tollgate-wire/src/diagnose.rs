@@ -24,14 +24,14 @@ pub(crate) fn offence(head: &[u8], side: Side) -> Option<HeadError> {
         let (text, whole) = match line {
             [text @ .., b'\r', b'\n'] => (text, true),
             [text @ .., b'\n'] => {
-                return Some(bad_byte(text).unwrap_or(HeadError::BareLf));
+                return Some(in_line(index, bad_byte(text).unwrap_or(HeadError::BareLf)));
             }
             // Only a line feed may come now: the text is whole.
             [text @ .., b'\r'] if !text.is_empty() => (text, true),
             [b'\r'] => return None,
             text => (text, false),
         };
-        let found = bad_byte(text).or_else(|| match (index, side) {
+        let found = bad_byte(text).map(|offence| in_line(index, offence)).or_else(|| match (index, side) {
             (0, Side::Request) => request_line(text, whole),
             (0, Side::Response) => status_line(text, whole),
             _ => header_line(text, whole, index == 1),
@@ -66,6 +66,16 @@ fn bad_byte(text: &[u8]) -> Option<HeadError> {
     match memchr::memchr2(b'\0', b'\r', text).and_then(|at| text.get(at))? {
         0 => Some(HeadError::NulByte),
         _ => Some(HeadError::BareCr),
+    }
+}
+
+/// An offending byte is one of the start line or one of the headers.
+fn in_line(index: usize, offence: HeadError) -> HeadError {
+    match offence {
+        HeadError::BareCr if index == 0 => HeadError::BareCrInStartLine,
+        HeadError::BareLf if index == 0 => HeadError::BareLfInStartLine,
+        HeadError::NulByte if index == 0 => HeadError::NulByteInStartLine,
+        other => other,
     }
 }
 

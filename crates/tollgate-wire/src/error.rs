@@ -61,6 +61,12 @@ head_errors! {
     BadStatus = RequestLine, "the status code is malformed";
     /// The reason phrase has control characters.
     BadReason = RequestLine, "the reason phrase has control characters";
+    /// A carriage return in the start line that no line feed follows.
+    BareCrInStartLine = RequestLine, "a carriage return in the start line stands without a line feed";
+    /// A line feed in or before the start line that no carriage return precedes.
+    BareLfInStartLine = RequestLine, "a line feed in the start line stands without a carriage return";
+    /// A NUL byte in the start line.
+    NulByteInStartLine = RequestLine, "the start line has a NUL byte";
     /// A well-formed version that is neither HTTP/1.0 nor HTTP/1.1.
     UnsupportedVersion = Version, "only HTTP/1.0 and HTTP/1.1 are spoken here";
     /// The target is longer than `HeadLimits::uri_bytes`.
@@ -69,12 +75,12 @@ head_errors! {
     HeadTooLong = HeadersTooLarge, "the head is too long";
     /// More header lines than `HeadLimits::header_count`.
     TooManyHeaders = HeadersTooLarge, "the head has too many lines";
-    /// A carriage return that no line feed follows.
-    BareCr = Header, "a carriage return stands without a line feed";
-    /// A line feed that no carriage return precedes.
-    BareLf = Header, "a line feed stands without a carriage return";
-    /// A NUL byte in a head.
-    NulByte = Header, "the head has a NUL byte";
+    /// A carriage return in a header line that no line feed follows.
+    BareCr = Header, "a carriage return in a header line stands without a line feed";
+    /// A line feed in or after a header line that no carriage return precedes.
+    BareLf = Header, "a line feed in a header line stands without a carriage return";
+    /// A NUL byte in a header line.
+    NulByte = Header, "a header line has a NUL byte";
     /// A header line that begins with white space (RFC 9112 section 5.2).
     ObsFold = Header, "a header line is folded";
     /// White space before the first header line (RFC 9112 section 2.2).

@@ -64,7 +64,7 @@ pub(crate) fn load<'b>(
 ) -> Result<Facts<'b>, HeadError> {
     let lines_at = lines_at(buf, end, lines);
     if !ends_line(buf, lines_at) {
-        return Err(HeadError::BareLf);
+        return Err(HeadError::BareLfInStartLine);
     }
     load_lines(block, buf, end, lines_at, lines)
 }
@@ -144,7 +144,7 @@ pub(crate) fn refusal(buf: &[u8], limits: &HeadLimits, side: Side, error: httpar
     diagnose::offence(within(buf, limits), side).unwrap_or(match error {
         httparse::Error::HeaderName => HeadError::BadName,
         httparse::Error::HeaderValue => HeadError::BadValue,
-        httparse::Error::NewLine => HeadError::BareCr,
+        httparse::Error::NewLine => HeadError::BadVersion,
         httparse::Error::Status => HeadError::BadStatus,
         httparse::Error::Token => HeadError::BadTarget,
         httparse::Error::TooManyHeaders => HeadError::TooManyHeaders,

@@ -109,7 +109,7 @@ fn fill(
 fn check_start(buf: &[u8], method_at: usize) -> Result<(), HeadError> {
     match buf.get(..method_at).unwrap_or_default() {
         b"" | b"\r\n" => Ok(()),
-        [b'\n', ..] | [b'\r', b'\n', b'\n', ..] => Err(HeadError::BareLf),
+        [b'\n', ..] | [b'\r', b'\n', b'\n', ..] => Err(HeadError::BareLfInStartLine),
         _ => Err(HeadError::EmptyLine),
     }
 }

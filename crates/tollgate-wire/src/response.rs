@@ -76,7 +76,7 @@ fn fill(
 ) -> Result<(), HeadError> {
     // Nothing stands before a status line. An empty line there is the rest of another message.
     if !buf.starts_with(b"H") {
-        return Err(if buf.starts_with(b"\n") { HeadError::BareLf } else { HeadError::EmptyLine });
+        return Err(if buf.starts_with(b"\n") { HeadError::BareLfInStartLine } else { HeadError::EmptyLine });
     }
     if end > limits.header_bytes {
         return Err(HeadError::HeadTooLong);

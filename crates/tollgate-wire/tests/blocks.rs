@@ -134,7 +134,7 @@ fn hop_by_hop_headers_are_removed() {
         ("HTTP2-Settings: a\r\n", ""),
         ("TE: trailers\r\n", "te: trailers\r\n"),
         ("TE: gzip, trailers;q=0\r\n", ""),
-        ("TE: gzip\r\nTE: deflate, Trailers\r\nX: 1\r\n", "te: trailers\r\nX: 1\r\n"),
+        ("TE: gzip\r\nTE: deflate, Trailers\r\nX: 1\r\n", "X: 1\r\nte: trailers\r\n"),
         ("Connection: TE\r\nTE: trailers\r\n", "te: trailers\r\n"),
         ("TE: gzip\r\nTrailer: X\r\n", "Trailer: X\r\n"),
         ("Connection: close\r\nContent-Length: 5\r\n", "Content-Length: 5\r\n"),

@@ -19,7 +19,7 @@ fn request_lines_are_refused() {
         (b"G\xc9T / HTTP/1.1\r\n", BadMethod),
         (b"GET\t/ HTTP/1.1\r\n", BadMethod),
         (b"{\"a\": 1}\r\n", BadMethod),
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", NulByte),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", NulByteInStartLine),
         (b"\x16\x03\x01\x02\x10\x01\x10\x01\xfc\x03\x03", BadMethod),
         (b"A23456789012345678901234567890123 / HTTP/1.1\r\n", MethodTooLong),
         // The target.
@@ -39,9 +39,9 @@ fn request_lines_are_refused() {
         (b"GET /\x01 HTTP/1.1\r\n", BadTarget),
         (b"GET /\x7f HTTP/1.1\r\n", BadTarget),
         (b"GET /\xff HTTP/1.1\r\n", BadTarget),
-        (b"GET /a\0b HTTP/1.1\r\n", NulByte),
-        (b"GET /a\rb HTTP/1.1\r\n", BareCr),
-        (b"GET /a\nb HTTP/1.1\r\n", BareLf),
+        (b"GET /a\0b HTTP/1.1\r\n", NulByteInStartLine),
+        (b"GET /a\rb HTTP/1.1\r\n", BareCrInStartLine),
+        (b"GET /a\nb HTTP/1.1\r\n", BareLfInStartLine),
         (b"CONNECT a HTTP/1.1\r\n", BadTarget),
         (b"CONNECT / HTTP/1.1\r\n", BadTarget),
         // The version.
@@ -65,14 +65,14 @@ fn request_lines_are_refused() {
         (b"GET / ICY/1.1\r\n", BadVersion),
         (b"GET / \r\n", BadVersion),
         // Line ends.
-        (b"GET / HTTP/1.1\n", BareLf),
-        (b"GET / HTTP/1.1\r\r\n", BareCr),
-        (b"GET / HTTP/1.1\r", BareCr),
-        (b"\nGET / HTTP/1.1\r\n", BareLf),
-        (b"\r\n\nGET / HTTP/1.1\r\n", BareLf),
+        (b"GET / HTTP/1.1\n", BareLfInStartLine),
+        (b"GET / HTTP/1.1\r\r\n", BareCrInStartLine),
+        (b"GET / HTTP/1.1\r", BareCrInStartLine),
+        (b"\nGET / HTTP/1.1\r\n", BareLfInStartLine),
+        (b"\r\n\nGET / HTTP/1.1\r\n", BareLfInStartLine),
         (b"\r\n\r\nGET / HTTP/1.1\r\n", EmptyLine),
-        (b"\rGET / HTTP/1.1\r\n", BareCr),
-        (b"\0GET / HTTP/1.1\r\n", NulByte),
+        (b"\rGET / HTTP/1.1\r\n", BareCrInStartLine),
+        (b"\0GET / HTTP/1.1\r\n", NulByteInStartLine),
     ] {
         refused(&[line, b"Host: a\r\n\r\n"].concat(), offence);
     }

@@ -10,12 +10,12 @@ use HeadError::*;
 fn status_lines_are_refused() {
     for (line, offence) in [
         (&b"\r\nHTTP/1.1 200 OK\r\n"[..], EmptyLine),
-        (b"\nHTTP/1.1 200 OK\r\n", BareLf),
-        (b"HTTP/1.1 200 OK\n", BareLf),
-        (b"HTTP/1.1 200\n", BareLf),
-        (b"HTTP/1.1 200 O\rK\r\n", BareCr),
-        (b"HTTP/1.1 200\r \r\n", BareCr),
-        (b"HTTP/1.1 200 O\0K\r\n", NulByte),
+        (b"\nHTTP/1.1 200 OK\r\n", BareLfInStartLine),
+        (b"HTTP/1.1 200 OK\n", BareLfInStartLine),
+        (b"HTTP/1.1 200\n", BareLfInStartLine),
+        (b"HTTP/1.1 200 O\rK\r\n", BareCrInStartLine),
+        (b"HTTP/1.1 200\r \r\n", BareCrInStartLine),
+        (b"HTTP/1.1 200 O\0K\r\n", NulByteInStartLine),
         (b"HTTP/1.1 200 O\x01K\r\n", BadReason),
         (b"HTTP/1.1 200 O\x7fK\r\n", BadReason),
         (b"HTTP/0.9 200 OK\r\n", UnsupportedVersion),
