@@ -189,11 +189,8 @@ impl Worker {
             };
             (upstream.name.clone(), connections)
         });
-        let gauges = Gauges {
-            inflight_requests: self.inflight.get(),
-            upstream_connections: upstreams.collect(),
-            ..Gauges::default()
-        };
+        let gauges =
+            Gauges { inflight_requests: self.inflight.get(), upstream_connections: upstreams.collect() };
         self.counters.snapshot(gauges)
     }
 }

@@ -31,27 +31,27 @@ impl Drop for Exchange<'_> {
                 started: worker.clock.wall(seen.started),
                 id: self.facts.id.as_str(),
                 client: self.facts.client_ip,
-                method: Some(&self.head.method),
-                host: &self.facts.host,
+                method: Some(&self.kit.head.method),
+                host: &self.kit.host,
                 path: self.path(),
-                query: self.head.query(),
+                query: self.kit.head.query(),
                 route: self.route,
                 status: seen.status.get(),
                 reason: seen.reason.get(),
-                bytes_in: seen.bytes_in.get(),
+                bytes_in: seen.bytes_in.as_ref().map_or(0, |bytes| bytes.get()),
                 bytes_out: seen.bytes_out.get(),
-                duration: seen.started.elapsed(),
+                duration: worker.clock.now().saturating_duration_since(seen.started),
                 upstream,
                 target,
                 upstream_time: seen.upstream_time.get(),
                 attempts: seen.attempts.get(),
-                version: self.head.version,
-                headers: Some(&self.head.headers),
+                version: self.kit.head.version,
+                headers: Some(&self.kit.head.headers),
                 generation: self.active.generation,
                 tls: None,
             },
         );
-        worker.spare.keep_request(std::mem::take(&mut self.head));
+        worker.spare.keep_kit(std::mem::take(&mut self.kit));
     }
 }
 

@@ -15,10 +15,6 @@ impl RequestId {
         // Hex digits and hyphens only, so the other branch is never taken.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
 }
 
 /// Makes ids that ascend within one worker, also when the clock steps back.

@@ -102,10 +102,6 @@ pub struct LogCounts {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Gauges {
     pub(crate) inflight_requests: u64,
-    /// By listener name.
-    pub(crate) connections: Vec<(Arc<str>, u64)>,
-    /// Counts since the start, although it stands here: the worker keeps it beside its connections.
-    pub(crate) connections_refused: u64,
     /// By upstream name.
     pub(crate) upstream_connections: Vec<(Arc<str>, UpstreamConnections)>,
 }
@@ -149,7 +145,8 @@ pub(crate) struct UpstreamSnapshot {
 }
 
 impl Snapshot {
-    /// Sums the workers' parts. `logs` is left empty: it belongs to the log writer, see `LogWriter::counts`.
+    /// Sums the workers' parts. What the workers share is left empty: `connections`, `connections_refused`, and
+    /// `logs`, for which there is `LogWriter::counts`.
     pub(crate) fn merge(workers: Vec<WorkerSnapshot>) -> Snapshot {
         let mut sum = Snapshot::default();
         for worker in workers {
@@ -194,10 +191,6 @@ impl Snapshot {
 
     fn add_gauges(&mut self, part: Gauges) {
         self.inflight_requests += part.inflight_requests;
-        self.connections_refused += part.connections_refused;
-        for (listener, open) in part.connections {
-            *self.connections.entry(listener).or_default() += open;
-        }
         for (upstream, connections) in part.upstream_connections {
             let sum = self.upstream_connections.entry(upstream).or_default();
             sum.idle += connections.idle;

@@ -1,5 +1,8 @@
 use std::collections::BTreeMap;
 
+use tollgate_wire::Method;
+
+use super::registry::RETIRED_MAX;
 use super::*;
 use crate::observe::fixture;
 use crate::observe::snapshot::{
@@ -226,14 +229,11 @@ fn gauges_and_retries_are_summed() {
         }
         counters.snapshot(Gauges {
             inflight_requests: n,
-            connections: vec![("0.0.0.0:80".into(), 10 * n)],
-            connections_refused: 100 * n,
             upstream_connections: vec![("v".into(), UpstreamConnections { idle: n, active: 2 * n })],
         })
     };
     let sum = Snapshot::merge(vec![part(1), part(2)]);
-    assert_eq!((sum.inflight_requests, sum.connections_refused), (3, 300));
-    assert_eq!(sum.connections["0.0.0.0:80"], 30);
+    assert_eq!(sum.inflight_requests, 3);
     assert_eq!(sum.upstream_connections["v"], UpstreamConnections { idle: 3, active: 6 });
     assert_eq!(sum.retries["v"], 3);
 }

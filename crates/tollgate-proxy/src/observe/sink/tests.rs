@@ -4,8 +4,13 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::thread;
 
+use tollgate_plan::Plan;
+use tollgate_plan::plan::OnFull;
+
+use super::worker::{BATCHES_MAX, BUFFER_BYTES, SPARES_MAX};
 use super::*;
 use crate::observe::fixture;
+use crate::observe::record::Record;
 
 const SOON: Duration = Duration::from_secs(10);
 
