@@ -47,10 +47,17 @@ pub(crate) fn with_lines<'b, T>(
     limits: &HeadLimits,
     parse: impl FnOnce(&mut [MaybeUninit<Header<'b>>]) -> T,
 ) -> T {
-    if let Some(lines) = [MaybeUninit::uninit(); STACK_LINES].get_mut(..limits.header_count) {
+    let count = limits.header_count.min(most_lines(limits.header_bytes));
+    if let Some(lines) = [MaybeUninit::uninit(); STACK_LINES].get_mut(..count) {
         return parse(lines);
     }
-    parse(&mut vec![MaybeUninit::uninit(); limits.header_count])
+    parse(&mut vec![MaybeUninit::uninit(); count])
+}
+
+/// How many lines fit into so many bytes, and one more; the shortest is `a:` and its end. So no limit on the
+/// number of lines, however high, costs more memory than the limit on bytes.
+pub(crate) fn most_lines(bytes: usize) -> usize {
+    bytes / 4 + 1
 }
 
 /// Copies the header lines of the complete head `buf[..end]` into `block`.

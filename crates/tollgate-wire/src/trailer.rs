@@ -70,7 +70,7 @@ const FORBIDDEN: KnownSet = KnownSet::of(&[
 /// Parses a trailer section, the empty line that ends it included.
 pub(crate) fn parse(section: &[u8], max_count: usize) -> Result<HeaderBlock, HeadError> {
     let mut block = HeaderBlock::default();
-    let mut lines = vec![httparse::EMPTY_HEADER; max_count];
+    let mut lines = vec![httparse::EMPTY_HEADER; max_count.min(head::most_lines(section.len()))];
     let lines = match httparse::parse_headers(section, &mut lines) {
         Ok(httparse::Status::Complete((end, lines))) if end == section.len() => lines,
         Ok(_) => return Err(HeadError::BadName),

@@ -223,6 +223,8 @@ fn more_lines_than_the_stack_holds_are_allowed_when_configured() {
     let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
     let limits = HeadLimits { header_bytes: 1 << 20, header_count: 1001, uri_bytes: 100 };
     assert_eq!(request(head.as_bytes(), &limits).unwrap().headers.len(), 1001);
+    let unlimited = HeadLimits { header_count: usize::MAX, ..limits };
+    assert_eq!(request(head.as_bytes(), &unlimited).unwrap().headers.len(), 1001);
     let limits = HeadLimits { header_count: 1000, ..limits };
     assert_eq!(request(head.as_bytes(), &limits).err(), Some(TooManyHeaders));
 }
