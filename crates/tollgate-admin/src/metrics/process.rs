@@ -26,11 +26,22 @@ impl Process {
         let system = fs::read_to_string("/proc/stat").ok()?;
         // The descriptor that reads the directory is one of its entries.
         let open_fds = fs::read_dir("/proc/self/fd").ok()?.count().saturating_sub(1);
-        parse(&stat, &status, &limits, &system, open_fds)
+        parse(&stat, &status, &limits, &system).map(|parsed| Process {
+            cpu_seconds: cpu_seconds(),
+            open_fds,
+            ..parsed
+        })
     }
 }
 
-fn parse(stat: &str, status: &str, limits: &str, system: &str, open_fds: usize) -> Option<Process> {
+/// The clock counts nanoseconds, `/proc` only hundredths of a second.
+fn cpu_seconds() -> f64 {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    used.tv_sec as f64 + used.tv_nsec as f64 / 1e9
+}
+
+/// All but what does not stand in a file.
+fn parse(stat: &str, status: &str, limits: &str, system: &str) -> Option<Process> {
     // The second field is the program's name in parentheses and may hold anything, parentheses too.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
@@ -41,10 +52,10 @@ fn parse(stat: &str, status: &str, limits: &str, system: &str, open_fds: usize) 
     let boot: f64 = system.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
     let max_fds = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     Some(Process {
-        cpu_seconds: (ticks(14)? + ticks(15)?) / USER_HZ,
+        cpu_seconds: 0.0,
         resident_bytes: kib("VmRSS:")? * 1024,
         virtual_bytes: kib("VmSize:")? * 1024,
-        open_fds,
+        open_fds: 0,
         max_fds: max_fds.split_whitespace().next()?.parse().ok(),
         start_seconds: boot + ticks(22)? / USER_HZ,
     })
@@ -63,26 +74,26 @@ mod tests {
         let limits =
             "Limit   Soft Limit  Hard Limit  Units\nMax open files            1024     4096      files\n";
         let expect = Process {
-            cpu_seconds: 3.0,
+            cpu_seconds: 0.0,
             resident_bytes: 102_400,
             virtual_bytes: 204_800,
-            open_fds: 9,
+            open_fds: 0,
             max_fds: Some(1024),
             start_seconds: 1123.45,
         };
-        assert_eq!(parse(STAT, STATUS, limits, SYSTEM, 9), Some(expect));
+        assert_eq!(parse(STAT, STATUS, limits, SYSTEM), Some(expect));
     }
 
     #[test]
     fn unlimited_descriptors_have_no_number() {
         let limits = "Max open files            unlimited     unlimited      files\n";
-        assert_eq!(parse(STAT, STATUS, limits, SYSTEM, 9).unwrap().max_fds, None);
+        assert_eq!(parse(STAT, STATUS, limits, SYSTEM).unwrap().max_fds, None);
     }
 
     #[test]
     fn what_is_not_there_is_no_process() {
-        assert_eq!(parse("", STATUS, "Max open files 1 1 files", SYSTEM, 0), None);
-        assert_eq!(parse(STAT, "", "Max open files 1 1 files", SYSTEM, 0), None);
+        assert_eq!(parse("", STATUS, "Max open files 1 1 files", SYSTEM), None);
+        assert_eq!(parse(STAT, "", "Max open files 1 1 files", SYSTEM), None);
     }
 
     #[test]
@@ -90,6 +101,7 @@ mod tests {
         let process = Process::read().expect("tests run on Linux");
         assert!(process.resident_bytes > 0 && process.virtual_bytes >= process.resident_bytes);
         assert!(process.open_fds >= 3);
+        assert!(process.cpu_seconds > 0.0);
         assert!(process.start_seconds > 1_000_000_000.0);
     }
 }

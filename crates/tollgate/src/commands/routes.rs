@@ -13,7 +13,7 @@ pub(super) fn routes(arguments: &Checked) -> ExitCode {
     if arguments.output.json {
         let routes: Vec<_> = rows
             .iter()
-            .map(|row| json!({ "route": row.route, "match": row.matches, "action": row.action }))
+            .map(|row| json!({ "name": row.route, "match": row.matches, "action": row.action }))
             .collect();
         output::json(&json!({ "routes": routes }));
     } else {

@@ -30,6 +30,8 @@ pub(super) struct Pace {
     pub(super) unannounced: Duration,
     /// What was loaded must still be there after this time.
     pub(super) settle: Duration,
+    /// The same when somebody asks and a working watch has announced no writer: its events take no longer.
+    pub(super) glance: Duration,
     /// How long an explicit request waits for a writer.
     pub(super) asked: Duration,
 }
@@ -42,6 +44,7 @@ pub(super) const PACE: Pace = Pace {
     lost: Duration::from_secs(1),
     unannounced: Duration::from_secs(2),
     settle: Duration::from_millis(100),
+    glance: Duration::from_millis(10),
     asked: Duration::from_secs(3),
 };
 
@@ -106,6 +109,9 @@ impl Follower {
                 Verdict::Refuse(path) => return Attempt { asked, outcome: Outcome::BeingWritten(path) },
                 Verdict::Load => match self.load(asked.is_empty()).await {
                     Some(outcome) => return Attempt { asked, outcome },
+                    None if asked_at.is_some_and(|at: Instant| at.elapsed() >= self.pace.asked) => {
+                        return Attempt { asked, outcome: Outcome::BeingWritten(self.path.clone()) };
+                    }
                     None => Duration::ZERO,
                 },
             };
@@ -141,21 +147,19 @@ impl Follower {
                 Some(_) => Verdict::Wait(self.pace.asked - (now - asked_at)),
             };
         }
+        if let Some((path, since)) = writer {
+            if now - since >= LONG_WRITE && !std::mem::replace(&mut self.warned, true) {
+                tracing::warn!(file = %path.display(), "its writer has not closed it: it is read when that happens");
+            }
+            return Verdict::Wait(self.pace.poll);
+        }
+        self.warned = false;
         let look = self.reads.look();
         if look.fingerprint != self.seen.0 {
             self.seen = (look.fingerprint, now);
         }
         if !look.changed {
             self.rest();
-            return Verdict::Wait(self.pace.poll);
-        }
-        if let Some((path, since)) = writer {
-            if now - since >= LONG_WRITE && !std::mem::replace(&mut self.warned, true) {
-                tracing::warn!(
-                    file = %path.display(),
-                    "changed, but its writer has not closed it: it is loaded when that happens"
-                );
-            }
             return Verdict::Wait(self.pace.poll);
         }
         let (quiet, since) = self.quiet(&look);
@@ -178,24 +182,24 @@ impl Follower {
 
     /// Loads, and gives the result only when it is of what is really there.
     async fn load(&mut self, because_changed: bool) -> Option<Outcome> {
-        let path = self.path.clone();
+        let (path, settle) = (self.path.clone(), self.settle(because_changed));
         let loading = tokio::task::spawn_blocking(move || {
             let sources = Recording::default();
             let result = tollgate_config::load(&path, &sources);
             (result, sources.into_reads())
         });
-        // A panic of the loader is a fault of the program; the gateway goes on with what it has.
         let (result, mut reads) = match loading.await {
             Ok(loaded) => loaded,
             Err(error) => {
+                // A panic of the loader is a fault of the program; the gateway goes on with what it has.
                 tracing::error!(%error, "loading the configuration failed");
-                self.reads.look();
+                tokio::time::sleep(self.pace.unannounced).await;
                 return None;
             }
         };
         // Before the second look, so that a writer who comes now is seen.
         self.watch.follow(&reads);
-        tokio::time::sleep(self.pace.settle).await;
+        tokio::time::sleep(settle).await;
         self.watch.absorb();
         if self.watch.being_written().is_some() || reads.look().changed {
             return None;
@@ -211,11 +215,17 @@ impl Follower {
         }
     }
 
+    /// How long what was loaded must stay as it is.
+    fn settle(&self, because_changed: bool) -> Duration {
+        let rewritten = matches!(self.watch.last(), Some((_, How::Written)));
+        let glance = !because_changed && !rewritten && self.watch.is_whole();
+        if glance { self.pace.glance } else { self.pace.settle }
+    }
+
     fn rest(&mut self) {
         self.watch.rest();
         // A watch that went with its directory is put back.
         self.watch.follow(&self.reads);
-        self.warned = false;
     }
 }
 

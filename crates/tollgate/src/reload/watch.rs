@@ -94,6 +94,7 @@ impl Watch {
         for gone in self.watched.difference(&wanted) {
             // It may have gone by itself, with its directory.
             let _ = watcher.unwatch(gone);
+            self.writers.forget_in(gone);
         }
         self.watched.retain(|directory| wanted.contains(directory));
         for new in wanted {
@@ -143,6 +144,11 @@ impl Watch {
         self.writers.open_among(&self.trail.names).map(|(path, since)| (path.to_owned(), since))
     }
 
+    /// Whether every directory is watched, so that a writer cannot come unseen.
+    pub(super) fn is_whole(&self) -> bool {
+        self.trail.directories.union(&self.listed).all(|directory| self.watched.contains(directory))
+    }
+
     /// The last event that mattered since [`Watch::rest`]; `None` when a change was not announced by any.
     pub(super) fn last(&self) -> Option<(Instant, How)> {
         self.last
@@ -167,6 +173,7 @@ impl Watch {
                 if let Some(watcher) = &mut self.watcher {
                     let _ = watcher.unwatch(path);
                 }
+                self.writers.forget_in(path);
             }
         }
         let matters = event.paths.iter().any(|path| self.matters(path));

@@ -73,6 +73,11 @@ impl Writers {
         names.into_iter().find_map(|name| self.open.get(name).map(|since| (name.as_path(), *since)))
     }
 
+    /// The directory is not watched any more: no event will say that a file of it was closed.
+    pub(super) fn forget_in(&mut self, directory: &Path) {
+        self.open.retain(|path, _| path.parent() != Some(directory));
+    }
+
     /// Events were lost: nothing is known any more.
     pub(super) fn forget(&mut self) {
         self.open.clear();

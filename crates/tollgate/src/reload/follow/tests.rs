@@ -22,6 +22,7 @@ const BY_EVENTS: Pace = Pace {
     lost: Duration::from_millis(60),
     unannounced: Duration::from_secs(3600),
     settle: Duration::from_millis(10),
+    glance: Duration::from_millis(5),
     asked: Duration::from_millis(50),
 };
 /// Looks are taken only because time passes.
