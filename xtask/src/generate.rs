@@ -1,12 +1,13 @@
 //! The pages in `docs/reference`, made from the code: configuration, schema, command line, metrics, reasons.
 //!
 //! They are committed, so that they can be read without building anything; the gate fails when one is stale.
+//! What needs the gateway's crates is made by `xtask/examples/reference.rs`, in a process of its own.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 
 use anyhow::{Context, Result};
-use tollgate_plan::Reason;
 
 use crate::{run, say, tree};
 
@@ -26,7 +27,7 @@ pub fn run(args: &Args) -> Result<bool> {
     fs::create_dir_all(&folder)?;
     let mut current = true;
     for (name, text) in pages()? {
-        let path = folder.join(name);
+        let path = folder.join(&name);
         if fs::read_to_string(&path).is_ok_and(|old| old == text) {
             continue;
         }
@@ -41,43 +42,21 @@ pub fn run(args: &Args) -> Result<bool> {
     Ok(current)
 }
 
-fn pages() -> Result<[(&'static str, String); 5]> {
-    let mut schema = serde_json::to_string_pretty(&tollgate_config::schema())?;
-    schema.push('\n');
-    Ok([
-        ("configuration.md", tollgate_config::reference_markdown()),
-        ("tollgate.schema.json", schema),
-        ("cli.md", command_line()?),
-        ("metrics.md", format!("{METRICS}{}", tollgate_admin::metrics_reference())),
-        ("reasons.md", reasons()?),
-    ])
-}
-
-const METRICS: &str = "# Metrics
-
-Made from the code by `cargo xtask gen`. Served on `admin.address` under `/metrics`, as Prometheus text, or as
-OpenMetrics when `Accept` asks for it. Times are in seconds. Labels come from the configuration, never from requests.
-
-";
-
-const REASONS: &str = "# Reasons
-
-Made from the code by `cargo xtask gen`. Why the gateway answers by itself: `code` in the answer, `reason` in the access
-record and in `tollgate_rejected_total`. What to do about each is in [troubleshooting](../troubleshooting.md).
-
-| code | status | blame | may a retry help |
-|---|---|---|---|
-";
-
-fn reasons() -> Result<String> {
-    let mut page = REASONS.to_owned();
-    for reason in Reason::ALL {
-        let row = reason.row();
-        let blame = format!("{:?}", row.blame).to_lowercase();
-        let retry = if row.retry { "yes" } else { "" };
-        writeln!(page, "| `{}` | {} | {blame} | {retry} |", row.code, row.status)?;
-    }
-    Ok(page)
+/// Name and text of each page.
+fn pages() -> Result<BTreeMap<String, String>> {
+    let made = run::output(&mut run::cargo(&[
+        "run",
+        "--quiet",
+        "--locked",
+        "--package",
+        "xtask",
+        "--example",
+        "reference",
+    ]))?;
+    let mut pages: BTreeMap<String, String> =
+        serde_json::from_str(&made).context("what the example printed")?;
+    pages.insert("cli.md".into(), command_line()?);
+    Ok(pages)
 }
 
 /// The help of the binary and of each of its commands, as it prints it.
@@ -118,15 +97,5 @@ mod tests {
         let help =
             "About\n\nCommands:\n  run    Run it\n         for long\n  check  Check it\n\nOptions:\n  -h\n";
         assert_eq!(commands(help).collect::<Vec<_>>(), ["run", "check"]);
-    }
-
-    #[test]
-    fn every_reason_is_explained() {
-        let page = fs::read_to_string(tree::root().join("docs/troubleshooting.md")).expect("the page");
-        let mut headings: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("### ")).collect();
-        let mut codes: Vec<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
-        headings.sort_unstable();
-        codes.sort_unstable();
-        assert_eq!(headings, codes);
     }
 }

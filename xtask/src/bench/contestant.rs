@@ -207,6 +207,10 @@ impl Site {
         let Ok(output) = Command::new(program).arg(flag).output() else { return String::new() };
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text);
+        if kind == Kind::Tollgate {
+            // With the commit: a figure belongs to a state of the code.
+            return text.trim().trim_start_matches("tollgate ").to_owned();
+        }
         let version = text
             .split(|c: char| c.is_whitespace() || c == '/')
             .find(|word| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.'));

@@ -86,6 +86,8 @@ fn routes(record: &Record) -> Result<String> {
     writeln!(text, "| CPU with 10 routes | {} |", micros(few))?;
     writeln!(text, "| CPU with 10,000 routes | {} |", micros(many))?;
     writeln!(text, "| reload of 10,000 routes, idle: signal to new generation seen | {} |", millis(idle))?;
+    let cpu = record.median("many", "reload, idle", "cpu_ms");
+    writeln!(text, "| CPU of that reload, to 10 ms | {} |", millis(cpu))?;
     writeln!(text, "| reloads under load | {reloads:.0}, {} requests failed |", failed.unwrap_or_default())?;
     text.push_str(BARS);
     bar_row(&mut text, "at most 1.03 × the CPU of 10 routes", more, |more| more <= 1.03, times)?;

@@ -25,7 +25,12 @@ impl Results {
         let head = json!({
             "case": case,
             "date": machine::date(),
-            "command": format!("./dev bench {case} --rounds {} --seconds {}", args.rounds, args.seconds),
+            "command": format!(
+                "./dev bench {case} --rounds {} --seconds {} --peers {}",
+                args.rounds,
+                args.seconds,
+                args.peers.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(",")
+            ),
             "machine": machine::describe(),
             "versions": versions,
         });
@@ -46,7 +51,7 @@ impl Results {
         // One sample a line, so that a difference between two runs can be read.
         let text = format!(
             "{},\n  \"samples\": [\n{}\n  ]\n}}\n",
-            head.trim_end_matches(['\n', '}']).trim_end(),
+            head.strip_suffix('}').unwrap_or(&head).trim_end(),
             samples.join(",\n")
         );
         fs::create_dir_all(folder())?;

@@ -39,9 +39,15 @@ pub(super) fn run(site: &Site, args: &Args, results: &mut Results) -> Result<()>
     drop(few);
 
     for round in 1..=args.rounds {
+        let before = many.process.cpu_seconds()?;
         let millis = reload(&many, round)?;
-        say::line(format_args!("round {round}  reload of {MANY} routes, idle: {millis:.1} ms"));
-        results.push(json!({ "who": "many", "work": "reload, idle", "round": round, "ms": millis }));
+        let cpu = (many.process.cpu_seconds()? - before) * 1e3;
+        say::line(format_args!(
+            "round {round}  reload of {MANY} routes, idle: {millis:.1} ms, CPU {cpu:.0} ms"
+        ));
+        results.push(
+            json!({ "who": "many", "work": "reload, idle", "round": round, "ms": millis, "cpu_ms": cpu }),
+        );
     }
     under_load(site, args, &many, results)
 }
