@@ -11,6 +11,8 @@ use super::{PathPattern, RouteSpec};
 use crate::host::HostPattern;
 use crate::route::RouteId;
 
+mod order;
+
 /// The look-up over all routes of a plan.
 #[derive(Debug, Clone, Default)]
 pub struct RouteTable {
