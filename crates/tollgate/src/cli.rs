@@ -28,7 +28,7 @@ pub(crate) enum Command {
     Run(ConfigArg),
     /// Check a configuration: every error and warning, then who may reach what.
     Check(Checked),
-    /// Show the routes in the order in which they stand in the configuration.
+    /// Show the routes in the order in which they are asked: the more specific one first.
     Routes(Checked),
     /// Print the JSON Schema of the configuration file.
     Schema,

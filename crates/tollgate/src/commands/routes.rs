@@ -1,4 +1,4 @@
-//! `tollgate routes`: what each route matches and does.
+//! `tollgate routes`: what each route matches and does, in the order in which they are asked.
 
 use std::process::ExitCode;
 
@@ -10,6 +10,9 @@ use crate::{config_file, output};
 pub(super) fn routes(arguments: &Checked) -> ExitCode {
     let Some(loaded) = config_file::load(&arguments.config) else { return ExitCode::FAILURE };
     let rows = tollgate_config::posture(&loaded.plan);
+    // The posture is in file order, so a route's number is its row.
+    let order = loaded.plan.table.in_order();
+    let rows: Vec<_> = order.iter().filter_map(|id| rows.get(id.0 as usize)).collect();
     if arguments.output.json {
         let routes: Vec<_> = rows
             .iter()
