@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::source_map::{SourceMap, Span};
@@ -17,7 +17,10 @@ pub fn render(diagnostics: &[Diagnostic], sources: &SourceMap, colour: bool) -> 
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let mut out = String::new();
     for diagnostic in diagnostics {
-        out.push_str(&renderer.render(&[group(diagnostic, sources)]));
+        let snippets = snippets(diagnostic, sources);
+        let mut text = renderer.render(&[group(diagnostic, &snippets)]);
+        correct_places(&mut text, &snippets);
+        out.push_str(&text);
         out.push_str("\n\n");
     }
     out.truncate(out.trim_end().len());
@@ -27,25 +30,41 @@ pub fn render(diagnostics: &[Diagnostic], sources: &SourceMap, colour: bool) -> 
     out
 }
 
-fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a SourceMap) -> Group<'a> {
+/// One place of a diagnostic with the lines around it.
+struct Place<'a> {
+    label: Option<&'a str>,
+    path: &'a str,
+    line: u32,
+    column: u32,
+    window: Window,
+}
+
+fn snippets<'a>(diagnostic: &'a Diagnostic, sources: &SourceMap) -> Vec<Place<'a>> {
+    let Diagnostic { file, line, column, .. } = diagnostic;
+    let main = diagnostic.span.map(|span| (span, None, file, *line, *column));
+    let related = diagnostic.related.iter();
+    let related =
+        related.map(|other| (other.span, Some(&*other.message), &other.file, other.line, other.column));
+    let places = main.into_iter().chain(related).filter_map(|(span, label, path, line, column)| {
+        Some(Place { label, path, line, column, window: Window::around(span, sources)? })
+    });
+    places.collect()
+}
+
+fn group<'a>(diagnostic: &'a Diagnostic, places: &'a [Place<'a>]) -> Group<'a> {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
     let mut group = Group::with_title(level.primary_title(&diagnostic.message).id(diagnostic.code));
-    match diagnostic.span {
-        Some(span) => {
-            if let Some(snippet) = snippet(span, None, AnnotationKind::Primary, sources) {
-                group = group.element(snippet);
-            }
-        }
-        None => group = group.element(Origin::path(&diagnostic.file)),
+    if diagnostic.span.is_none() {
+        group = group.element(Origin::path(&diagnostic.file));
     }
-    for related in &diagnostic.related {
-        let message = Some(related.message.as_str());
-        if let Some(snippet) = snippet(related.span, message, AnnotationKind::Context, sources) {
-            group = group.element(snippet);
-        }
+    for Place { label, path, window, .. } in places {
+        let kind = if label.is_some() { AnnotationKind::Context } else { AnnotationKind::Primary };
+        let annotation = kind.span(window.marked.clone()).label(*label);
+        let snippet = Snippet::source(window.text.as_str()).line_start(window.line);
+        group = group.element(snippet.path(*path).annotation(annotation));
     }
     match &diagnostic.hint {
         Some(hint) => group.element(Level::HELP.message(hint)),
@@ -53,19 +72,17 @@ fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a SourceMap) -> Group<'a> {
     }
 }
 
-fn snippet<'a>(
-    span: Span,
-    label: Option<&'a str>,
-    kind: AnnotationKind,
-    sources: &'a SourceMap,
-) -> Option<Snippet<'a, Annotation<'a>>> {
-    let window = Window::around(span, sources)?;
-    let mut annotation = kind.span(window.marked);
-    if let Some(label) = label {
-        annotation = annotation.label(label);
+/// The renderer counts columns in what it is shown; masked and cut lines are not what is in the file.
+fn correct_places(text: &mut String, places: &[Place<'_>]) {
+    let mut from = 0;
+    for Place { path, line, column, window, .. } in places {
+        let shown = format!("{path}:{line}:{}", window.column());
+        if let Some(at) = text.get(from..).and_then(|rest| rest.find(&shown)) {
+            let real = format!("{path}:{line}:{column}");
+            text.replace_range(from + at..from + at + shown.len(), &real);
+            from += at + real.len();
+        }
     }
-    let path = sources.path(span.file)?.to_string_lossy();
-    Some(Snippet::source(window.text).line_start(window.line).path(path).annotation(annotation))
 }
 
 /// A few lines of a file as they may be shown, and the marked bytes in them.
@@ -121,6 +138,12 @@ impl Window {
         let end = marked.end + longer.1 - shorter.1 - lines.start;
         window.marked = start..end.max(start);
         Some(window)
+    }
+
+    /// The column at which the mark begins in the shown line, from 1, in characters.
+    fn column(&self) -> usize {
+        let before = self.text.get(..self.marked.start).unwrap_or_default();
+        before.chars().rev().take_while(|letter| *letter != '\n').count() + 1
     }
 }
 

@@ -13,7 +13,7 @@ pub(crate) struct Report {
     pub(crate) sources: SourceMap,
     diagnostics: Vec<Diagnostic>,
     /// An aliased block is walked wherever it is used; its faults are reported once.
-    seen: HashSet<(&'static str, Option<Span>, String)>,
+    seen: HashSet<(&'static str, Option<Span>, String, Vec<Span>)>,
     errors: usize,
     dropped: usize,
 }
@@ -76,7 +76,8 @@ impl Report {
             Place::Span(span) => Some(*span),
             Place::File(_) => None,
         };
-        if !self.seen.insert((finding.code.as_str(), span, finding.message.clone())) {
+        let others = finding.related.iter().map(|(span, _)| *span).collect();
+        if !self.seen.insert((finding.code.as_str(), span, finding.message.clone(), others)) {
             return;
         }
         self.errors += usize::from(finding.severity == Severity::Error);

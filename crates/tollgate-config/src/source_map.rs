@@ -1,5 +1,6 @@
 //! The texts of a load: where a span stands, and which parts of a text are secret.
 
+use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +25,7 @@ pub struct SourceMap {
     files: Vec<SourceFile>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct SourceFile {
     /// As it is shown and as relative paths resolve.
     pub(crate) path: PathBuf,
@@ -62,6 +63,22 @@ impl SourceMap {
         file.and_then(|file| file.text.get(span.start as usize..span.end as usize)).unwrap_or_default()
     }
 
+    /// What was written at a span, without its quotes: what a message may repeat. Expansions are not expanded,
+    /// and a secret is `***`.
+    pub(crate) fn shown(&self, span: Span) -> String {
+        match self.public_text(span) {
+            Some(written) => written.trim_matches(['"', '\'']).escape_debug().to_string(),
+            None => "***".to_owned(),
+        }
+    }
+
+    /// What was written at a span, when none of it is secret.
+    pub(crate) fn public_text(&self, span: Span) -> Option<&str> {
+        let range = span.start as usize..span.end as usize;
+        let secret = self.file(span.file).is_some_and(|file| file.masks_in(&range).next().is_some());
+        (!secret).then(|| self.text(span))
+    }
+
     /// Declares parts of a file secret.
     pub(crate) fn mask(&mut self, file: FileId, mut ranges: Vec<Range<usize>>) {
         if let Some(file) = self.files.get_mut(file.0 as usize) {
@@ -74,6 +91,16 @@ impl SourceMap {
                 }
             }
         }
+    }
+}
+
+impl fmt::Debug for SourceFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The text may hold secrets: a failed load may be printed, they may not.
+        f.debug_struct("SourceFile")
+            .field("path", &self.path)
+            .field("bytes", &self.text.len())
+            .finish_non_exhaustive()
     }
 }
 

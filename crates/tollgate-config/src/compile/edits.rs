@@ -33,7 +33,10 @@ impl Scope<'_> {
         }
         for name in unknown {
             let place = placeholder(name, span, report);
-            let message = format!("the path of the route `{}` has no parameter `{name}`", self.route);
+            let message = match report.sources.public_text(span) {
+                Some(_) => format!("the route's path has no parameter `{name}`"),
+                None => "the route's path has no such parameter".to_owned(),
+            };
             let finding = Finding::error(Code::UnknownName, place, message).related(self.path, "the path");
             report.push(finding.hint(params_hint(name, self.pattern)));
         }

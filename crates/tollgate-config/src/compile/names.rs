@@ -23,7 +23,7 @@ impl Names {
         let mut given: HashMap<String, Span> = HashMap::new();
         for At { value: name, span, .. } in routes.filter_map(|route| route.value.name.given()) {
             if let Some(first) = given.get(&name.0) {
-                let message = format!("two routes are named `{}`", name.0);
+                let message = format!("two routes are named `{}`", report.sources.shown(*span));
                 report.push(
                     Finding::error(Code::DuplicateName, *span, message).related(*first, "the first one"),
                 );

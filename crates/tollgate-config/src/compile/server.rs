@@ -96,13 +96,13 @@ pub(super) fn listeners(main: &spec::Root, admin: SocketAddr, report: &mut Repor
     let mut listeners = Vec::with_capacity(blocks.len());
     for At { value: address, span, .. } in blocks.iter().filter_map(|block| block.value.address.given()) {
         if takes_admin(&address.address, admin) {
-            let message = format!("`{}` is the admin side's address", address.text);
+            let message = format!("`{}` is the admin side's address", report.sources.shown(*span));
             let hint = "the admin side is never public; give one of them another port";
             report.push(Finding::error(Code::DuplicateName, *span, message).hint(hint));
         }
         let any_port = matches!(&address.address, ListenAddress::Tcp(address) if address.port() == 0);
         if let Some(first) = seen.insert(&address.address, *span).filter(|_| !any_port) {
-            let message = format!("two listeners on `{}`", address.text);
+            let message = format!("two listeners on `{}`", report.sources.shown(*span));
             report.push(Finding::error(Code::DuplicateName, *span, message).related(first, "the first one"));
         }
         listeners.push(Listener { address: address.address.clone(), name: address.text.as_str().into() });

@@ -58,7 +58,7 @@ impl Upstreams {
                     "declare it under `upstreams`, or write a URL such as `http://127.0.0.1:3000`".to_owned()
                 }
             };
-            let message = format!("no upstream is named `{}`", name.escape_debug());
+            let message = format!("no upstream is named `{}`", report.sources.shown(span));
             report.push(Finding::error(Code::UnknownName, span, message).hint(hint));
             return None;
         };

@@ -138,16 +138,36 @@ pub(crate) fn unknown_key(entry: Entry<'_>, title: &str, keys: &[&str], report: 
         _ => format!("unknown key `{key}` in `{title}`"),
     };
     let keys = keys.iter().copied();
-    let hint = suggest::did_you_mean(entry.key, keys.clone())
+    let hint = habit(entry.key, title)
         .or_else(|| elsewhere(entry.key, title))
+        .or_else(|| suggest::did_you_mean(entry.key, keys.clone()))
         .or_else(|| (keys.len() <= 12).then(|| format!("the keys here are {}", suggest::listing(keys))));
     report.push(Finding::error(Code::UnknownKey, entry.key_span, message).maybe_hint(hint));
+}
+
+/// What people write who come from elsewhere.
+const HABITS: &[(&str, &[&str], &str)] = &[
+    ("root", &["services", "backends", "clusters"], "upstreams"),
+    ("root", &["server", "servers", "listen", "bind"], "listeners"),
+    ("root", &["log", "logs", "logging"], "access_log"),
+    ("listener", &["port", "bind", "listen"], "address"),
+    ("upstream", &["url", "urls", "servers", "hosts", "nodes", "endpoints"], "targets"),
+    ("route", &["upstream", "service", "backend", "proxy", "proxy_pass", "forward", "url", "target"], "to"),
+    ("route", &["paths", "prefix", "uri", "match", "location"], "path"),
+];
+
+fn habit(key: &str, title: &str) -> Option<String> {
+    let found = HABITS.iter().find(|(block, words, _)| *block == title && words.contains(&key));
+    found.map(|(_, _, key)| format!("here the key is `{key}`"))
 }
 
 /// A key that is right, but of another block.
 fn elsewhere(key: &str, title: &str) -> Option<String> {
     let catalogue = Catalogue::whole();
-    let mut blocks = catalogue.blocks().iter().filter(|block| block.title != title);
+    // These blocks stand inside a list or a value, where nobody looks for a key.
+    let inner = ["weighted", "target", "hash"];
+    let mut blocks =
+        catalogue.blocks().iter().filter(|block| block.title != title && !inner.contains(&block.title));
     let found = blocks.find(|block| block.fields.iter().any(|field| field.key == key))?;
     Some(match found.title {
         "root" if title == "included" => format!("`{key}` may only stand in the main file"),

@@ -56,7 +56,7 @@ pub(crate) fn choose<T: Copy>(
     if let Some((_, value)) = words.iter().find(|(word, _)| *word == &*scalar.text) {
         return Some(*value);
     }
-    let shown = report.sources.text(node.span()).to_owned();
+    let shown = super::shown(node, report);
     if later.contains(&&*scalar.text) {
         let message = format!("`{what}: {shown}` is not supported yet by this version");
         report.push(Finding::error(Code::NotSupportedYet, node.span(), message));

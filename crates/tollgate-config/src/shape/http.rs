@@ -322,12 +322,11 @@ pub(crate) fn template(
         Err(error) => {
             let at = error.offset.min(scalar.text.len());
             let span = scalar.part(node.span(), report.sources.text(node.span()), at..scalar.text.len());
-            let hint = (error.name.is_empty() && !scalar.rewritten).then(|| error.to_string());
-            let message = match hint {
-                Some(_) => "this is no template".to_owned(),
-                None => format!("this is no template: {error}"),
-            };
-            report.push(Finding::error(Code::BadValue, span, message).maybe_hint(hint));
+            // What stands between the braces may be a part of a secret.
+            let public = !scalar.rewritten && report.sources.public_text(node.span()).is_some();
+            let hint =
+                if public { error.to_string() } else { "a literal brace is written `{{` or `}}`".to_owned() };
+            report.push(Finding::error(Code::BadValue, span, "this is no template").hint(hint));
             return None;
         }
     };
@@ -357,9 +356,9 @@ fn bad<T>(
     None
 }
 
-/// A value as it may be shown: as written, without its quotes.
+/// A value as it may be shown: as written, without its quotes, and `***` for a secret.
 pub(crate) fn shown(node: NodeRef<'_>, report: &Report) -> String {
-    report.sources.text(node.span()).trim_matches(['"', '\'']).escape_debug().to_string()
+    report.sources.shown(node.span())
 }
 
 /// The parameters that a pattern has, for hints.

@@ -6,12 +6,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::block::wrong_type;
-use super::{Catalogue, Description, Shape, or_expansion};
+use super::{Catalogue, Description, Shape, or_expansion, shown};
 use crate::bounds;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::units;
-use crate::yaml::{Core, NodeRef, Scalar};
+use crate::yaml::{Core, NodeRef, Scalar, core};
 
 /// A whole number from `MIN` to `MAX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl<const MIN: i64, const MAX: i64> Int<MIN, MAX> {
 impl<const MIN: i64, const MAX: i64> Shape for Int<MIN, MAX> {
     fn read(node: NodeRef<'_>, what: &str, report: &mut Report) -> Option<Self> {
         let Core::Int(number) = known(node)?.core_or_text() else {
-            wrong_type(node, what, "a whole number", report);
+            wrong_scalar(node, what, "a whole number", report);
             return None;
         };
         if number < i128::from(MIN) || number > i128::from(MAX) {
@@ -65,7 +65,7 @@ impl Shape for bool {
         if let Core::Bool(value) = known(node)?.core_or_text() {
             return Some(value);
         }
-        wrong_type(node, what, "true or false", report);
+        wrong_scalar(node, what, "true or false", report);
         None
     }
 
@@ -209,8 +209,9 @@ pub(crate) fn text<'t>(node: NodeRef<'t>, what: &str, report: &mut Report) -> Op
     if let Some(scalar) = scalar.filter(|scalar| scalar.rewritten || scalar.core() == Core::Text) {
         return (!scalar.unknown).then_some(scalar);
     }
-    let written = report.sources.text(node.span());
+    let written = shown(node, report);
     let hint = match (scalar, placeholder(node)) {
+        (Some(_), _) if written == "***" => Some("quote it".to_owned()),
         (Some(scalar), _) if scalar.core() != Core::Null => Some(format!("quote it: \"{written}\"")),
         (_, Some(name)) => Some(format!("quote it: \"{{{name}}}\"")),
         _ => None,
@@ -247,6 +248,17 @@ fn placeholder(node: NodeRef<'_>) -> Option<&str> {
     (entries.next().is_none() && first.value.is_null()).then_some(first.key)
 }
 
+/// Reports a number or a boolean in quotes, or anything else that is none.
+fn wrong_scalar(node: NodeRef<'_>, what: &str, wanted: &str, report: &mut Report) {
+    let quoted = node.scalar().filter(|scalar| !scalar.plain && !scalar.rewritten);
+    if !quoted.is_some_and(|scalar| matches!(core(&scalar.text), Core::Int(_) | Core::Bool(_))) {
+        return wrong_type(node, what, wanted, report);
+    }
+    let message = format!("`{what}` must be {wanted}, found text");
+    let hint = format!("remove the quotes: {}", shown(node, report));
+    report.push(Finding::error(Code::WrongType, node.span(), message).hint(hint));
+}
+
 fn quantity<T>(
     node: NodeRef<'_>,
     what: &str,
@@ -265,7 +277,7 @@ fn quantity<T>(
     match parse(&scalar.text) {
         Ok(quantity) => Some(quantity),
         Err(advice) => {
-            let shown = report.sources.text(node.span());
+            let shown = shown(node, report);
             // An expanded value is never shown, and advice may repeat a part of it.
             let message = format!("`{what}` must be {wanted}, found `{shown}`");
             let advice = (!scalar.rewritten).then_some(advice);
@@ -286,8 +298,13 @@ fn known(node: NodeRef<'_>) -> Option<Known<'_>> {
 struct Known<'t>(Option<&'t Scalar>);
 
 impl Known<'_> {
-    /// What a scalar means; lists and maps count as text, which is never what is wanted here.
+    /// What a scalar means; lists and maps count as text, which is never what is wanted here. An expansion is
+    /// typed by what is wanted, also in quotes: inside `{ }` YAML allows it only quoted.
     fn core_or_text(&self) -> Core {
-        self.0.map_or(Core::Text, Scalar::core)
+        match self.0 {
+            Some(scalar) if scalar.rewritten => core(&scalar.text),
+            Some(scalar) => scalar.core(),
+            None => Core::Text,
+        }
     }
 }

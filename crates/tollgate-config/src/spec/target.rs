@@ -121,10 +121,6 @@ impl Fault {
                 let message = format!("`{scheme}://` targets are not supported yet by this version");
                 Finding::error(Code::NotSupportedYet, span, message)
             }
-            // Userinfo in a URL is a secret: the snippet masks it, so the message cannot repeat the URL.
-            Fault::Bad(why) if shown.contains('@') => {
-                Finding::error(Code::BadValue, span, format!("bad URL: {why}"))
-            }
             Fault::Bad(why) => Finding::error(Code::BadValue, span, format!("bad URL `{shown}`: {why}")),
             Fault::Hint(hint) => {
                 Finding::error(Code::BadValue, span, format!("bad URL `{shown}`")).hint(hint)

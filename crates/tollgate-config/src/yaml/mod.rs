@@ -152,7 +152,8 @@ impl<'t> NodeRef<'t> {
             Kind::Scalar(scalar) => match scalar.core() {
                 Core::Null => "nothing",
                 Core::Bool(_) => "a boolean",
-                Core::Int(_) | Core::Float(_) => "a number",
+                Core::Int(_) => "a number",
+                Core::Float(_) => "a fraction",
                 Core::Text => "text",
             },
         }
@@ -199,7 +200,7 @@ impl Scalar {
             [b'"', .., b'"'] | [b'\'', .., b'\''] => &written[1..written.len() - 1],
             _ => written,
         };
-        if self.rewritten || *inner != *self.text || part.end > inner.len() {
+        if self.rewritten || *inner != *self.text || part.is_empty() || part.end > inner.len() {
             return span;
         }
         let start = span.start + u32::from(inner.len() != written.len());

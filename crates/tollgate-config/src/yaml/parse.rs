@@ -117,6 +117,9 @@ impl Builder<'_> {
                 Some(_) => {}
             }
         }
+        // Inside brackets the parser counts the space behind a quoted scalar to it.
+        let written = self.text.get(span.start as usize..span.end as usize).unwrap_or_default();
+        span.end -= (written.len() - written.trim_end().len()) as u32;
         let plain = style == ScalarStyle::Plain;
         let cost = Cost { nodes: 1, bytes: text.len(), depth: 0 };
         let kind = Kind::Scalar(Scalar::new(text.into(), plain));
@@ -273,7 +276,7 @@ fn advice(info: &str, rest: &str) -> Option<String> {
     }
     match rest.chars().next() {
         Some('{') if info.contains("flow") => {
-            Some("inside `{ }` and `[ ]`, quote a value that holds braces: \"/v2/{id}\"".to_owned())
+            Some("inside `{ }` and `[ ]`, quote what holds braces: \"/v2/{id}\", \"${NAME}\"".to_owned())
         }
         Some('@') => quote("@"),
         Some('%') => quote("%"),

@@ -1,0 +1,127 @@
+//! A plan as compact text: what differs between two plans differs here.
+
+use std::fmt::Write;
+
+use tollgate_config::posture;
+use tollgate_plan::Plan;
+use tollgate_plan::limits::Limits;
+use tollgate_plan::route::{Action, HeaderEdit, QueryEdit, RespondBody, Rewrite, Route};
+use tollgate_plan::template::{Part, Template};
+use tollgate_plan::upstream::{Pool, Upstream, UpstreamId};
+
+pub(crate) fn plan(plan: &Plan) -> String {
+    let mut out = String::new();
+    for listener in &plan.listeners {
+        line(&mut out, format!("listener {} {:?}", listener.name, listener.address));
+    }
+    if !plan.trusted_proxies.is_empty() {
+        let proxies: Vec<String> = plan.trusted_proxies.iter().map(ToString::to_string).collect();
+        line(&mut out, format!("trusted_proxies {proxies:?}"));
+    }
+    if plan.limits != Limits::default() {
+        line(&mut out, format!("{:?}", plan.limits));
+    }
+    line(&mut out, format!("workers {}, {:?}, {:?}", plan.workers, plan.shutdown, plan.admin));
+    line(&mut out, format!("{:?}", plan.access_log));
+    for one in &plan.upstreams {
+        upstream(&mut out, one);
+    }
+    for (one, row) in plan.routes.iter().zip(posture(plan)) {
+        line(&mut out, format!("route {:?}: {} → {}", row.route, row.matches, row.action));
+        route(&mut out, one, plan);
+    }
+    out
+}
+
+fn upstream(out: &mut String, upstream: &Upstream) {
+    let named = if upstream.named { "" } else { " (from a URL)" };
+    line(
+        out,
+        format!("upstream {:?}{named}: {:?}, host {:?}", upstream.name, upstream.balance, upstream.host),
+    );
+    let times = (upstream.connect_timeout, upstream.timeout, upstream.idle_timeout);
+    line(out, format!("  connect {:?}, head {:?}, idle {:?}", times.0, times.1, times.2));
+    if upstream.pool != Pool::default() {
+        line(out, format!("  {:?}", upstream.pool));
+    }
+    for target in &upstream.targets {
+        let (address, authority) = (&target.address, &target.authority);
+        line(
+            out,
+            format!(
+                "  {} × {} = {address:?} as {authority:?} + {:?}",
+                target.weight, target.url, target.prefix
+            ),
+        );
+    }
+}
+
+fn route(out: &mut String, route: &Route, plan: &Plan) {
+    line(out, format!("  max_body {}, timeout {:?}", route.max_body, route.timeout));
+    match &route.request.rewrite {
+        None => {}
+        Some(Rewrite::To(path)) => line(out, format!("  rewrite {}", template(path))),
+        Some(Rewrite::StripPrefix(prefix)) => line(out, format!("  strip {prefix}")),
+    }
+    for edit in &route.request.headers {
+        line(out, format!("  request {}", header(edit)));
+    }
+    for edit in &route.request.query {
+        line(
+            out,
+            match edit {
+                QueryEdit::Remove(name) => format!("  query remove {name:?}"),
+                QueryEdit::Set(name, value) => format!("  query set {name:?} {}", template(value)),
+            },
+        );
+    }
+    for edit in &route.response.headers {
+        line(out, format!("  response {}", header(edit)));
+    }
+    action(out, &route.action, plan);
+}
+
+fn action(out: &mut String, action: &Action, plan: &Plan) {
+    let name = |id: &UpstreamId| plan.upstreams[id.0 as usize].name.to_string();
+    match action {
+        Action::To(_) => {}
+        Action::Respond(respond) => {
+            for (name, value) in &respond.headers {
+                line(out, format!("  header {name}: {}", template(value)));
+            }
+            line(
+                out,
+                match &respond.body {
+                    RespondBody::Fixed(bytes) => format!("  fixed {:?}", String::from_utf8_lossy(bytes)),
+                    RespondBody::Text(text) => format!("  text {}", template(text)),
+                    RespondBody::Json(json) => format!("  json {}", template(json)),
+                },
+            );
+        }
+        Action::Redirect(redirect) => line(out, format!("  location {}", template(&redirect.to))),
+        Action::Health(upstreams) => {
+            line(out, format!("  health of {:?}", upstreams.iter().map(name).collect::<Vec<_>>()));
+        }
+    }
+}
+
+fn header(edit: &HeaderEdit) -> String {
+    match edit {
+        HeaderEdit::Remove(name) => format!("remove {name}"),
+        HeaderEdit::Set(name, value) => format!("set {name}: {}", template(value)),
+        HeaderEdit::Add(name, value) => format!("add {name}: {}", template(value)),
+    }
+}
+
+/// Text is quoted, placeholders are not.
+fn template(template: &Template) -> String {
+    let parts = template.parts().iter().map(|part| match part {
+        Part::Text(text) => format!("{text:?}"),
+        Part::Var(var) => format!("{{{var}}}"),
+    });
+    parts.collect::<Vec<_>>().join(" ")
+}
+
+fn line(out: &mut String, text: String) {
+    writeln!(out, "{text}").expect("writing to text");
+}
