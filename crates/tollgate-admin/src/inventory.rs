@@ -2,20 +2,25 @@
 
 use serde_json::{Value, json};
 use tollgate_plan::Plan;
-use tollgate_plan::route::{Action, Route};
-use tollgate_plan::upstream::{Balance, HashKey, HostMode, Upstream};
+use tollgate_plan::route::{Action, Route, RouteId};
+use tollgate_plan::upstream::{Balance, HashKey, HostMode, Upstream, UpstreamId};
 use tollgate_proxy::{Snapshot, UpstreamHealth, rfc3339};
 
-/// `/api/v1/routes`, in file order.
-pub(crate) fn routes(plan: &Plan) -> Value {
-    let routes: Vec<Value> = plan.routes.iter().map(|route| route_json(plan, route)).collect();
+/// `/api/v1/routes` and `tollgate routes --json`: every route in the order in which they are asked.
+///
+/// `{"routes": [{"name", "methods", "hosts", "path", "conditions", "max_body", "timeout_ms", "action"}]}`; no methods
+/// or hosts mean any, `conditions` counts those on headers and query, `max_body` is in bytes, and `action` has one
+/// member: `to`, `respond`, `redirect` or `health`.
+pub fn routes_json(plan: &Plan) -> Value {
+    let order = plan.table.in_order().into_iter();
+    let routes: Vec<Value> = order
+        .filter_map(|id| plan.routes.get(id.0 as usize).map(|route| route_json(plan, id, route)))
+        .collect();
     json!({ "routes": routes })
 }
 
-fn route_json(plan: &Plan, route: &Route) -> Value {
-    let name = |id: tollgate_plan::upstream::UpstreamId| {
-        plan.upstreams.get(id.0 as usize).map_or("", |upstream| &*upstream.name)
-    };
+fn route_json(plan: &Plan, id: RouteId, route: &Route) -> Value {
+    let name = |id: UpstreamId| plan.upstreams.get(id.0 as usize).map_or("", |upstream| &*upstream.name);
     let action = match &route.action {
         Action::To(weighted) => {
             let to: Vec<Value> = weighted
@@ -32,7 +37,10 @@ fn route_json(plan: &Plan, route: &Route) -> Value {
     };
     json!({
         "name": *route.name,
+        "methods": plan.table.methods(id).iter().map(|method| method.as_str()).collect::<Vec<_>>(),
+        "hosts": plan.table.hosts(id).iter().map(ToString::to_string).collect::<Vec<_>>(),
         "path": *route.pattern,
+        "conditions": plan.table.condition_count(id),
         "max_body": route.max_body,
         "timeout_ms": route.timeout.map(millis),
         "action": action,

@@ -17,6 +17,7 @@ mod reload;
 
 use tollgate_proxy::Control;
 
+pub use inventory::routes_json;
 pub use metrics::metrics_reference;
 pub use reload::{COMMANDS_WAITING_MAX, Command, Commands, LastReload, Reloaded, Reloads};
 pub use server::{Server, bind};

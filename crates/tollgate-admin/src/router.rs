@@ -77,7 +77,7 @@ async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
 }
 
 async fn routes(State(admin): State<Admin>) -> Json<Value> {
-    Json(inventory::routes(&admin.control.plan()))
+    Json(inventory::routes_json(&admin.control.plan()))
 }
 
 async fn upstreams(State(admin): State<Admin>) -> Json<Value> {

@@ -32,7 +32,8 @@ impl Bench {
             "listeners: [{{ address: 127.0.0.1:0 }}]\nworkers: 1\naccess_log: {{ sink: off }}\n{admin}\n\
              shutdown: {{ grace: 1s }}\n\
              upstreams:\n  orders:\n    targets: [http://127.0.0.1:1, {{ url: http://127.0.0.1:2, weight: 2 }}]\n\
-             routes:\n  - {{ name: all, path: /orders/*, to: orders }}\n  - {{ path: /hi, respond: {{ body: hi }} }}\n"
+             routes:\n  - {{ path: /hi, respond: {{ body: hi }} }}\n  - {{ name: all, path: /orders/*, methods: [GET], \
+             host: '*.example.com', headers: {{ x-v: '2' }}, max_body: 1KiB, timeout: 250ms, to: orders }}\n"
         );
         let loaded = load_text("tollgate.yaml", &text, &MemorySources::default())
             .unwrap_or_else(|failed| panic!("{:?}", failed.diagnostics));
@@ -100,8 +101,12 @@ fn what_is_read_has_the_promised_shape() {
     assert_eq!(health["last_reload"]["errors"], json!([]));
 
     let routes = bench.get("/api/v1/routes").json();
-    assert_eq!(routes["routes"][0]["name"], "all");
-    assert_eq!(routes["routes"][0]["action"], json!({ "to": [{ "upstream": "orders", "weight": 1 }] }));
+    let all = json!({
+        "name": "all", "methods": ["GET"], "hosts": ["*.example.com"], "path": "/orders/*", "conditions": 1,
+        "max_body": 1024, "timeout_ms": 250, "action": { "to": [{ "upstream": "orders", "weight": 1 }] },
+    });
+    assert_eq!(routes["routes"][0], all);
+    assert_eq!(routes["routes"][1]["action"], json!({ "respond": { "status": 200 } }));
     let upstreams = bench.get("/api/v1/upstreams").json();
     assert_eq!(upstreams["upstreams"][0]["targets"][1]["weight"], 2);
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tollgate_config::{Diagnostic, OsSources, PostureRow};
 
 use crate::cli::Checked;
@@ -37,7 +37,7 @@ fn for_machines(arguments: &Checked) -> ExitCode {
         |diagnostics: &[Diagnostic]| diagnostics.iter().map(Diagnostic::to_json).collect::<Vec<_>>();
     match tollgate_config::load(&path, &OsSources) {
         Ok(loaded) => {
-            let posture = posture_json(&tollgate_config::posture(&loaded.plan));
+            let posture = tollgate_config::posture(&loaded.plan);
             output::json(
                 &json!({ "ok": true, "diagnostics": json_of(&loaded.warnings), "posture": posture }),
             );
@@ -48,17 +48,6 @@ fn for_machines(arguments: &Checked) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn posture_json(rows: &[PostureRow]) -> Vec<Value> {
-    rows.iter()
-        .map(|row| {
-            json!({
-                "route": row.route, "match": row.matches, "action": row.action,
-                "auth": row.auth, "limits": row.limits, "tls": row.tls,
-            })
-        })
-        .collect()
 }
 
 fn table(rows: &[PostureRow]) -> String {
