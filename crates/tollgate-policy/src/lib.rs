@@ -3,6 +3,9 @@
 //! Sans-IO: a decider takes `now` and randomness as arguments and returns a decision. No clock, no sockets, no
 //! tasks; what a decision needs to remember is a plain value that its caller owns.
 
+// Nothing that an upstream or a client causes may panic here.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 mod penalty;
 mod standing;
 mod weights;
