@@ -1,8 +1,10 @@
 //! Notices that something happened to the files of a configuration.
 //!
-//! It watches directories, not files: a file that is replaced by rename is another file with the same name.
+//! It watches directories, since a file that is replaced by rename is another file with the same name. It also
+//! watches the files themselves: one that is mounted into a container is written in a directory outside.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,6 +32,8 @@ pub(super) struct Watch {
     /// Directories whose every name matters.
     listed: BTreeSet<PathBuf>,
     watched: BTreeSet<PathBuf>,
+    /// Watched files, with device and inode: another file of the same name needs another watch.
+    files: BTreeMap<PathBuf, (u64, u64)>,
     last: Option<(Instant, How)>,
 }
 
@@ -74,6 +78,7 @@ impl Watch {
             trail: Trail::default(),
             listed: BTreeSet::new(),
             watched: BTreeSet::new(),
+            files: BTreeMap::new(),
             last: None,
         }
     }
@@ -90,6 +95,7 @@ impl Watch {
             self.listed.extend(directory.canonicalize());
         }
         let wanted: BTreeSet<PathBuf> = self.trail.directories.union(&self.listed).cloned().collect();
+        self.watch_files(reads);
         let Some(watcher) = &mut self.watcher else { return };
         for gone in self.watched.difference(&wanted) {
             // It may have gone by itself, with its directory.
@@ -110,6 +116,29 @@ impl Watch {
                 Err(error) => {
                     tracing::debug!(directory = %new.display(), %error, "polled: it cannot be watched")
                 }
+            }
+        }
+    }
+
+    fn watch_files(&mut self, reads: &Reads) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let mut wanted = BTreeMap::new();
+        for file in reads.files() {
+            if let Ok(file) = file.canonicalize()
+                && let Ok(metadata) = file.metadata()
+            {
+                wanted.insert(file, (metadata.dev(), metadata.ino()));
+            }
+        }
+        for (gone, _) in self.files.iter().filter(|(file, inode)| wanted.get(*file) != Some(inode)) {
+            // It may have gone by itself, with its file.
+            let _ = watcher.unwatch(gone);
+        }
+        self.files.retain(|file, inode| wanted.get(file) == Some(inode));
+        for (file, inode) in wanted {
+            // One that cannot be watched is seen through its directory or polled.
+            if !self.files.contains_key(&file) && watcher.watch(&file, RecursiveMode::NonRecursive).is_ok() {
+                self.files.insert(file, inode);
             }
         }
     }

@@ -58,7 +58,10 @@ impl Writers {
                 Some(How::Replaced)
             }
             EventKind::Remove(_) => {
-                self.open.remove(path);
+                // The end of a file that another one has replaced says nothing about the other one.
+                if path.symlink_metadata().is_err() {
+                    self.open.remove(path);
+                }
                 Some(How::Replaced)
             }
             _ => None,

@@ -159,6 +159,27 @@ async fn a_file_that_is_renamed_before_its_writer_is_done_is_half_written() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_written_through_another_directory_is_watched_itself() {
+    // As when a container mounts one file: the directory that it is written in is not the one that is read.
+    let outside = tempfile::tempdir().unwrap();
+    let other = outside.path().join("other.yaml");
+    let mut bench = Bench::new(BY_EVENTS, |directory| {
+        one_file(directory);
+        fs::hard_link(directory.join("tollgate.yaml"), &other).unwrap();
+    });
+    for routes in [4, 5] {
+        let text = config(routes);
+        let (half, rest) = text.split_at(config(2).len());
+        let mut file = File::create(&other).unwrap();
+        file.write_all(half.as_bytes()).unwrap();
+        bench.expect_nothing().await;
+        file.write_all(rest.as_bytes()).unwrap();
+        drop(file);
+        bench.expect_routes(routes).await;
+    }
+}
+
+#[tokio::test]
 async fn asking_does_not_load_a_half_written_file_either() {
     let mut bench = Bench::new(BY_EVENTS, one_file);
     let text = config(4);
