@@ -70,4 +70,6 @@ pub enum Found {
 }
 
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod tests;

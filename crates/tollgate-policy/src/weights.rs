@@ -105,7 +105,7 @@ impl Weights {
 /// A number below `bound`, which is not 0: the high half of a product (Lemire 2019), whose bias is below 2^-31
 /// for every bound that occurs here.
 fn below(bound: u64, rng: &mut (impl FnMut() -> u64 + ?Sized)) -> u64 {
-    (u128::from(rng()) * u128::from(bound) >> 64) as u64
+    ((u128::from(rng()) * u128::from(bound)) >> 64) as u64
 }
 
 #[cfg(test)]

@@ -34,6 +34,9 @@ pub(super) struct Entry {
     pub(super) methods: Box<[Method]>,
     pub(super) conditions: Conditions,
     pub(super) priority: i64,
+    /// How specific the path is, segment by segment. Empty unless a segment holds text and parameters: all other
+    /// paths are compared by their place in the tree.
+    pub(super) specificity: Box<[usize]>,
 }
 
 /// The routes of one host pattern.
@@ -61,7 +64,7 @@ pub(super) struct Node {
 pub(super) type Leaf = Vec<u32>;
 
 /// Segments with text and parameters that have equally many literal bytes, and equally many of them at each
-/// end: all are found by one look-up of the two ends.
+/// end: all are found by one look-up of the two ends. Only the number of literal bytes makes one more specific.
 #[derive(Debug, Clone)]
 pub(super) struct MixedGroup {
     pub(super) literal_bytes: usize,
@@ -86,6 +89,7 @@ impl RouteTable {
             }
             table.entries.push(Entry {
                 id: spec.id,
+                specificity: spec.path.specificity().into(),
                 names: spec.path.names.into(),
                 hosts: spec.hosts.into(),
                 methods: spec.methods.into(),
@@ -210,7 +214,7 @@ fn order(leaf: &mut Leaf, entries: &[Entry]) {
 
 impl Entry {
     /// The higher one wins where host and path do not decide.
-    fn rank(&self) -> (usize, bool, i64) {
+    pub(super) fn rank(&self) -> (usize, bool, i64) {
         (self.conditions.count(), !self.methods.is_empty(), self.priority)
     }
 }

@@ -93,23 +93,45 @@ impl<F: Facts> Search<'_, F> {
         self.tail(&node.tail, start)
     }
 
+    /// Among segments with equally many literal bytes none is more specific; where two of them match (which is
+    /// rare), what follows them decides, so both ways are gone and the better end is kept.
     fn mixed(&mut self, node: &Node, segment: &str, start: usize, end: usize) -> Option<u32> {
+        let before = self.params.ranges.len();
+        let mut best: Option<(u32, usize)> = None;
         for group in &node.mixed {
+            if best.is_some_and(|(_, literal_bytes)| group.literal_bytes < literal_bytes) {
+                break;
+            }
             let prefix = segment.as_bytes().get(..group.prefix_bytes);
             let suffix =
                 segment.len().checked_sub(group.suffix_bytes).and_then(|at| segment.as_bytes().get(at..));
             let (Some(prefix), Some(suffix)) = (prefix, suffix) else { continue };
             for (mixed, child) in group.by_ends.get(&ends_hash(prefix, suffix)).into_iter().flatten() {
-                let kept = self.params.ranges.len();
-                if mixed.find(segment, |from, to| self.push_param(start + from, start + to))
-                    && let Some(entry) = self.node(child, end)
-                {
-                    return Some(entry);
+                let after = self.params.ranges.len();
+                let matches = mixed.find(segment, |from, to| self.push_param(start + from, start + to));
+                let entry = if matches { self.node(child, end) } else { None };
+                let better = entry.filter(|&entry| best.is_none_or(|(best, _)| self.beats(entry, best)));
+                match better {
+                    Some(entry) => {
+                        best = Some((entry, group.literal_bytes));
+                        self.params.ranges.drain(before..after);
+                    }
+                    None => self.params.ranges.truncate(after),
                 }
-                self.params.ranges.truncate(kept);
             }
         }
-        None
+        best.map(|(entry, _)| entry)
+    }
+
+    /// Whether the one entry goes before the other, where both match.
+    fn beats(&self, one: u32, other: u32) -> bool {
+        let order = |at: u32| {
+            let entry = self.table.entries.get(at as usize)?;
+            let (conditions, has_methods, priority) = entry.rank();
+            let is_named = entry.methods.contains(self.facts.method());
+            Some((&entry.specificity, conditions, has_methods, is_named, priority, std::cmp::Reverse(at)))
+        };
+        order(one) > order(other)
     }
 
     fn tail(&mut self, tail: &Leaf, start: usize) -> Option<u32> {
@@ -123,13 +145,15 @@ impl<F: Facts> Search<'_, F> {
         let mut implied: Option<(u32, &Entry)> = None;
         for &at in leaf {
             let Some(entry) = self.table.entries.get(at as usize) else { continue };
-            if implied.is_some_and(|(_, implied)| implied.conditions.count() > entry.conditions.count()) {
-                break;
-            }
             let fit = Fit::of(method, &entry.methods);
-            let is_first = implied.is_none();
-            if (fit == Fit::Implied && !is_first) || (fit == Fit::Any && !is_first) {
-                continue;
+            if let Some((_, implied)) = implied {
+                // Only a route that names HEAD goes before, and only where nothing but `priority` is left to decide.
+                if entry.conditions.count() < implied.conditions.count() || entry.methods.is_empty() {
+                    break;
+                }
+                if fit != Fit::Named {
+                    continue;
+                }
             }
             if !entry.conditions.hold(self.facts) {
                 continue;
@@ -153,7 +177,7 @@ impl<F: Facts> Search<'_, F> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fit {
     Named,
-    /// HEAD by GET: a route that names HEAD itself goes before, where only `priority` is left to decide.
+    /// HEAD by GET.
     Implied,
     Any,
     No,

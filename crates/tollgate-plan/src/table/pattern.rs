@@ -71,6 +71,21 @@ impl PathPattern {
         (!self.has_tail).then_some(path)
     }
 
+    /// The greater, the more specific: literal over text with parameters over parameter over the end over a tail.
+    /// Empty when no segment holds text and parameters.
+    pub(super) fn specificity(&self) -> Vec<usize> {
+        let is_mixed = |segment: &Segment| matches!(segment, Segment::Mixed(_));
+        if !self.segments.iter().any(is_mixed) {
+            return Vec::new();
+        }
+        let segments = self.segments.iter().map(|segment| match segment {
+            Segment::Literal(_) => usize::MAX,
+            Segment::Mixed(mixed) => mixed.literal_bytes().saturating_add(2),
+            Segment::Param => 2,
+        });
+        segments.chain([usize::from(!self.has_tail)]).collect()
+    }
+
     fn push(&mut self, piece: &str, offset: usize, is_last: bool) -> Result<(), PatternError> {
         if let Some(name) = tail_name(piece) {
             if !is_last {

@@ -129,7 +129,7 @@ fn push_encoded(var: &Var, values: &impl Values, out: &mut Vec<u8>) -> Result<()
         out.truncate(start);
         return Err(MissingValue);
     }
-    rewrite_from(out, start, |value, out| percent_encode(value, out));
+    rewrite_from(out, start, percent_encode);
     Ok(())
 }
 
