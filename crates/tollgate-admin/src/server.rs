@@ -20,8 +20,8 @@ pub(crate) const CONNECTIONS_MAX: usize = 128;
 const HEADERS_MAX: usize = 64;
 /// Bytes of a head.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// To the complete head, and so also the idle time of a kept connection: longer than the usual scrape interval.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// To the complete head, and so also the idle time of a kept connection: scrapers open another one.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Life of a connection. It bounds what a peer that does not read its answer can hold; scrapers reconnect.
 const CONNECTION_LIFE: Duration = Duration::from_secs(300);
 /// Pause after a failed accept: usually the descriptors are used up, and trying again at once is a busy loop.

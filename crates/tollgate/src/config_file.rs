@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::{Value, json};
 use tollgate_config::{Diagnostic, Failed, Loaded, OsSources, Severity, SourceMap};
 
 use crate::cli::ConfigArg;
@@ -55,6 +56,14 @@ pub(crate) fn show(diagnostics: &[Diagnostic], sources: &SourceMap) {
 pub(crate) fn show_failed(failed: &Failed) {
     show(&failed.diagnostics, &failed.sources);
     output::error(format!("the configuration is refused: {}", count_errors(&failed.diagnostics)));
+}
+
+/// An error that no place in a file is to blame for, in the shape of [`Diagnostic::to_json`].
+pub(crate) fn fault(code: &str, message: &str) -> Value {
+    json!({
+        "severity": "error", "file": null, "line": null, "column": null,
+        "code": code, "message": message, "hint": null, "related": [],
+    })
 }
 
 /// `1 error`, `3 errors`.

@@ -29,7 +29,8 @@ fn for_machines(arguments: &Checked) -> ExitCode {
     let path = match config_file::find(&arguments.config) {
         Ok(path) => path,
         Err(message) => {
-            output::error(message);
+            let fault = config_file::fault("unreadable", &message);
+            output::json(&json!({ "ok": false, "diagnostics": [fault], "posture": [] }));
             return ExitCode::FAILURE;
         }
     };

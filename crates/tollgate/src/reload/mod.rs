@@ -10,7 +10,7 @@ mod writers;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tollgate_admin::{Reloaded, Reloads};
 use tollgate_config::{Diagnostic, Failed, Loaded, Severity};
@@ -54,7 +54,7 @@ async fn act(outcome: Outcome, control: &Control, reloads: &Reloads) -> Reloaded
             let message =
                 format!("{} is being written; it is loaded when its writer closes it", path.display());
             tracing::error!("not reloaded: {message}");
-            reject(vec![fault("being_written", &message)], control, reloads)
+            reject(vec![config_file::fault("being_written", &message)], control, reloads)
         }
     }
 }
@@ -77,7 +77,7 @@ async fn apply(loaded: Loaded, control: &Control, reloads: &Reloads) -> Reloaded
         }
         Err(error) => {
             tracing::error!("configuration not applied, the old one goes on: {error}");
-            reject(vec![fault("not_applied", &error.to_string())], control, reloads)
+            reject(vec![config_file::fault("not_applied", &error.to_string())], control, reloads)
         }
     }
 }
@@ -94,12 +94,4 @@ fn reject(errors: Vec<Value>, control: &Control, reloads: &Reloads) -> Reloaded 
     reloads.rejected(SystemTime::now(), errors.clone());
     let generation = control.status().generation;
     Reloaded { ok: false, generation, needs_restart: Vec::new(), diagnostics: errors }
-}
-
-/// An error that no place in a file is to blame for, in the shape of a diagnostic.
-fn fault(code: &str, message: &str) -> Value {
-    json!({
-        "severity": "error", "file": null, "line": null, "column": null,
-        "code": code, "message": message, "hint": null, "related": [],
-    })
 }
