@@ -34,34 +34,47 @@ impl Gateway {
     #[track_caller]
     pub fn start(binary: &str, text: &str, names: &[(&str, String)]) -> Gateway {
         let mut gateway = Gateway::spawn(binary, text, names);
-        wait_some("the gateway to be ready", PATIENCE, || {
-            if let Ok(Some(status)) = gateway.child.try_wait() {
-                panic!("the gateway ended with {status}:\n{}", gateway.stderr.whole());
-            }
-            let ready = gateway.try_admin("/readyz").is_some_and(|response| response.status == 200);
-            ready.then_some(())
-        });
+        gateway.wait_ready();
         gateway
     }
 
     /// The same without waiting.
     #[track_caller]
     pub fn spawn(binary: &str, text: &str, names: &[(&str, String)]) -> Gateway {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let file = dir.path().join("tollgate.yaml");
-        let (listen, admin) = (Port::reserve(), Port::reserve());
-        let text = complete(text, names, &listen, &admin, dir.path());
-        std::fs::write(&file, text).expect("the configuration can be written");
+        let (dir, file, listen, admin) = lay(text, names);
         Gateway::spawn_file(binary, dir, file, listen, admin)
+    }
+
+    /// The same as [`Gateway::start`], with a standard output that is a pipe which nobody ever reads.
+    #[track_caller]
+    pub fn start_unread(binary: &str, text: &str) -> Gateway {
+        let (dir, file, listen, admin) = lay(text, &[]);
+        let mut gateway = Gateway::spawn_with(binary, dir, file, listen, admin, false);
+        gateway.wait_ready();
+        gateway
     }
 
     /// The same with a file that the test has laid out itself under `dir`.
     pub fn spawn_file(binary: &str, dir: TempDir, file: PathBuf, listen: Port, admin: Port) -> Gateway {
+        Gateway::spawn_with(binary, dir, file, listen, admin, true)
+    }
+
+    fn spawn_with(
+        binary: &str,
+        dir: TempDir,
+        file: PathBuf,
+        listen: Port,
+        admin: Port,
+        read: bool,
+    ) -> Gateway {
         let mut command = Command::new(binary);
         command.args(["run", "-c"]).arg(&file).current_dir(dir.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {binary}: {error}"));
-        let stdout = Output::gather(child.stdout.take().expect("stdout is piped"));
+        let mut stdout = Output::default();
+        if read {
+            stdout = Output::gather(child.stdout.take().expect("stdout is piped"));
+        }
         let stderr = Output::gather(child.stderr.take().expect("stderr is piped"));
         Gateway { child, dir, file, listen, admin, stdout, stderr }
     }
@@ -198,6 +211,17 @@ impl Gateway {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    #[track_caller]
+    fn wait_ready(&mut self) {
+        wait_some("the gateway to be ready", PATIENCE, || {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("the gateway ended with {status}:\n{}", self.stderr.whole());
+            }
+            let ready = self.try_admin("/readyz").is_some_and(|response| response.status == 200);
+            ready.then_some(())
+        });
+    }
+
     fn try_admin(&self, path: &str) -> Option<Response> {
         let mut client = Client::try_connect(&self.admin_address()).ok()?;
         client.set_patience(Duration::from_secs(5));
@@ -243,6 +267,16 @@ pub fn run(binary: &str, dir: &Path, arguments: &[&str], variables: &[(&str, &st
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// Writes a configuration into a directory of its own, with ports of its own.
+fn lay(text: &str, names: &[(&str, String)]) -> (TempDir, PathBuf, Port, Port) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("tollgate.yaml");
+    let (listen, admin) = (Port::reserve(), Port::reserve());
+    let text = complete(text, names, &listen, &admin, dir.path());
+    std::fs::write(&file, text).expect("the configuration can be written");
+    (dir, file, listen, admin)
 }
 
 fn complete(text: &str, names: &[(&str, String)], listen: &Port, admin: &Port, dir: &Path) -> String {

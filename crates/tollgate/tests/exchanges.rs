@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tollgate_testkit::behaviour::{self, response};
-use tollgate_testkit::{Closed, Conn, Fault, Gate, Gateway, Origin, assert_problem, gateway, wait_for};
+use tollgate_testkit::{Closed, Conn, End, Fault, Gate, Gateway, Origin, assert_problem, gateway, wait_for};
 
 const ROUTES: &str = "
 limits: { body: 1GiB }
@@ -204,6 +204,9 @@ fn early_answers() {
     let accept: &'static [u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly";
     for (bytes, status, text) in [(refuse, 413, "big"), (accept, 200, "early")] {
         let origin = Origin::start(move |conn| {
+            if conn.index() > 0 {
+                return behaviour::ok(conn);
+            }
             conn.head()?;
             conn.send(bytes)?;
             if status == 413 {
@@ -221,6 +224,10 @@ fn early_answers() {
         drop(client);
         wait_for("the end", || gateway.metrics().get("tollgate_inflight_requests") == 0.0);
         assert!(origin.requests().iter().all(|seen| seen.target() == "/x"), "{:#?}", origin.requests());
+        // The upstream's connection still waits for the rest of the upload: it is not used again.
+        for _ in 0..3 {
+            assert_eq!(gateway.get("/next").text(), "ok");
+        }
     }
 }
 
@@ -245,6 +252,106 @@ fn after_an_early_answer() {
         Err(Fault::Eof | Fault::Reset) => {}
         other => panic!("{other:?}"),
     }
+}
+
+/// A refusal reaches a client that is still sending: closing at once would reset it away (RFC 9112 section 9.6).
+#[test]
+fn a_refusal_reaches_a_client_that_is_still_sending() {
+    let origin = Origin::ok();
+    let gateway = gateway!(
+        "
+limits: { body: 1KiB }
+routes:
+  - { path: /small, methods: [POST], respond: { body: x } }
+  - { path: /up, to: @ORIGIN@ }
+",
+        ORIGIN = origin.url()
+    );
+    let body = vec![b'x'; 2 * MIB];
+    for (head, code) in [
+        (
+            format!("POST /small HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", body.len()),
+            "body_too_large",
+        ),
+        (
+            format!("POST /nowhere HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", body.len()),
+            "route_not_found|body_too_large",
+        ),
+        (
+            format!("PUT /small HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", body.len()),
+            "method_not_allowed|body_too_large",
+        ),
+        (
+            "POST /up HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n200000\r\n".to_owned(),
+            "body_too_large",
+        ),
+        (
+            format!(
+                "POST /small HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\nBad Header\r\n\r\n",
+                body.len()
+            ),
+            "bad_header",
+        ),
+    ] {
+        let mut client = gateway.client();
+        client.send(&head);
+        // Everything is sent before anything is read, as simple clients do.
+        let _ = client.try_send(&body);
+        match client.try_response() {
+            Ok(answer) => assert_problem(&answer, code),
+            other => panic!("{head:?}: {other:?}"),
+        }
+    }
+}
+
+/// The upstream goes away in the middle of an upload, without an answer.
+#[test]
+fn an_upstream_that_resets_an_upload() {
+    let origin = Origin::start(|conn| {
+        conn.head()?;
+        conn.some_body(10_000)?;
+        conn.reset()
+    });
+    let gateway = start(&origin);
+    let mut client = gateway.client();
+    client.send(format!("POST /x HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", 8 * MIB));
+    let _ = client.try_send(vec![b'x'; 8 * MIB]);
+    match client.try_response() {
+        Ok(answer) => assert_problem(&answer, "upstream_reset"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(origin.count(), 1, "an upload is not sent twice");
+}
+
+#[test]
+fn two_requests_and_a_half_close() {
+    let origin = Origin::echo();
+    let gateway = start(&origin);
+    let mut client = gateway.client();
+    client.send("GET /1 HTTP/1.1\r\nHost: test\r\n\r\nGET /2 HTTP/1.1\r\nHost: test\r\n\r\nGET /3 HT");
+    client.half_close();
+    assert_eq!(client.response().json()["target"], "/1");
+    assert_eq!(client.response().json()["target"], "/2");
+    let (rest, end) = client.drain();
+    assert_eq!(end, End::Eof);
+    assert!(!String::from_utf8_lossy(&rest).contains("200 "), "half a request is none");
+    assert_eq!(origin.count(), 2);
+}
+
+/// An HTTP/1.0 client knows no interim answers, also not as a question whether it is still there.
+#[test]
+fn a_half_closed_old_client_gets_its_answer_alone() {
+    let gate = Gate::new();
+    let origin = Origin::start(behaviour::gated(&gate, "late"));
+    let gateway = start(&origin);
+    let mut client = gateway.client();
+    client.send("GET / HTTP/1.0\r\nHost: test\r\n\r\n");
+    client.half_close();
+    origin.wait_requests(1);
+    client.assert_silent(Duration::from_millis(1_500));
+    gate.open();
+    let answer = client.response();
+    assert_eq!((answer.text().as_str(), answer.interim.len()), ("late", 0));
 }
 
 #[test]
@@ -272,6 +379,19 @@ fn a_client_that_leaves_cancels_the_upstream() {
     assert_ne!(origin.wait_closed(0), Closed::ByOrigin);
     let record = gateway.record_of("/reset");
     assert_eq!((&record["reason"], &record["status"]), (&"client_closed".into(), &499.into()));
+}
+
+/// Without a reset the end looks like a half-close; the upstream is let go all the same, and soon.
+#[test]
+fn a_client_that_closes_cancels_the_upstream() {
+    let origin = Origin::start(behaviour::hang);
+    let gateway = start(&origin);
+    let mut client = gateway.client();
+    client.send("GET /closed HTTP/1.1\r\nHost: test\r\n\r\n");
+    origin.wait_requests(1);
+    drop(client);
+    assert_ne!(origin.wait_closed(0), Closed::ByOrigin);
+    assert_eq!(gateway.record_of("/closed")["reason"], "client_closed");
 }
 
 #[test]

@@ -225,6 +225,29 @@ routes:
     }
 }
 
+/// A client of HTTP/1.0 may leave Host out; the upstream, asked in HTTP/1.1, still gets one.
+#[test]
+fn a_request_without_a_host() {
+    let origin = Origin::echo();
+    let gateway = gateway!(
+        "
+upstreams:
+  own: { targets: [@ORIGIN@] }
+  kept: { targets: [@ORIGIN@], host: preserve }
+routes:
+  - { path: /own, to: own }
+  - { path: /kept, to: kept }
+",
+        ORIGIN = origin.url()
+    );
+    for path in ["/own", "/kept"] {
+        let answer = gateway.client().exchange(format!("GET {path} HTTP/1.0\r\n\r\n"));
+        assert_eq!(answer.status, 200, "{path}: {answer:#?}");
+        assert_eq!(answer.json()["headers"]["host"].as_array().map(Vec::len), Some(1), "{path}");
+    }
+    assert_eq!(origin.requests()[0].header("host"), Some(origin.address().as_str()));
+}
+
 /// One normal form, and that form is what the upstream gets.
 #[test]
 fn paths_are_sent_in_normal_form() {

@@ -112,6 +112,8 @@ fn a_drain_step_by_step() {
     assert_eq!(gateway.admin("/livez").status, 200);
     let fresh = gateway.get("/fresh");
     assert_eq!((fresh.text().as_str(), fresh.header("connection")), ("/fresh", Some("close")));
+    let refused = gateway.client().exchange("BREW /x HTTP/1.1\r\n\r\n");
+    assert_eq!((refused.status, refused.header("connection")), (400, Some("close")));
     let kept = idle.get("/kept");
     assert_eq!((kept.text().as_str(), kept.header("connection")), ("/kept", Some("close")));
     idle.assert_closed_cleanly();
@@ -122,7 +124,7 @@ fn a_drain_step_by_step() {
     assert_eq!((flown.text().as_str(), flown.header("connection")), ("/slow", Some("close")));
     flying.assert_closed_cleanly();
     assert_eq!(gateway.wait_exit().code(), Some(0));
-    assert_eq!(gateway.stdout().records().len(), 4, "{}", gateway.stdout().text());
+    assert_eq!(gateway.stdout().records().len(), 5, "{}", gateway.stdout().text());
 }
 
 #[test]
@@ -221,6 +223,25 @@ fn a_drain_under_load_loses_nothing() {
     assert_eq!(origin.count(), served);
     let records = gateway.stdout().records();
     assert_eq!(records.len(), served, "every request has its record");
+}
+
+/// A log that nobody reads holds up neither requests nor the end.
+#[test]
+fn a_stalled_log_reader() {
+    let mut gateway =
+        Gateway::start_unread(binary!(), "routes:\n  - { path: /*, respond: { body: hello } }\nworkers: 1\n");
+    let mut client = gateway.client();
+    let path = format!("/{}", "a".repeat(2_000));
+    let begin = Instant::now();
+    for _ in 0..3_000 {
+        assert_eq!(client.get(&path).status, 200);
+    }
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?} for 3,000 requests", begin.elapsed());
+    wait_for("records to be dropped and counted", || {
+        gateway.metrics().sum("tollgate_log_dropped_total", &[]) > 0.0
+    });
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.wait_exit().code(), Some(0));
 }
 
 /// A unix socket as a listener; the path is free again afterwards.

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use tollgate_testkit::{
-    Client, Fault, Gate, Gateway, Origin, Port, Signal, assert_holds, behaviour, binary, gateway, wait_for,
+    Client, Fault, Gate, Gateway, Origin, Port, Signal, assert_holds, behaviour, binary, gateway, pause,
+    wait_for,
 };
 
 /// A configuration whose prefixes are valid too: `/last` stands at its end, so a prefix that was acted on shows
@@ -83,6 +84,25 @@ fn a_half_written_file_is_never_acted_on() {
         drop(file);
         wait_number(&gateway, number);
     }
+}
+
+/// Written by two programs one right after the other, as `a > f; b >> f` does: between them the file is closed
+/// and holds a prefix.
+#[test]
+fn a_file_written_in_two_goes() {
+    let gateway = gateway!(&numbered(1));
+    let text = gateway.complete(&numbered(2), &[]);
+    let cut = text.find("  - path: /middle").expect("the second route");
+    let held = || gateway.get("/last").text() == "last";
+    fs::write(gateway.file(), &text[..cut]).expect("the first go");
+    pause(Duration::from_millis(20));
+    let mut file = File::options().append(true).open(gateway.file()).expect("opened again");
+    file.write_all(&text.as_bytes()[cut..]).expect("the second go");
+    drop(file);
+    wait_for("the new configuration", || {
+        assert!(held(), "the prefix was acted on");
+        gateway.get("/number").text() == "2"
+    });
 }
 
 /// What Kubernetes does with a ConfigMap: the file is a link through a directory link that is swapped.

@@ -151,14 +151,18 @@ fn a_connection_that_the_origin_ends_is_not_reused() {
 /// A pooled connection that dies under the request before a byte came back: one safe retry on a fresh one.
 #[test]
 fn one_retry_when_a_pooled_connection_was_dead() {
-    let origin = Origin::start(behaviour::dies_on_reuse);
-    let gateway = gateway!("workers: 1\nroutes:\n  - { path: /*, to: @ORIGIN@ }\n", ORIGIN = origin.url());
-    let mut client = gateway.client();
-    assert_eq!(client.get("/1").text(), "first");
-    let again = client.get("/2");
-    assert_eq!((again.status, again.text().as_str()), (200, "ok"), "{again:#?}");
-    let record = gateway.record_of("/2");
-    assert_eq!((&record["attempts"], &record["status"]), (&2.into(), &200.into()), "{record}");
+    for method in ["GET", "HEAD", "DELETE", "OPTIONS"] {
+        let origin = Origin::start(behaviour::dies_on_reuse);
+        let gateway =
+            gateway!("workers: 1\nroutes:\n  - { path: /*, to: @ORIGIN@ }\n", ORIGIN = origin.url());
+        let mut client = gateway.client();
+        assert_eq!(client.get("/1").text(), "first");
+        let again = client.exchange(format!("{method} /2 HTTP/1.1\r\nHost: test\r\n\r\n"));
+        assert_eq!(again.status, 200, "{method}: {again:#?}");
+        let record = gateway.record_of("/2");
+        assert_eq!((&record["attempts"], &record["status"]), (&2.into(), &200.into()), "{record}");
+        assert_eq!(gateway.metrics().sum("tollgate_retries_total", &[]), 1.0);
+    }
 }
 
 /// The same for a request that is not idempotent: it may have been acted upon, so it is not sent twice.
@@ -260,6 +264,26 @@ routes:
         assert_eq!(client.response().status, 200);
     }
     assert!(origin.connections().len() <= 2 + 1, "{} connections", origin.connections().len());
+}
+
+/// The bound counts connections of the process, so an idle one of another worker must not stand in the way.
+#[test]
+fn the_bound_is_not_used_up_by_idle_connections() {
+    let origin = Origin::ok();
+    let gateway = gateway!(
+        "
+workers: 2
+upstreams:
+  u: { targets: [@ORIGIN@], connect_timeout: 500ms, pool: { max_connections: 1 } }
+routes:
+  - { path: /*, to: u }
+",
+        ORIGIN = origin.url()
+    );
+    for n in 0..40 {
+        let answer = gateway.get("/");
+        assert_eq!(answer.status, 200, "request {n}: {answer:#?}");
+    }
 }
 
 #[test]
