@@ -13,6 +13,7 @@ type Step = (&'static str, fn() -> Result<bool>);
 const STEPS: &[Step] = &[
     ("format", || run::succeeds(&mut run::cargo(&["fmt", "--all", "--check"]))),
     ("lints", lints),
+    ("fuzz targets", fuzz_targets),
     ("generated pages", || generate::run(&generate::Args { check: true })),
     ("licences, bans, sources", licences),
     ("advisories", audit::run),
@@ -61,6 +62,14 @@ fn lints() -> Result<bool> {
         "-D",
         "warnings",
     ]))
+}
+
+/// They are a workspace of their own, which nothing else would build.
+fn fuzz_targets() -> Result<bool> {
+    let manifest = ["--manifest-path", "fuzz/Cargo.toml"];
+    let formatted = run::succeeds(run::cargo(&["fmt", "--check"]).args(manifest))?;
+    let compile = run::succeeds(run::cargo(&["check", "--quiet", "--locked"]).args(manifest))?;
+    Ok(formatted && compile)
 }
 
 /// cargo-deny reads `deny.toml`; `./dev` installs it.

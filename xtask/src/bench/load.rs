@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::contestant::Site;
+use super::process::not_interrupted;
 use crate::tree;
 
 /// What to send.
@@ -60,6 +61,7 @@ pub(super) fn send(site: &Site, port: u16, load: &Load, seconds: u64) -> Result<
         .env("TOLLGATE_ROUTES", load.routes.to_string())
         .output()
         .context("starting wrk")?;
+    not_interrupted()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let Some(line) = text.lines().rfind(|line| line.starts_with('{')) else {
         bail!("wrk counted nothing: {text}{}", String::from_utf8_lossy(&output.stderr));

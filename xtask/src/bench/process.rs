@@ -25,13 +25,19 @@ pub(super) fn watch_interrupts() -> Result<()> {
     Ok(())
 }
 
+/// An error once the run shall end.
+pub(super) fn not_interrupted() -> Result<()> {
+    if INTERRUPTED.load(Ordering::Relaxed) {
+        bail!("interrupted");
+    }
+    Ok(())
+}
+
 /// Waits until `done` says so, for at most `limit`.
 pub(super) fn wait_for(what: &str, limit: Duration, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
     let start = Instant::now();
     while !done()? {
-        if INTERRUPTED.load(Ordering::Relaxed) {
-            bail!("interrupted");
-        }
+        not_interrupted()?;
         if start.elapsed() > limit {
             bail!("waited {limit:?} for {what}");
         }

@@ -43,6 +43,13 @@ fn crate_edges(path: &str, name: &str, text: &str) -> Vec<Finding> {
         return vec![finding(path, 0, format!("`{name}` is not in the table of xtask/src/tidy/edges.rs"))];
     };
     let mut findings = Vec::new();
+    if manifest.get("lints").and_then(|lints| lints.get("workspace")?.as_bool()) != Some(true) {
+        findings.push(finding(
+            path,
+            0,
+            "without `[lints] workspace = true` the workspace's lints do not hold here",
+        ));
+    }
     for linked in names(&manifest, "dependencies") {
         if linked.starts_with("tollgate") && !allowed.contains(&linked.as_str()) {
             findings.push(finding(path, 0, format!("`{name}` may not depend on `{linked}`")));

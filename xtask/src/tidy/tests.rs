@@ -26,8 +26,10 @@ fn a_crate_links_only_what_the_map_draws() {
         ("tollgate-wire", "[dependencies", &["not TOML"]),
     ];
     for (name, manifest, expect) in cases {
-        check(edges::check, &format!("crates/{name}/Cargo.toml"), manifest, expect);
+        let manifest = format!("[lints]\nworkspace = true\n{manifest}");
+        check(edges::check, &format!("crates/{name}/Cargo.toml"), &manifest, expect);
     }
+    check(edges::check, "crates/tollgate-wire/Cargo.toml", "[dependencies]\n", &["without `[lints]"]);
 }
 
 #[test]
