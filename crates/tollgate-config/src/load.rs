@@ -106,11 +106,14 @@ impl Load<'_> {
         let Some(OneOrMany(patterns)) = main.include.value() else { return Vec::new() };
         let mut seen: HashMap<PathBuf, Option<Span>> = HashMap::from([(self.reader.identity(path), None)]);
         let mut included = Vec::new();
+        if let Some(over) = patterns.get(bounds::INCLUDES) {
+            self.too_many(over.span);
+            return included;
+        }
         for At { value: pattern, span, .. } in patterns {
             for file in self.matches(&beside(path, pattern), *span) {
                 if seen.len() > bounds::INCLUDES {
-                    let message = format!("more than {} files are included", bounds::INCLUDES);
-                    self.report.push(Finding::error(Code::TooLarge, *span, message));
+                    self.too_many(*span);
                     return included;
                 }
                 match seen.insert(self.reader.identity(&file), Some(*span)) {
@@ -120,6 +123,11 @@ impl Load<'_> {
             }
         }
         included
+    }
+
+    fn too_many(&mut self, span: Span) {
+        let message = format!("more than {} files are included", bounds::INCLUDES);
+        self.report.push(Finding::error(Code::TooLarge, span, message));
     }
 
     fn matches(&mut self, path: &Path, span: Span) -> Vec<PathBuf> {

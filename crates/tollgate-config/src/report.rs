@@ -7,6 +7,9 @@ use crate::bounds;
 use crate::diagnostic::{Code, Diagnostic, Related, Severity};
 use crate::source_map::{SourceMap, Span};
 
+/// Bytes of a block's first line that are looked at: a file of one long line must not be walked each time.
+const HEAD_BYTES: usize = 256;
+
 /// The findings of a load and the texts that they point into.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
@@ -81,12 +84,17 @@ impl Report {
             return;
         }
         self.errors += usize::from(finding.severity == Severity::Error);
-        if self.diagnostics.len() >= bounds::DIAGNOSTICS {
+        if self.is_full() {
             self.dropped += 1;
             return;
         }
         let diagnostic = self.locate(finding, span);
         self.diagnostics.push(diagnostic);
+    }
+
+    /// Whether further findings are only counted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.diagnostics.len() >= bounds::DIAGNOSTICS
     }
 
     pub(crate) fn has_errors(&self) -> bool {
@@ -96,6 +104,11 @@ impl Report {
     /// A span cut to its first line: where a block begins is enough to find it.
     pub(crate) fn head(&self, span: Span) -> Span {
         let text = self.sources.text(span);
+        let mut end = text.len().min(HEAD_BYTES);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let text = text.get(..end).unwrap_or_default();
         let line = text.lines().next().unwrap_or_default().trim_end();
         Span { end: span.start + line.len() as u32, ..span }
     }

@@ -4,6 +4,9 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+/// Bytes between two remembered character counts.
+const STRIDE: usize = 256;
+
 /// Index of a file in its [`SourceMap`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct FileId(pub u32);
@@ -32,6 +35,8 @@ pub(crate) struct SourceFile {
     pub(crate) text: String,
     /// Byte offsets at which lines start.
     lines: Vec<u32>,
+    /// How many characters begin before every `STRIDE`th byte: a column on a line of megabytes costs nothing.
+    characters: Vec<u32>,
     /// Literal secrets, ascending and apart; shown as `***`.
     masks: Vec<Range<usize>>,
 }
@@ -49,7 +54,13 @@ impl SourceMap {
 
     pub(crate) fn add(&mut self, path: PathBuf, text: String) -> FileId {
         let lines = line_starts(&text);
-        self.files.push(SourceFile { path, text, lines, masks: Vec::new() });
+        self.files.push(SourceFile {
+            path,
+            characters: character_counts(&text),
+            text,
+            lines,
+            masks: Vec::new(),
+        });
         FileId(self.files.len() as u32 - 1)
     }
 
@@ -109,8 +120,16 @@ impl SourceFile {
     pub(crate) fn place(&self, offset: usize) -> (u32, u32) {
         let line = self.line(offset);
         let start = self.lines.get(line).map_or(0, |start| *start as usize);
-        let column = self.text.get(start..offset.min(self.text.len())).map_or(0, |text| text.chars().count());
-        (line as u32 + 1, column as u32 + 1)
+        (line as u32 + 1, (self.characters(offset) - self.characters(start)) as u32 + 1)
+    }
+
+    /// Characters before a byte offset.
+    fn characters(&self, offset: usize) -> usize {
+        let offset = offset.min(self.text.len());
+        let before = self.characters.get(offset / STRIDE).map_or(0, |count| *count as usize);
+        // Every byte but a continuation byte begins a character.
+        let rest = &self.text.as_bytes()[offset - offset % STRIDE..offset];
+        before + rest.iter().filter(|byte| **byte & 0xC0 != 0x80).count()
     }
 
     /// The whole lines that a range touches, at most `max` of them, and the number of the first (from 1).
@@ -136,6 +155,17 @@ impl SourceFile {
     fn line(&self, offset: usize) -> usize {
         self.lines.partition_point(|start| *start as usize <= offset).saturating_sub(1)
     }
+}
+
+fn character_counts(text: &str) -> Vec<u32> {
+    let counts = text.as_bytes().chunks(STRIDE).scan(0, |count, chunk| {
+        let before = *count;
+        *count += chunk.iter().filter(|byte| **byte & 0xC0 != 0x80).count() as u32;
+        Some(before)
+    });
+    let total = text.chars().count() as u32;
+    // An offset at the very end may lie on a boundary of its own.
+    counts.chain([total]).collect()
 }
 
 fn line_starts(text: &str) -> Vec<u32> {

@@ -137,6 +137,10 @@ pub(crate) fn unknown_key(entry: Entry<'_>, title: &str, keys: &[&str], report: 
         "included" => format!("unknown key `{key}` in an included file"),
         _ => format!("unknown key `{key}` in `{title}`"),
     };
+    if report.is_full() {
+        // It is only counted: a hint would be work for nobody.
+        return report.push(Finding::error(Code::UnknownKey, entry.key_span, message));
+    }
     let keys = keys.iter().copied();
     let hint = habit(entry.key, title)
         .or_else(|| elsewhere(entry.key, title))

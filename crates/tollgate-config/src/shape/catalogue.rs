@@ -1,5 +1,7 @@
 //! What all shapes say about themselves: the source of the schema and of the reference.
 
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value, json};
 
 use crate::shape::Shape;
@@ -60,12 +62,15 @@ impl FieldDoc {
 }
 
 impl Catalogue {
-    /// The catalogue of everything.
-    pub(crate) fn whole() -> Self {
-        let mut catalogue = Catalogue::default();
-        spec::Root::describe(&mut catalogue);
-        spec::Included::describe(&mut catalogue);
-        catalogue
+    /// The catalogue of everything. It never changes, so it is made once: hints for many unknown keys need it.
+    pub(crate) fn whole() -> &'static Self {
+        static WHOLE: LazyLock<Catalogue> = LazyLock::new(|| {
+            let mut catalogue = Catalogue::default();
+            spec::Root::describe(&mut catalogue);
+            spec::Included::describe(&mut catalogue);
+            catalogue
+        });
+        &WHOLE
     }
 
     pub(crate) fn blocks(&self) -> &[BlockDoc] {

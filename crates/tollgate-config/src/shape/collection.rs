@@ -80,7 +80,11 @@ impl<T: Shape> Shape for List<T> {
 
     fn describe(catalogue: &mut Catalogue) -> Description {
         let item = T::describe(catalogue);
-        Description::new(format!("list of {}", item.label), json!({ "type": "array", "items": item.schema }))
+        let plural = if item.label.ends_with(" block") { "s" } else { "" };
+        Description::new(
+            format!("list of {}{plural}", item.label),
+            json!({ "type": "array", "items": item.schema }),
+        )
     }
 
     fn show(&self) -> Value {

@@ -51,7 +51,8 @@ impl<const MIN: i64, const MAX: i64> Shape for Int<MIN, MAX> {
         if MAX != i64::MAX {
             schema["maximum"] = MAX.into();
         }
-        Description::new(format!("number {}", Self::range()), or_expansion(schema))
+        let label = if MIN == MAX { MIN.to_string() } else { format!("number {}", Self::range()) };
+        Description::new(label, or_expansion(schema))
     }
 
     fn show(&self) -> Value {
