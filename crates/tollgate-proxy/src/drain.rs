@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::control::Drained;
 use crate::gateway::Shared;
+use crate::listen;
 use crate::run::Order;
 use crate::worker::Phase;
 
@@ -36,6 +37,7 @@ async fn drain(shared: &Shared, began: Instant) {
     tokio::time::sleep_until((began + shutdown.delay).into()).await;
     let addresses = shared.addresses();
     shared.order_all(|| Order::Drain(addresses.clone())).await;
+    addresses.iter().for_each(listen::unbind);
     let until = Instant::now() + shutdown.grace;
     // Those who still were in a listening queue come in a moment later.
     tokio::time::sleep(LOOK_EVERY * 5).await;

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use tollgate_plan::Reason;
 use tollgate_plan::route::{Route, RouteId};
-use tollgate_plan::table::Params;
 use tollgate_plan::upstream::UpstreamId;
 use tollgate_wire::{
     BodyDecoder, BodyLength, ChunkLimits, HeaderBlock, Method, RequestHead, ResponseHead, Version,
@@ -17,21 +16,21 @@ use tollgate_wire::{
 use crate::client::Client;
 use crate::live::conn::Conn;
 use crate::live::upstreams::InFlight;
-use crate::observe::RequestId;
+use crate::observe::{Outcome as AttemptOutcome, RequestId};
 use crate::pump::{Pending, Upload, Watch};
-use crate::worker::{Active, Phase, Worker};
+use crate::worker::{Active, Kit, Phase, Worker};
 
 /// One request and everything that is known about it.
 pub(crate) struct Exchange<'c> {
     pub(crate) worker: &'c Rc<Worker>,
     pub(crate) client: &'c Rc<Client>,
     pub(crate) active: Rc<Active>,
-    pub(crate) head: Box<RequestHead>,
+    /// The head, and what was made of it.
+    pub(crate) kit: Box<Kit>,
     pub(crate) facts: Facts,
     pub(crate) route: Option<RouteId>,
-    pub(crate) params: Params,
     /// The request's body, until someone takes it to read it.
-    pub(crate) body: Option<RequestBody>,
+    pub(crate) body: Option<Box<RequestBody>>,
     /// Where `body` is none: whether the client's bytes were all read, so that the next request can follow.
     pub(crate) body_read: bool,
     pub(crate) seen: Seen,
@@ -46,10 +45,6 @@ pub(crate) struct Facts {
     pub(crate) trusted: bool,
     /// `http` or `https`, as the client saw it.
     pub(crate) scheme: &'static str,
-    /// Lower-case host name without port; empty when there is none.
-    pub(crate) host: String,
-    /// The normal form of the path, where the one in the head is not.
-    pub(crate) path: Option<String>,
 }
 
 /// The id of a request: made here, or kept from a trusted proxy.
@@ -73,7 +68,7 @@ pub(crate) struct Seen {
     pub(crate) status: Cell<u16>,
     pub(crate) reason: Cell<Option<Reason>>,
     /// Bytes of the request's body that the client sent.
-    pub(crate) bytes_in: Rc<Cell<u64>>,
+    pub(crate) bytes_in: Option<Rc<Cell<u64>>>,
     /// Bytes of the answer's body that the client was sent.
     pub(crate) bytes_out: Cell<u64>,
     pub(crate) upstream: Cell<Option<(UpstreamId, usize)>>,
@@ -99,6 +94,16 @@ pub(crate) enum Outcome<'a> {
     Answer(Answer),
 }
 
+impl Outcome<'_> {
+    /// The headers that the client will be sent.
+    pub(crate) fn headers(&mut self) -> &mut HeaderBlock {
+        match self {
+            Outcome::Reply(reply) => &mut reply.headers,
+            Outcome::Answer(answer) => &mut answer.head.headers,
+        }
+    }
+}
+
 /// An answer that the gateway makes itself.
 pub(crate) struct Reply<'a> {
     pub(crate) status: u16,
@@ -116,7 +121,7 @@ pub(crate) struct Answer {
     pub(crate) rest: Vec<u8>,
     pub(crate) conn: Rc<Conn>,
     /// The request's body, where the answer came before its end.
-    pub(crate) upload: Option<Upload>,
+    pub(crate) upload: Option<Box<Upload>>,
     /// The upstream takes no more of the request's body.
     pub(crate) cut: bool,
     /// What the client's socket did not take yet of interim answers.
@@ -139,12 +144,14 @@ pub(crate) struct RequestBody {
 
 impl RequestBody {
     /// The body that the head announces; none when there is none.
-    pub(crate) fn of(head: &RequestHead, max: u64) -> Option<RequestBody> {
-        (!matches!(head.body, BodyLength::None | BodyLength::Length(0))).then(|| RequestBody {
-            decoder: BodyDecoder::new(head.body, &ChunkLimits::default()),
-            length: head.body,
-            max,
-            expects_continue: head.expect_continue,
+    pub(crate) fn of(head: &RequestHead, max: u64) -> Option<Box<RequestBody>> {
+        (!matches!(head.body, BodyLength::None | BodyLength::Length(0))).then(|| {
+            Box::new(RequestBody {
+                decoder: BodyDecoder::new(head.body, &ChunkLimits::default()),
+                length: head.body,
+                max,
+                expects_continue: head.expect_continue,
+            })
         })
     }
 }
@@ -201,43 +208,28 @@ impl<'c> Exchange<'c> {
         worker: &'c Rc<Worker>,
         client: &'c Rc<Client>,
         active: Rc<Active>,
-        head: Box<RequestHead>,
+        kit: Box<Kit>,
         facts: Facts,
     ) -> Exchange<'c> {
         worker.inflight.set(worker.inflight.get() + 1);
-        let body = RequestBody::of(&head, active.plan.limits.body);
+        let body = RequestBody::of(&kit.head, active.plan.limits.body);
         let seen = Seen {
-            started: Instant::now(),
+            started: worker.clock.recent(),
             status: Cell::new(0),
             reason: Cell::new(None),
-            bytes_in: Rc::default(),
+            bytes_in: body.as_ref().map(|_| Rc::default()),
             bytes_out: Cell::new(0),
             upstream: Cell::new(None),
             upstream_time: Cell::new(None),
             attempts: Cell::new(0),
             finished: Cell::new(false),
         };
-        Exchange {
-            worker,
-            client,
-            active,
-            head,
-            facts,
-            route: None,
-            params: Params::default(),
-            body,
-            body_read: true,
-            seen,
-        }
+        Exchange { worker, client, active, kit, facts, route: None, body, body_read: true, seen }
     }
 
-    /// The path in normal form.
+    /// The path in normal form; as it came when it has none and the request is refused.
     pub(crate) fn path(&self) -> &str {
-        match &self.facts.path {
-            Some(path) => path,
-            // The parse stage saw that the raw path is its own normal form, which is ASCII.
-            None => std::str::from_utf8(self.head.path()).unwrap_or("/"),
-        }
+        &self.kit.path
     }
 
     /// The route; every stage after `route` has one.
@@ -245,21 +237,32 @@ impl<'c> Exchange<'c> {
         self.route.and_then(|RouteId(at)| self.active.plan.routes.get(at as usize))
     }
 
+    /// Notes how an attempt on a target ended: with the status that came, or why none did.
+    pub(crate) fn attempt_ended(&self, started: Instant, outcome: Result<u16, Reason>) {
+        let spent = self.worker.clock.now().saturating_duration_since(started);
+        let seen = &self.seen;
+        seen.upstream_time.set(Some(seen.upstream_time.get().unwrap_or_default() + spent));
+        if let Some((upstream, target)) = seen.upstream.get() {
+            let outcome = outcome.map_or_else(AttemptOutcome::Failed, AttemptOutcome::Status);
+            self.active.series.count_attempt(upstream, target, outcome, spent);
+        }
+    }
+
     /// Whether the client's connection may serve another request after this one.
     pub(crate) fn persistent(&self) -> bool {
         let max = self.active.plan.limits.requests_per_connection;
-        self.head.persistent
+        self.kit.head.persistent
             && self.worker.phase.get() == Phase::Serving
             && (max == 0 || self.client.served.get() < max)
     }
 
     /// Whether the client speaks HTTP/1.1.
     pub(crate) fn modern(&self) -> bool {
-        self.head.version == Version::Http11
+        self.kit.head.version == Version::Http11
     }
 
     /// Whether the answer has no body because of the method.
     pub(crate) fn is_head(&self) -> bool {
-        self.head.method == Method::Head
+        self.kit.head.method == Method::Head
     }
 }

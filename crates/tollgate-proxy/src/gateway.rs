@@ -45,15 +45,14 @@ impl Gateway {
         }
         let log = LogWriter::start(&plan.access_log).map_err(ApplyError::AccessLog)?;
         let shared = Arc::new(Shared::new(plan, log));
-        let mut shares = shared.adopt(bound);
-        let (started, ready) = std::sync::mpsc::channel();
+        let shares = shared.adopt(bound);
+        let (started, ready) = std::sync::mpsc::sync_channel(shared.workers);
         let mut threads = Vec::new();
         let mut inboxes = Vec::new();
-        for index in 0..shared.workers {
+        for (index, listening) in shares.into_iter().enumerate() {
             let (sender, inbox) = mpsc::channel(INBOX);
             inboxes.push(sender);
             let (shared, started) = (shared.clone(), started.clone());
-            let listening = std::mem::take(&mut shares[index]);
             let name = format!("worker-{index}");
             let run = move || run::worker(index, shared, inbox, listening, started);
             threads.push(std::thread::Builder::new().name(name).spawn(run).map_err(ApplyError::Thread)?);
@@ -271,6 +270,7 @@ impl Shared {
         *lock(&self.current) = current.clone();
         let mut shares = self.adopt(fresh).into_iter();
         lock(&self.listeners).retain(|address, _| !gone.contains(address));
+        gone.iter().for_each(listen::unbind);
         let mut applied = Vec::new();
         for inbox in self.inboxes() {
             let (done, wait) = oneshot::channel();

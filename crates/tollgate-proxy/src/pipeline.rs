@@ -3,19 +3,18 @@
 use std::rc::Rc;
 
 use tollgate_plan::route::Action;
-use tollgate_wire::RequestHead;
 
 use crate::client::Client;
 use crate::exchange::{Exchange, Next, Outcome, Reject};
-use crate::worker::{Active, Worker};
+use crate::worker::{Active, Kit, Worker};
 use crate::{observe, parse, respond, route, transform, upstream, validate};
 
 /// Serves one request: from its head to its log record.
-pub(crate) async fn serve(worker: &Rc<Worker>, client: &Rc<Client>, head: Box<RequestHead>) -> Next {
+pub(crate) async fn serve(worker: &Rc<Worker>, client: &Rc<Client>, kit: Box<Kit>) -> Next {
     // The only place where a request meets its plan.
     let active = worker.active.borrow().clone();
-    let facts = parse::facts(worker, &active, client, &head);
-    let mut exchange = Exchange::begin(worker, client, active.clone(), head, facts);
+    let facts = parse::facts(worker, &active, client, &kit.head);
+    let mut exchange = Exchange::begin(worker, client, active.clone(), kit, facts);
     let outcome = run(&mut exchange, &active).await;
     // Dropping the exchange leaves its record, also when the connection is cut in the middle.
     respond::finish(&mut exchange, outcome).await
@@ -25,25 +24,25 @@ async fn run<'a>(exchange: &mut Exchange<'_>, active: &'a Active) -> Result<Outc
     parse::check(exchange)?;
     route::find(exchange)?;
     validate::declared_size(exchange)?;
-    match active.action(exchange.route) {
-        Some(Action::Respond(respond)) => Ok(Outcome::Reply(respond::fixed(exchange, respond))),
-        Some(Action::Redirect(redirect)) => Ok(Outcome::Reply(respond::redirect(exchange, redirect)?)),
-        Some(Action::Health(upstreams)) => Ok(Outcome::Reply(respond::health(exchange, upstreams))),
+    let mut outcome = match active.action(exchange.route) {
+        Some(Action::Respond(respond)) => Outcome::Reply(respond::fixed(exchange, respond)),
+        Some(Action::Redirect(redirect)) => Outcome::Reply(respond::redirect(exchange, redirect)?),
+        Some(Action::Health(upstreams)) => Outcome::Reply(respond::health(exchange, upstreams)),
         Some(Action::To(_)) => {
             let outgoing = transform::request(exchange)?;
-            let mut answer = upstream::call(exchange, outgoing).await?;
-            transform::response(exchange, &mut answer.head.headers);
-            Ok(Outcome::Answer(answer))
+            Outcome::Answer(upstream::call(exchange, outgoing).await?)
         }
-        None => Err(Reject::internal("a route without an action")),
-    }
+        None => return Err(Reject::internal("a route without an action")),
+    };
+    transform::response(exchange, outcome.headers());
+    Ok(outcome)
 }
 
 /// Refuses what is not even a request.
 pub(crate) async fn refuse(worker: &Rc<Worker>, client: &Rc<Client>, reject: Reject) -> Next {
     let active = worker.active.borrow().clone();
     let id = parse::fresh_id(worker);
-    let started = std::time::Instant::now();
+    let started = worker.clock.now();
     let (next, bytes_out) = respond::refuse(worker, client, &active, &reject, id.as_str()).await;
     observe::refusal(worker, client, &active, &reject, id.as_str(), started, bytes_out);
     next

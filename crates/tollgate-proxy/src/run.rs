@@ -54,7 +54,7 @@ pub(crate) fn worker(
     shared: Arc<Shared>,
     inbox: mpsc::Receiver<Order>,
     listening: Vec<(Listening, Arc<ListenerLive>)>,
-    started: std::sync::mpsc::Sender<()>,
+    started: std::sync::mpsc::SyncSender<()>,
 ) {
     let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,

@@ -150,20 +150,45 @@ impl Drop for Timer {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_deadline_comes_once_and_not_early() {
-        // Paused time moves only tokio's clock; the slots use the real one, so only order is checked here.
+    #[tokio::test]
+    async fn a_deadline_wakes_its_task_and_no_other() {
+        let timers = Timers::new();
+        let (soon, late) = (timers.timer(), timers.timer());
+        let before = Instant::now();
+        late.arm(before, Duration::from_secs(3600));
+        soon.arm(before, Duration::from_millis(20));
+        tokio::select! {
+            () = timers.clone().sweep() => unreachable!("the sweep does not end"),
+            () = poll_fn(|cx| late.poll(cx)) => unreachable!("an hour has not passed"),
+            () = poll_fn(|cx| soon.poll(cx)) => {}
+        }
+        assert!(before.elapsed() >= Duration::from_millis(20), "never early");
+    }
+
+    #[tokio::test]
+    async fn an_earlier_deadline_wakes_the_sweep() {
         let timers = Timers::new();
         let timer = timers.timer();
         timer.arm(Instant::now(), Duration::from_secs(3600));
-        let pending = std::future::poll_fn(|cx| Poll::Ready(timer.poll(cx).is_pending())).await;
-        assert!(pending);
-        timer.arm(Instant::now() - Duration::from_secs(10), Duration::from_secs(1));
-        let mut due = Vec::new();
-        timers.collect_due(timers.millis(Instant::now()) + 1, &mut due);
-        assert_eq!(due.len(), 1);
+        let wait = async {
+            let mut armed_again = false;
+            poll_fn(|cx| {
+                if !std::mem::replace(&mut armed_again, true) {
+                    timer.arm(Instant::now(), Duration::from_millis(5));
+                }
+                timer.poll(cx)
+            })
+            .await;
+        };
+        tokio::select! {
+            biased;
+            () = timers.clone().sweep() => unreachable!("the sweep does not end"),
+            () = wait => {}
+        }
     }
 
     #[test]

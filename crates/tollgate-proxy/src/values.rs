@@ -12,12 +12,12 @@ impl Values for Exchange<'_> {
     fn value(&self, var: &Var, out: &mut Vec<u8>) -> bool {
         match var {
             Var::Param(_) | Var::Tail(_) => {
-                return self.params.append(&self.active.plan.table, self.path(), var, out);
+                return self.kit.params.append(&self.active.plan.table, self.path(), var, out);
             }
-            Var::Host => out.extend_from_slice(self.facts.host.as_bytes()),
+            Var::Host => out.extend_from_slice(self.kit.host.as_bytes()),
             Var::Path => out.extend_from_slice(self.path().as_bytes()),
-            Var::Query => out.extend_from_slice(self.head.query().unwrap_or_default()),
-            Var::Method => out.extend_from_slice(self.head.method.as_str().as_bytes()),
+            Var::Query => out.extend_from_slice(self.kit.head.query().unwrap_or_default()),
+            Var::Method => out.extend_from_slice(self.kit.head.method.as_str().as_bytes()),
             Var::Scheme => out.extend_from_slice(self.facts.scheme.as_bytes()),
             Var::ClientIp => match self.facts.client_ip {
                 // Writing to a vector cannot fail.
@@ -29,12 +29,12 @@ impl Values for Exchange<'_> {
                 Some(route) => out.extend_from_slice(route.name.as_bytes()),
                 None => return false,
             },
-            Var::Header(name) => match self.head.headers.get(name) {
+            Var::Header(name) => match self.kit.head.headers.get(name) {
                 Some(value) => out.extend_from_slice(value),
                 None => return false,
             },
             Var::QueryParam(name) => {
-                match query::values(self.head.query().unwrap_or_default(), name).next() {
+                match query::values(self.kit.head.query().unwrap_or_default(), name).next() {
                     Some(value) => out.extend_from_slice(&value),
                     None => return false,
                 }
@@ -53,7 +53,7 @@ impl Values for Exchange<'_> {
 impl Exchange<'_> {
     /// A cookie's value (RFC 6265 section 4.2); the first one of that name.
     pub(crate) fn cookie(&self, wanted: &str) -> Option<&[u8]> {
-        let pairs = self.head.headers.get_all(&name::COOKIE).flat_map(|line| line.split(|&b| b == b';'));
+        let pairs = self.kit.head.headers.get_all(&name::COOKIE).flat_map(|line| line.split(|&b| b == b';'));
         pairs.map(<[u8]>::trim_ascii).find_map(|pair| {
             let (name, value) = pair.split_at(pair.iter().position(|&b| b == b'=')?);
             (name == wanted.as_bytes()).then(|| value.get(1..).unwrap_or_default())

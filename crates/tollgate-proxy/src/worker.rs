@@ -8,7 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Notify;
 use tollgate_plan::Plan;
 use tollgate_plan::route::{Action, RouteId};
-use tollgate_wire::{HeaderBlock, RequestHead, ResponseHead};
+use tollgate_plan::table::Params;
+use tollgate_wire::{RequestHead, ResponseHead};
 
 use crate::gateway::Shared;
 use crate::live::upstreams::UpstreamLive;
@@ -84,8 +85,6 @@ pub(crate) struct Scratch {
     pub(crate) read: Box<[u8]>,
     /// What is about to be written.
     pub(crate) out: Vec<u8>,
-    /// A head under edit.
-    pub(crate) edit: HeaderBlock,
     /// A value being rendered.
     pub(crate) value: Vec<u8>,
 }
@@ -95,23 +94,36 @@ impl Default for Scratch {
         Scratch {
             read: vec![0; READ_BYTES].into_boxed_slice(),
             out: Vec::with_capacity(READ_BYTES + 1024),
-            edit: HeaderBlock::default(),
             value: Vec::new(),
         }
     }
 }
 
-/// Heads and buffers that the next request takes over, so that steady traffic allocates nothing.
+/// What every request needs and the next one can take over.
+#[derive(Default)]
+pub(crate) struct Kit {
+    pub(crate) head: RequestHead,
+    /// Lower-case host name without port; empty when there is none.
+    pub(crate) host: String,
+    /// The path in normal form.
+    pub(crate) path: String,
+    pub(crate) params: Params,
+}
+
+/// Kits, heads and buffers that the next request takes over, so that steady traffic allocates nothing.
 #[derive(Default)]
 pub(crate) struct Spare {
-    requests: RefCell<Vec<Box<RequestHead>>>,
+    // Boxed: a kit goes from hand to hand, and moves as a pointer.
+    #[expect(clippy::vec_box)]
+    kits: RefCell<Vec<Box<Kit>>>,
+    #[expect(clippy::vec_box)]
     responses: RefCell<Vec<Box<ResponseHead>>>,
     buffers: RefCell<Vec<Vec<u8>>>,
 }
 
 impl Spare {
-    pub(crate) fn request(&self) -> Box<RequestHead> {
-        self.requests.borrow_mut().pop().unwrap_or_default()
+    pub(crate) fn kit(&self) -> Box<Kit> {
+        self.kits.borrow_mut().pop().unwrap_or_default()
     }
 
     pub(crate) fn response(&self) -> Box<ResponseHead> {
@@ -123,16 +135,18 @@ impl Spare {
         self.buffers.borrow_mut().pop().unwrap_or_default()
     }
 
-    pub(crate) fn keep_request(&self, head: Box<RequestHead>) {
-        let mut kept = self.requests.borrow_mut();
-        if kept.len() < SPARE_MAX && head.headers.byte_len() <= SPARE_BYTES_MAX {
-            kept.push(head);
+    pub(crate) fn keep_kit(&self, mut kit: Box<Kit>) {
+        let mut kept = self.kits.borrow_mut();
+        kit.host.clear();
+        kit.path.clear();
+        if kept.len() < SPARE_MAX && kit.head.headers.capacity_bytes() <= SPARE_BYTES_MAX {
+            kept.push(kit);
         }
     }
 
     pub(crate) fn keep_response(&self, head: Box<ResponseHead>) {
         let mut kept = self.responses.borrow_mut();
-        if kept.len() < SPARE_MAX && head.headers.byte_len() <= SPARE_BYTES_MAX {
+        if kept.len() < SPARE_MAX && head.headers.capacity_bytes() <= SPARE_BYTES_MAX {
             kept.push(head);
         }
     }
@@ -146,8 +160,10 @@ impl Spare {
     }
 }
 
-/// Wall time from the monotonic clock, so that a request asks the kernel for one clock only.
+/// The monotonic clock, asked once where a socket had something to say and remembered for what follows from it;
+/// and wall time from it, so that a request asks the kernel for one clock only.
 pub(crate) struct Clock {
+    recent: Cell<Instant>,
     base: Cell<(Instant, SystemTime)>,
 }
 
@@ -156,7 +172,20 @@ const CLOCK_REBASE: Duration = Duration::from_secs(1);
 
 impl Clock {
     pub(crate) fn new() -> Clock {
-        Clock { base: Cell::new((Instant::now(), SystemTime::now())) }
+        let now = Instant::now();
+        Clock { recent: Cell::new(now), base: Cell::new((now, SystemTime::now())) }
+    }
+
+    /// Asks the clock.
+    pub(crate) fn now(&self) -> Instant {
+        let now = Instant::now();
+        self.recent.set(now);
+        now
+    }
+
+    /// What the clock said when it was asked last: right for what follows in the same poll.
+    pub(crate) fn recent(&self) -> Instant {
+        self.recent.get()
     }
 
     /// The wall time at `at`.

@@ -10,7 +10,7 @@ use crate::ascii;
 use crate::name::{Known, KnownSet, Name};
 
 /// Header lines in the order in which they were sent or added.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct HeaderBlock {
     buf: Vec<u8>,
     entries: Vec<Entry>,
@@ -176,9 +176,17 @@ impl HeaderBlock {
 
     /// Appends `name: value\r\n` for every line. Neighbours that stand so in the buffer are copied at once.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        out.reserve(self.byte_len());
+        self.write_where(out, |_| true);
+    }
+
+    /// Appends `name: value\r\n` for the lines of which `keep` is true: an edit and a write in one pass.
+    pub fn write_where(&self, out: &mut Vec<u8>, mut keep: impl FnMut(EntryRef<'_>) -> bool) {
+        out.reserve(self.buf.len());
         let (mut from, mut to) = (0, 0);
         for entry in &self.entries {
+            if !keep(EntryRef { buf: &self.buf, entry }) {
+                continue;
+            }
             if entry.canonical && entry.start as usize == to {
                 to = entry.end();
                 continue;
@@ -310,15 +318,40 @@ pub(crate) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }
 
+/// Appends one line to a head that is being written. The value is treated as in [`HeaderBlock::set`]: no control
+/// character gets through.
+pub fn write_header(out: &mut Vec<u8>, name: &Name, value: &[u8]) {
+    let value = ascii::trim(value);
+    if ascii::has_control(value) {
+        let clean: Vec<u8> = value.iter().map(|&b| if ascii::is_control(b) { b' ' } else { b }).collect();
+        return write_line(out, name.as_str().as_bytes(), ascii::trim(&clean));
+    }
+    write_line(out, name.as_str().as_bytes(), value);
+}
+
 /// Offsets of entries are always inside their buffer; should one not be, the part is empty.
 fn part(buf: &[u8], at: u32, len: u32) -> &[u8] {
     buf.get(at as usize..at as usize + len as usize).unwrap_or_default()
+}
+
+impl Clone for HeaderBlock {
+    fn clone(&self) -> HeaderBlock {
+        HeaderBlock { buf: self.buf.clone(), entries: self.entries.clone(), ..*self }
+    }
+
+    /// Reuses the memory that is there.
+    fn clone_from(&mut self, from: &HeaderBlock) {
+        self.buf.clone_from(&from.buf);
+        self.entries.clone_from(&from.entries);
+        (self.seen, self.dead_bytes) = (from.seen, from.dead_bytes);
+    }
 }
 
 impl PartialEq for HeaderBlock {

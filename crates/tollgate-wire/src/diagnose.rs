@@ -95,7 +95,8 @@ fn request_line(text: &[u8], whole: bool) -> Option<HeadError> {
     let ended = whole || version.is_some();
     match target {
         None => return ended.then_some(HeadError::BadTarget),
-        Some(target) if !is_target(target, ended) => return Some(HeadError::BadTarget),
+        Some(b"") if ended => return Some(HeadError::BadTarget),
+        Some(target) if !is_target(target, ended) => return Some(HeadError::BadTargetByte),
         Some(_) => {}
     }
     match version {
@@ -155,7 +156,7 @@ fn header_line(text: &[u8], whole: bool, first: bool) -> Option<HeadError> {
 /// Bytes that httparse takes in a target: visible ones, and UTF-8.
 fn is_target(text: &[u8], ended: bool) -> bool {
     let visible = text.iter().all(|&b| b > 0x20 && b != 0x7f);
-    visible && (!ended || (!text.is_empty() && std::str::from_utf8(text).is_ok()))
+    visible && (!ended || std::str::from_utf8(text).is_ok())
 }
 
 fn bad_version(text: &[u8], ended: bool) -> Option<HeadError> {

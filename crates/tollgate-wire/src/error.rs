@@ -12,6 +12,8 @@ pub enum Offence {
     RequestLine,
     /// A header line or a trailer line (RFC 9112 section 5).
     Header,
+    /// The path of the request target.
+    Path,
     /// The length of the body (RFC 9112 sections 6 and 7).
     Framing,
     /// The Host header and the authority of the target (RFC 9112 section 3.2).
@@ -55,6 +57,8 @@ head_errors! {
     MethodTooLong = RequestLine, "the method is too long";
     /// The target has none of the four forms, or bytes that no target has.
     BadTarget = RequestLine, "the request target is malformed";
+    /// The target has control characters, or bytes from 0x80 up that are no UTF-8.
+    BadTargetByte = Path, "the request target has bytes that no path has";
     /// What stands after the target is no `HTTP/x.y`.
     BadVersion = RequestLine, "the protocol version is malformed";
     /// The status is not three digits from 100 up.

@@ -30,7 +30,7 @@ mod ascii;
 mod encode;
 mod hop;
 
-pub use block::{EntryRef, HeaderBlock};
+pub use block::{EntryRef, HeaderBlock, write_header};
 pub use body::{BodyDecoder, Step};
 pub use chunked::ChunkLimits;
 pub use encode::{
@@ -40,7 +40,7 @@ pub use encode::{
 pub use error::{ChunkError, HeadError, Offence, Truncated};
 pub use framing::BodyLength;
 pub use head::{HeadLimits, Parsed};
-pub use hop::remove_hop_by_hop;
+pub use hop::{HopByHop, remove_hop_by_hop, speaks_for_client};
 pub use method::{ExtensionMethod, Method};
 pub use name::{BadName, Name};
 pub use request::{RequestHead, parse_request};

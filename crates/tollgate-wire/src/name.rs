@@ -88,35 +88,39 @@ impl fmt::Display for BadName {
 
 impl std::error::Error for BadName {}
 
-/// A set of known names, one bit each.
+/// A set of known names, one bit each. Two words and not one of 128 bits: that would want memory aligned to 16
+/// bytes for everything that holds a block, which allocators serve slowly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct KnownSet(u128);
+pub(crate) struct KnownSet([u64; 2]);
 
 impl KnownSet {
-    pub(crate) const EMPTY: KnownSet = KnownSet(0);
+    pub(crate) const EMPTY: KnownSet = KnownSet([0; 2]);
 
     pub(crate) const fn of(names: &[Known]) -> KnownSet {
-        let mut bits = 0;
+        let mut set = KnownSet::EMPTY;
         let mut i = 0;
         while i < names.len() {
-            bits |= 1 << names[i] as u8;
+            set.add(names[i]);
             i += 1;
         }
-        KnownSet(bits)
+        set
     }
 
     pub(crate) const fn has(self, name: Known) -> bool {
-        self.0 & (1 << name as u8) != 0
+        self.0[name as usize / 64] & (1 << (name as u8 % 64)) != 0
     }
 
     pub(crate) const fn meets(self, other: KnownSet) -> bool {
-        self.0 & other.0 != 0
+        (self.0[0] & other.0[0]) | (self.0[1] & other.0[1]) != 0
     }
 
-    pub(crate) fn add(&mut self, name: Known) {
-        self.0 |= 1 << name as u8;
+    pub(crate) const fn add(&mut self, name: Known) {
+        self.0[name as usize / 64] |= 1 << (name as u8 % 64);
     }
 }
+
+/// A set has room for every known name.
+const _: () = assert!(Known::ALL.len() <= 128);
 
 const SLOTS: usize = 512;
 

@@ -25,6 +25,16 @@ pub(crate) fn bind(address: &ListenAddress, workers: usize, ours: bool) -> io::R
     }
 }
 
+/// Takes away what a closing listener leaves in the file system, so that nobody new finds it.
+pub(crate) fn unbind(address: &ListenAddress) {
+    if let ListenAddress::Unix(path) = address
+        && let Err(error) = std::fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %path.display(), %error, "cannot remove the socket file");
+    }
+}
+
 fn bind_tcp(address: SocketAddr, workers: usize, ours: bool) -> io::Result<Vec<Listening>> {
     // Workers share the port by SO_REUSEPORT. With it a second gateway would bind without an error and take
     // half of the connections; a socket without it tells whether somebody already listens.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::net::{TcpStream, UnixStream};
 
@@ -77,6 +77,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
         local: worker.connections.clone(),
     };
     worker.connections.set(worker.connections.get() + 1);
+    worker.clock.now();
     let Ok(io) = accepted.carrier.into_stream() else { return };
     let client = Rc::new(Client {
         io,
@@ -89,10 +90,9 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
     });
     loop {
         let next = match head::arrive(&worker, &client).await {
-            Arrival::Request(head) => {
+            Arrival::Request(kit) => {
                 client.served.set(client.served.get() + 1);
-                // Boxed: an idle connection keeps only this small outer future.
-                Box::pin(crate::pipeline::serve(&worker, &client, head)).await
+                crate::pipeline::serve(&worker, &client, kit).await
             }
             Arrival::Refused(reject) => Box::pin(crate::pipeline::refuse(&worker, &client, reject)).await,
             Arrival::Closed => return,
@@ -108,7 +108,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
 /// Ends our direction, then reads away what the client still sends.
 async fn linger(worker: &Worker, client: &Client) {
     let mut left = LINGER_BYTES;
-    client.timer.arm(Instant::now(), LINGER);
+    client.timer.arm(worker.clock.now(), LINGER);
     poll_fn(|cx| {
         if client.timer.poll(cx).is_ready() {
             return Poll::Ready(());

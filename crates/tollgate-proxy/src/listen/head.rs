@@ -5,19 +5,19 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tollgate_plan::Reason;
-use tollgate_wire::{HeadError, HeadLimits, HeadProgress, Parsed, RequestHead, parse_request};
+use tollgate_wire::{HeadError, HeadLimits, HeadProgress, Parsed, parse_request};
 
 use super::connection::should_end;
 use crate::client::Client;
 use crate::exchange::Reject;
-use crate::worker::Worker;
+use crate::worker::{Kit, Worker};
 
 /// During a drain a connection that was busy a moment ago may have a request on its way: it is given this long.
 const DRAIN_IDLE: Duration = Duration::from_millis(500);
 
 /// What an idle connection comes to.
 pub(super) enum Arrival {
-    Request(Box<RequestHead>),
+    Request(Box<Kit>),
     Refused(Reject),
     /// Nothing more to serve and nobody to tell.
     Closed,
@@ -25,34 +25,38 @@ pub(super) enum Arrival {
 
 /// Waits for the next request's head.
 pub(super) async fn arrive(worker: &Worker, client: &Client) -> Arrival {
-    let (limits, first_wait) = waits(worker, client);
-    let started = Instant::now();
-    let mut waiting = Waiting { limits, progress: HeadProgress::default(), head: None, begun: false };
+    let started = worker.clock.recent();
+    let mut waiting = Waiting { limits: None, progress: HeadProgress::default(), kit: None, begun: false };
     if should_end(worker) {
         client.timer.arm(started, DRAIN_IDLE);
     } else {
-        client.timer.arm(started, first_wait);
+        client.timer.arm(started, first_wait(worker, client));
     }
     poll_fn(|cx| waiting.poll(worker, client, cx, started)).await
 }
 
-/// The head limits, and how long the first byte may take.
-fn waits(worker: &Worker, client: &Client) -> (HeadLimits, Duration) {
+/// How long the first byte may take.
+fn first_wait(worker: &Worker, client: &Client) -> Duration {
     let active = worker.active.borrow();
     let limits = &active.plan.limits;
-    let first = if client.served.get() == 0 { limits.header_timeout } else { limits.keepalive_timeout };
-    let head = HeadLimits {
+    if client.served.get() == 0 { limits.header_timeout } else { limits.keepalive_timeout }
+}
+
+fn head_limits(worker: &Worker) -> HeadLimits {
+    let active = worker.active.borrow();
+    let limits = &active.plan.limits;
+    HeadLimits {
         header_bytes: limits.header_bytes,
         header_count: limits.header_count,
         uri_bytes: limits.uri_bytes,
-    };
-    (head, first)
+    }
 }
 
 struct Waiting {
-    limits: HeadLimits,
+    /// Taken from the plan when the first byte comes: an idle connection outlives plans.
+    limits: Option<HeadLimits>,
     progress: HeadProgress,
-    head: Option<Box<RequestHead>>,
+    kit: Option<Box<Kit>>,
     /// Part of a head is there.
     begun: bool,
 }
@@ -89,6 +93,7 @@ impl Waiting {
             Ok(0) | Err(_) => return Poll::Ready(Some(Arrival::Closed)),
             Ok(read) => read,
         };
+        worker.clock.now();
         let bytes = scratch.read.get(..read).unwrap_or_default();
         if !client.unread.is_empty() {
             client.unread.push(bytes);
@@ -106,9 +111,10 @@ impl Waiting {
 
     /// How many bytes were used, and what came of them.
     fn parse(&mut self, worker: &Worker, bytes: &[u8]) -> (usize, Option<Arrival>) {
-        let head = self.head.get_or_insert_with(|| worker.spare.request());
-        match parse_request(bytes, &mut self.progress, &self.limits, head) {
-            Ok(Parsed::Complete(used)) => (used, self.head.take().map(Arrival::Request)),
+        let kit = self.kit.get_or_insert_with(|| worker.spare.kit());
+        let limits = self.limits.get_or_insert_with(|| head_limits(worker));
+        match parse_request(bytes, &mut self.progress, limits, &mut kit.head) {
+            Ok(Parsed::Complete(used)) => (used, self.kit.take().map(Arrival::Request)),
             Ok(Parsed::Partial) => (0, None),
             Err(error) => (bytes.len(), Some(Arrival::Refused(refuse(error)))),
         }
@@ -119,7 +125,7 @@ impl Waiting {
         if !self.begun {
             self.begun = true;
             let timeout = worker.active.borrow().plan.limits.header_timeout;
-            client.timer.arm(Instant::now(), timeout);
+            client.timer.arm(worker.clock.recent(), timeout);
         }
     }
 
@@ -136,7 +142,7 @@ impl Waiting {
             return Poll::Ready(Arrival::Refused(late.closing()));
         }
         // A connection that was idle for a while has nothing on its way when the drain begins.
-        if should_end(worker) && started.elapsed() >= DRAIN_IDLE {
+        if should_end(worker) && worker.clock.now().saturating_duration_since(started) >= DRAIN_IDLE {
             return Poll::Ready(Arrival::Closed);
         }
         if should_end(worker) {
@@ -152,6 +158,7 @@ fn refuse(error: HeadError) -> Reject {
     let reason = match error.offence() {
         Offence::RequestLine => Reason::BadRequestLine,
         Offence::Header => Reason::BadHeader,
+        Offence::Path => Reason::BadPath,
         Offence::Framing => Reason::BadFraming,
         Offence::Host => Reason::BadHost,
         Offence::UriTooLong => Reason::UriTooLong,

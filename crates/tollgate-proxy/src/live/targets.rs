@@ -56,10 +56,13 @@ impl Drop for Wanted {
 /// The targets of all upstreams of a plan: `targets[upstream][target]`.
 pub(crate) type Targets = Vec<Vec<Arc<TargetShared>>>;
 
+/// Name of the upstream, URL of the target.
+type Key = (Arc<str>, Arc<str>);
+
 /// Finds the targets of a new plan among those of the old one by upstream name and URL.
 #[derive(Default)]
 pub(crate) struct TargetRegistry {
-    known: Mutex<HashMap<(Arc<str>, Arc<str>), Arc<TargetShared>>>,
+    known: Mutex<HashMap<Key, Arc<TargetShared>>>,
 }
 
 impl TargetRegistry {

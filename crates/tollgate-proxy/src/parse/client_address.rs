@@ -2,34 +2,38 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use tollgate_plan::Plan;
+use tollgate_plan::cidr::CidrSet;
 use tollgate_wire::{HeaderBlock, name};
 
 /// The address that the chain of trusted proxies vouches for.
 ///
 /// `X-Forwarded-For` counts, or `Forwarded` (RFC 7239) when it is absent. An entry that is no address ends the
 /// search: what is left of it is hearsay, so the last trusted hop stands for the client.
-pub(super) fn behind_proxies(headers: &HeaderBlock, plan: &Plan, peer: Option<IpAddr>) -> Option<IpAddr> {
+pub(super) fn behind_proxies(
+    headers: &HeaderBlock,
+    trusted: &CidrSet,
+    peer: Option<IpAddr>,
+) -> Option<IpAddr> {
     if headers.contains(&name::X_FORWARDED_FOR) {
         let lines: Vec<&[u8]> = headers.get_all(&name::X_FORWARDED_FOR).collect();
         let entries = lines.iter().rev().flat_map(|line| line.rsplit(|&b| b == b','));
-        return rightmost_untrusted(entries.map(<[u8]>::trim_ascii), plan, peer);
+        return rightmost_untrusted(entries.map(<[u8]>::trim_ascii), trusted, peer);
     }
     let lines: Vec<&[u8]> = headers.get_all(&name::FORWARDED).collect();
     let elements = lines.iter().rev().flat_map(|line| split_unquoted(line, b',').into_iter().rev());
-    rightmost_untrusted(elements.map(|element| forwarded_for(element)), plan, peer)
+    rightmost_untrusted(elements.map(forwarded_for), trusted, peer)
 }
 
 fn rightmost_untrusted<'a>(
     entries: impl Iterator<Item = &'a [u8]>,
-    plan: &Plan,
+    trusted: &CidrSet,
     peer: Option<IpAddr>,
 ) -> Option<IpAddr> {
     let mut nearest = peer;
     for entry in entries {
         let Some(address) = address(entry) else { break };
         nearest = Some(address);
-        if !plan.trusted_proxies.contains(address) {
+        if !trusted.contains(address) {
             break;
         }
     }
@@ -69,15 +73,13 @@ fn address(text: &[u8]) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tollgate_plan::cidr::CidrSet;
 
     fn check(name: &tollgate_wire::Name, lines: &[&str], expect: &str) {
         let trusted: CidrSet =
             ["10.0.0.0/8", "2001:db8:f::/48"].iter().filter_map(|s| s.parse().ok()).collect();
         let mut headers = HeaderBlock::default();
         lines.iter().for_each(|line| headers.append(name, line.as_bytes()));
-        let plan = Plan { trusted_proxies: trusted, ..crate::testing::plan() };
-        let found = behind_proxies(&headers, &plan, "10.0.0.1".parse().ok());
+        let found = behind_proxies(&headers, &trusted, "10.0.0.1".parse().ok());
         assert_eq!(found, expect.parse().ok(), "{lines:?}");
     }
 

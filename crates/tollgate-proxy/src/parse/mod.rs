@@ -3,15 +3,14 @@
 
 mod client_address;
 
-use std::borrow::Cow;
-use std::time::Instant;
-
-use tollgate_plan::{Reason, host::Host, path};
+use tollgate_plan::Reason;
+use tollgate_plan::host::Host;
+use tollgate_plan::path::normalize;
 use tollgate_wire::{Method, RequestHead, name};
 
 use crate::client::Client;
 use crate::exchange::{Exchange, Facts, Id, Reject};
-use crate::worker::{Active, Worker};
+use crate::worker::{Active, Kit, Worker};
 
 /// A request id that a trusted proxy sent is kept up to this length.
 const KEPT_ID_BYTES_MAX: usize = 128;
@@ -19,16 +18,11 @@ const KEPT_ID_BYTES_MAX: usize = 128;
 /// What is known of a request before anything is checked: enough to refuse it and to log it.
 pub(crate) fn facts(worker: &Worker, active: &Active, client: &Client, head: &RequestHead) -> Facts {
     let trusted = client.peer.is_some_and(|peer| active.plan.trusted_proxies.contains(peer));
-    let mut facts = Facts {
-        id: request_id(worker, head, trusted),
-        client_ip: client.peer,
-        trusted,
-        scheme: "http",
-        host: String::new(),
-        path: None,
-    };
+    let mut facts =
+        Facts { id: request_id(worker, head, trusted), client_ip: client.peer, trusted, scheme: "http" };
     if trusted {
-        facts.client_ip = client_address::behind_proxies(&head.headers, &active.plan, client.peer);
+        facts.client_ip =
+            client_address::behind_proxies(&head.headers, &active.plan.trusted_proxies, client.peer);
         let proto = head.headers.get(&name::X_FORWARDED_PROTO);
         if proto.is_some_and(|proto| proto.eq_ignore_ascii_case(b"https")) {
             facts.scheme = "https";
@@ -39,23 +33,29 @@ pub(crate) fn facts(worker: &Worker, active: &Active, client: &Client, head: &Re
 
 /// Brings path and host into their one form, or refuses.
 pub(crate) fn check(exchange: &mut Exchange<'_>) -> Result<(), Reject> {
-    let (head, facts) = (&exchange.head, &mut exchange.facts);
+    let Kit { head, host, path, .. } = &mut *exchange.kit;
     if let Some(authority) = head.authority() {
         let mut lower = String::new();
-        let host = Host::parse(authority, &mut lower);
-        let host = host.map_err(|_| Reject::new(Reason::BadHost, "Host is malformed").closing())?;
-        facts.host = host.name.into();
+        let parsed = Host::parse(authority, &mut lower);
+        let parsed = parsed.map_err(|_| Reject::new(Reason::BadHost, "Host is malformed").closing())?;
+        host.push_str(parsed.name);
     }
     if matches!(head.method, Method::Connect | Method::Trace) {
         // After a refused CONNECT the client may already be sending what is no HTTP.
         return Err(Reject::new(Reason::MethodNotImplemented, "the method is not served").closing());
     }
     if head.path() != b"*" {
-        let normal = path::normalize(head.path());
-        let normal = normal.map_err(|error| Reject::new(Reason::BadPath, error.to_string()))?;
-        if let Cow::Owned(normal) = normal {
-            facts.path = Some(normal);
+        let normal = normalize(head.path());
+        match normal {
+            Ok(normal) => path.push_str(&normal),
+            Err(error) => {
+                // For the log, which escapes what is no text.
+                path.push_str(&String::from_utf8_lossy(head.path()));
+                return Err(Reject::new(Reason::BadPath, error.to_string()));
+            }
         }
+    } else {
+        path.push('*');
     }
     if wants_websocket(head) {
         return Err(Reject::new(Reason::UpgradeRefused, "WebSocket is not served yet").closing());
@@ -73,7 +73,7 @@ fn wants_websocket(head: &RequestHead) -> bool {
 
 /// A new id, for what is not even a request.
 pub(crate) fn fresh_id(worker: &Worker) -> Id {
-    Id::Made(worker.ids.borrow_mut().next(worker.clock.wall(Instant::now())))
+    Id::Made(worker.ids.borrow_mut().next(worker.clock.wall(worker.clock.recent())))
 }
 
 /// The id of a trusted proxy is kept when it is harmless in a log line and a header; else a new one is made.

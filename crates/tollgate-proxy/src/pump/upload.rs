@@ -15,7 +15,7 @@ use crate::worker::Worker;
 /// A body under way.
 pub(crate) struct Upload {
     client: Rc<Client>,
-    body: RequestBody,
+    body: Box<RequestBody>,
     /// The request's head, when it can go out in one write with the first bytes of the body.
     prefix: Vec<u8>,
     pending: Pending,
@@ -56,7 +56,7 @@ pub(crate) enum WaitsFor {
 }
 
 impl Upload {
-    pub(crate) fn new(client: Rc<Client>, body: RequestBody, received: Rc<Cell<u64>>) -> Upload {
+    pub(crate) fn new(client: Rc<Client>, body: Box<RequestBody>, received: Rc<Cell<u64>>) -> Upload {
         // A client that already sent some of the body does not wait for permission.
         let held = body.expects_continue && client.unread.is_empty();
         Upload {

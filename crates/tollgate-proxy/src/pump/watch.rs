@@ -6,7 +6,7 @@
 //! 9110 section 15.2): a client that is gone answers with a reset, and its request is cancelled.
 
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::client::Client;
 use crate::io::Gone;
@@ -78,6 +78,6 @@ impl Watch {
 
     fn wait(&mut self, worker: &Worker, state: State, after: Duration) {
         self.state = state;
-        self.timer.get_or_insert_with(|| worker.timers.timer()).arm(Instant::now(), after);
+        self.timer.get_or_insert_with(|| worker.timers.timer()).arm(worker.clock.now(), after);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::task::{Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tollgate_wire::{BodyDecoder, HeaderBlock, Step, name, write_response_head};
 
@@ -36,7 +36,7 @@ pub(crate) async fn send(
     if !matches!(reply.status, 204 | 304) {
         headers.set(&name::CONTENT_LENGTH, itoa::Buffer::new().format(reply.body.len()).as_bytes());
     }
-    let now = Instant::now();
+    let now = worker.clock.now();
     headers.set(&name::DATE, worker.date.borrow_mut().at(worker.clock.wall(now)));
     set_connection(headers, shape.persistent, shape.old);
     let mut out = worker.spare.buffer();
@@ -54,7 +54,7 @@ pub(crate) async fn send(
         }
         let flushed = pending.poll_flush(&client.io, cx, &mut moved);
         if moved > 0 {
-            client.timer.arm(Instant::now(), shape.write_idle);
+            client.timer.arm(worker.clock.now(), shape.write_idle);
         }
         if flushed.is_pending() {
             ready!(client.timer.poll(cx));

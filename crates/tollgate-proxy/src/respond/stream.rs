@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tollgate_plan::Reason;
 use tollgate_plan::reason::Blame;
@@ -10,7 +10,6 @@ use tollgate_wire::{BodyLength, name, write_response_head};
 
 use super::reply::set_connection;
 use crate::exchange::{Answer, Exchange, Next, Reject};
-use crate::observe::Outcome;
 use crate::pump::{Blocked, Download, Framing};
 
 /// Sends the answer. An error means that nothing of it was sent yet.
@@ -28,12 +27,18 @@ pub(crate) async fn stream(exchange: &Exchange<'_>, mut answer: Answer) -> Resul
     let outcome = streaming.run().await;
     let Streaming { download, answer, .. } = streaming;
     seen.bytes_out.set(download.payload);
-    record_attempt(exchange, &answer, &outcome);
+    let failed = match &outcome {
+        Err(Stop::BeforeHead(reason) | Stop::Midway(reason)) if reason.row().blame == Blame::Upstream => {
+            Err(*reason)
+        }
+        _ => Ok(answer.head.status),
+    };
+    exchange.attempt_ended(answer.started, failed);
     let next = match outcome {
         Ok(()) => {
             let uploaded = answer.upload.as_ref().is_none_or(|upload| upload.is_done());
             if answer.reusable && uploaded && !answer.cut && download.ended_cleanly() {
-                answer.conn.release(Instant::now());
+                answer.conn.release(exchange.worker.clock.recent());
             }
             if persistent { Next::Keep } else { Next::Close }
         }
@@ -54,22 +59,6 @@ pub(crate) async fn stream(exchange: &Exchange<'_>, mut answer: Answer) -> Resul
     Ok(next)
 }
 
-fn record_attempt(exchange: &Exchange<'_>, answer: &Answer, outcome: &Result<(), Stop>) {
-    let spent = answer.started.elapsed();
-    let seen = &exchange.seen;
-    seen.upstream_time.set(Some(seen.upstream_time.get().unwrap_or_default() + spent));
-    let failed = match outcome {
-        Err(Stop::BeforeHead(reason) | Stop::Midway(reason)) if reason.row().blame == Blame::Upstream => {
-            Some(*reason)
-        }
-        _ => None,
-    };
-    let outcome = failed.map_or(Outcome::Status(answer.head.status), Outcome::Failed);
-    if let Some((upstream, target)) = seen.upstream.get() {
-        exchange.active.series.count_attempt(upstream, target, outcome, spent);
-    }
-}
-
 /// Puts the framing headers for the client. Whether the body runs to the end of the connection.
 fn frame(exchange: &Exchange<'_>, answer: &mut Answer) -> bool {
     let headers = &mut answer.head.headers;
@@ -88,7 +77,7 @@ fn frame(exchange: &Exchange<'_>, answer: &mut Answer) -> bool {
 fn framing(exchange: &Exchange<'_>, answer: &Answer) -> Framing {
     let chunked = matches!(answer.body, BodyLength::Chunked | BodyLength::UntilClose);
     if chunked && exchange.modern() {
-        Framing::Chunked { trailers: exchange.head.trailers_accepted() }
+        Framing::Chunked { trailers: exchange.kit.head.trailers_accepted() }
     } else {
         Framing::Plain
     }
@@ -146,7 +135,7 @@ impl Streaming<'_, '_> {
         let blocked = self.download.blocked();
         if moved || self.armed != Some(blocked) {
             self.armed = Some(blocked);
-            client.timer.arm(Instant::now(), self.patience(blocked));
+            client.timer.arm(worker.clock.now(), self.patience(blocked));
             self.answer.watch.progress(worker);
         }
         if self.answer.watch.poll(worker, client, true, cx).is_ready() {

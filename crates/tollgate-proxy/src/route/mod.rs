@@ -8,10 +8,10 @@ use crate::exchange::{Exchange, Reject};
 
 /// Finds the route and remembers it and its parameters in the exchange.
 pub(crate) fn find(exchange: &mut Exchange<'_>) -> Result<(), Reject> {
-    let mut params = std::mem::take(&mut exchange.params);
+    let mut params = std::mem::take(&mut exchange.kit.params);
     let plan = &exchange.active.plan;
-    let found = plan.table.find(&exchange.facts.host, exchange.path(), &Request(exchange), &mut params);
-    exchange.params = params;
+    let found = plan.table.find(&exchange.kit.host, exchange.path(), &Request(exchange), &mut params);
+    exchange.kit.params = params;
     match found {
         Found::Route(id) => {
             exchange.route = Some(id);
@@ -29,14 +29,14 @@ struct Request<'e>(&'e Exchange<'e>);
 
 impl Facts for Request<'_> {
     fn method(&self) -> &Method {
-        &self.0.head.method
+        &self.0.kit.head.method
     }
 
     fn header<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = &'a [u8]> {
-        self.0.head.headers.get_all(name)
+        self.0.kit.head.headers.get_all(name)
     }
 
     fn query(&self) -> Option<&[u8]> {
-        self.0.head.query()
+        self.0.kit.head.query()
     }
 }

@@ -3,11 +3,10 @@
 use tollgate_plan::Reason;
 use tollgate_plan::query::{self, Edit};
 use tollgate_plan::route::{HeaderEdit, QueryEdit, Rewrite, Route};
-use tollgate_wire::{BodyLength, HeaderBlock, name, remove_hop_by_hop};
+use tollgate_wire::{BodyLength, HopByHop, Name, name, write_header};
 
 use super::forwarding;
 use crate::exchange::{Exchange, Outgoing, Reject};
-use crate::worker::Scratch;
 
 /// Makes the target and the header lines, all but Host, which depends on the upstream's target.
 pub(crate) fn request(exchange: &Exchange<'_>) -> Result<Outgoing, Reject> {
@@ -17,18 +16,47 @@ pub(crate) fn request(exchange: &Exchange<'_>) -> Result<Outgoing, Reject> {
     write_path(exchange, route, &mut outgoing.target)?;
     write_query(exchange, route, &mut outgoing.target);
 
-    let mut scratch = worker.scratch.borrow_mut();
-    let Scratch { edit, value, .. } = &mut *scratch;
-    edit.clone_from(&exchange.head.headers);
-    remove_hop_by_hop(edit);
-    edit.remove(&name::HOST);
-    forwarding::set(exchange, edit, value);
-    edit_headers(&route.request.headers, exchange, edit, value);
-    if exchange.head.body == BodyLength::Chunked {
-        edit.append(&name::TRANSFER_ENCODING, b"chunked");
-    }
-    edit.write_to(&mut outgoing.lines);
+    write_lines(exchange, &route.request.headers, &mut outgoing.lines);
     Ok(outgoing)
+}
+
+/// The client's lines that go on, the gateway's own, and the route's, written in one pass: the block that the
+/// client sent stays as it is, for the log and for templates.
+fn write_lines(exchange: &Exchange<'_>, edits: &[HeaderEdit], out: &mut Vec<u8>) {
+    let headers = &exchange.kit.head.headers;
+    let replaced = |is: &dyn Fn(&Name) -> bool| {
+        edits.iter().any(|edit| match edit {
+            HeaderEdit::Remove(name) | HeaderEdit::Set(name, _) => is(name),
+            HeaderEdit::Add(..) => false,
+        })
+    };
+    let hop = HopByHop::of(headers);
+    headers.write_where(out, |entry| {
+        !entry.is(&name::HOST)
+            && hop.keeps(entry)
+            && forwarding::keeps(exchange, entry)
+            && (edits.is_empty() || !replaced(&|name| entry.is(name)))
+    });
+    let mut scratch = exchange.worker.scratch.borrow_mut();
+    let value = &mut scratch.value;
+    forwarding::write(exchange, value, |name, value| {
+        if edits.is_empty() || !replaced(&|edited| edited == name) {
+            write_header(out, name, value);
+        }
+    });
+    if hop.trailers {
+        write_header(out, &name::TE, b"trailers");
+    }
+    if exchange.kit.head.body == BodyLength::Chunked {
+        write_header(out, &name::TRANSFER_ENCODING, b"chunked");
+    }
+    for edit in edits {
+        if let HeaderEdit::Set(name, template) | HeaderEdit::Add(name, template) = edit {
+            value.clear();
+            template.render_header(exchange, value);
+            write_header(out, name, value);
+        }
+    }
 }
 
 fn write_path(exchange: &Exchange<'_>, route: &Route, out: &mut Vec<u8>) -> Result<(), Reject> {
@@ -53,7 +81,7 @@ fn write_path(exchange: &Exchange<'_>, route: &Route, out: &mut Vec<u8>) -> Resu
 }
 
 fn write_query(exchange: &Exchange<'_>, route: &Route, out: &mut Vec<u8>) {
-    let raw = exchange.head.query();
+    let raw = exchange.kit.head.query();
     if route.request.query.is_empty() {
         if let Some(raw) = raw {
             out.push(b'?');
@@ -78,30 +106,4 @@ fn query_value(exchange: &Exchange<'_>, edit: &QueryEdit) -> Vec<u8> {
         template.render_text(exchange, &mut value);
     }
     value
-}
-
-/// Applies a route's header edits.
-pub(super) fn edit_headers(
-    edits: &[HeaderEdit],
-    exchange: &Exchange<'_>,
-    headers: &mut HeaderBlock,
-    value: &mut Vec<u8>,
-) {
-    for edit in edits {
-        match edit {
-            HeaderEdit::Remove(name) => {
-                headers.remove(name);
-            }
-            HeaderEdit::Set(name, template) => {
-                value.clear();
-                template.render_header(exchange, value);
-                headers.set(name, value);
-            }
-            HeaderEdit::Add(name, template) => {
-                value.clear();
-                template.render_header(exchange, value);
-                headers.append(name, value);
-            }
-        }
-    }
 }

@@ -43,7 +43,7 @@ pub(super) struct Attempt<'a, 'c> {
     begun: bool,
     /// The request's head, where there is no body to carry it along.
     out: Pending,
-    upload: Option<Upload>,
+    upload: Option<Box<Upload>>,
     /// The upstream takes no more of the body; its answer may be there.
     cut: bool,
     /// What the timer stands for.
@@ -62,13 +62,13 @@ impl<'a, 'c> Attempt<'a, 'c> {
     pub(super) fn new(
         exchange: &'a Exchange<'c>,
         conn: Rc<Conn>,
-        upload: Option<Upload>,
+        upload: Option<Box<Upload>>,
         timeout: Duration,
     ) -> Attempt<'a, 'c> {
         Attempt {
             exchange,
             conn,
-            started: Instant::now(),
+            started: exchange.worker.clock.recent(),
             timeout,
             begun: false,
             out: Pending::default(),
@@ -95,8 +95,8 @@ impl<'a, 'c> Attempt<'a, 'c> {
         cx: &mut Context<'_>,
         head: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), Failure> {
-        self.begun = true;
         self.arm(self.waits_for());
+        self.begun = true;
         let worker = self.exchange.worker;
         let mut bytes = std::mem::take(&mut worker.scratch.borrow_mut().out);
         bytes.clear();
@@ -114,31 +114,30 @@ impl<'a, 'c> Attempt<'a, 'c> {
 
     /// Ready when the head of the answer is there.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.poll_out(cx)?;
         loop {
+            self.poll_out(cx)?;
             match self.poll_head(cx) {
                 Poll::Ready(Ok(())) if self.complete => return Poll::Ready(Ok(())),
-                Poll::Ready(Ok(())) => {}
+                // An interim answer may have permitted the body.
+                Poll::Ready(Ok(())) => continue,
                 Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
-                Poll::Pending => break,
+                Poll::Pending => {}
             }
-        }
-        let client = self.exchange.client;
-        let flushed = self.interim.poll_flush(&client.io, cx, &mut 0);
-        let gone = matches!(flushed, Poll::Ready(Err(_)))
-            || (self.waits_for() == WaitsFor::Nothing && self.poll_watch(cx).is_ready());
-        if gone {
-            return Poll::Ready(Err(Failure::Final(client_closed())));
-        }
-        while client.timer.poll(cx).is_ready() {
-            self.expired()?;
-            // Permission may have been given: the body moves on now.
-            self.poll_out(cx)?;
-            if let Poll::Ready(Err(_)) = self.interim.poll_flush(&client.io, cx, &mut 0) {
+            if self.poll_client(cx).is_ready() {
                 return Poll::Ready(Err(Failure::Final(client_closed())));
             }
+            ready!(self.exchange.client.timer.poll(cx));
+            self.expired()?;
         }
-        Poll::Pending
+    }
+
+    /// Ready when the client is gone.
+    fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.interim.poll_flush(&self.exchange.client.io, cx, &mut 0) {
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            _ if self.waits_for() == WaitsFor::Nothing => self.poll_watch(cx),
+            _ => Poll::Pending,
+        }
     }
 
     /// Moves the request on, and the deadline with it.
@@ -177,7 +176,9 @@ impl<'a, 'c> Attempt<'a, 'c> {
             WaitsFor::Permission => CONTINUE_AFTER.min(self.timeout),
             WaitsFor::Upstream | WaitsFor::Nothing => self.timeout,
         };
-        self.exchange.client.timer.arm(Instant::now(), after);
+        let now =
+            if self.begun { self.exchange.worker.clock.now() } else { self.exchange.worker.clock.recent() };
+        self.exchange.client.timer.arm(now, after);
     }
 
     /// The deadline has come.
@@ -220,6 +221,7 @@ impl<'a, 'c> Attempt<'a, 'c> {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(self.lost())),
             Poll::Ready(Ok(read)) => {
+                worker.clock.now();
                 let bytes = buffer.get(..read).unwrap_or_default();
                 Poll::Ready(if self.input.is_empty() {
                     self.take_heads(bytes)
@@ -245,7 +247,7 @@ impl<'a, 'c> Attempt<'a, 'c> {
                 return Ok(());
             }
             let head = self.head.get_or_insert_with(|| exchange.worker.spare.response());
-            let method = &exchange.head.method;
+            let method = &exchange.kit.head.method;
             let parsed = parse_response(rest, &mut self.progress, &RESPONSE_HEAD, method, head);
             match parsed.map_err(|_| protocol())? {
                 Parsed::Partial => {
@@ -294,7 +296,7 @@ impl<'a, 'c> Attempt<'a, 'c> {
     /// The connection ended before the head was there.
     fn lost(&self) -> Failure {
         let nothing_came = self.input.is_empty() && self.interims == 0;
-        let replayable = self.exchange.head.method.is_idempotent()
+        let replayable = self.exchange.kit.head.method.is_idempotent()
             && self.upload.as_ref().is_none_or(|upload| !upload.has_begun());
         if self.conn.reused.get() && nothing_came && replayable {
             return Failure::DeadOnReuse;
@@ -305,7 +307,7 @@ impl<'a, 'c> Attempt<'a, 'c> {
         ))
     }
 
-    pub(super) fn into_upload(self) -> Option<Upload> {
+    pub(super) fn into_upload(self) -> Option<Box<Upload>> {
         self.upload
     }
 

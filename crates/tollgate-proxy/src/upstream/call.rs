@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::time::Instant;
 
 use tollgate_plan::Reason;
 use tollgate_plan::route::{Action, Weighted};
@@ -10,10 +9,9 @@ use tollgate_plan::upstream::{HostMode, Target, Upstream, UpstreamId};
 
 use super::attempt::{Attempt, Failure};
 use super::choose::choose;
-use super::connect::connection;
+use super::connect::connect;
 use crate::exchange::{Answer, Exchange, Outgoing, Reject};
 use crate::live::upstreams::{InFlight, TargetLive, UpstreamLive};
-use crate::observe::Outcome;
 use crate::pump::Upload;
 
 /// Sends the request to the route's upstream and waits for the head of the answer.
@@ -25,7 +23,9 @@ pub(crate) async fn call(exchange: &mut Exchange<'_>, outgoing: Outgoing) -> Res
         return Err(Reject::internal("no such upstream"));
     };
     let received = exchange.seen.bytes_in.clone();
-    let mut upload = exchange.body.take().map(|body| Upload::new(exchange.client.clone(), body, received));
+    let body = exchange.body.take().zip(received);
+    let mut upload =
+        body.map(|(body, received)| Box::new(Upload::new(exchange.client.clone(), body, received)));
     let outcome = attempts(exchange, id, upstream, live, &outgoing, &mut upload).await;
     if let Some(upload) = &upload {
         exchange.body_read = upload.is_read();
@@ -42,11 +42,11 @@ async fn attempts(
     upstream: &Upstream,
     live: &UpstreamLive,
     outgoing: &Outgoing,
-    upload: &mut Option<Upload>,
+    upload: &mut Option<Box<Upload>>,
 ) -> Result<Answer, Reject> {
     let mut fresh = false;
     loop {
-        let started = Instant::now();
+        let started = exchange.worker.clock.recent();
         let at = choose(exchange, live, started);
         let (Some(target), Some(target_live)) = (upstream.targets.get(at), live.targets.get(at)) else {
             return Err(Reject::internal("no such target"));
@@ -59,15 +59,11 @@ async fn attempts(
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
         };
-        let spent = started.elapsed();
-        seen.upstream_time.set(Some(seen.upstream_time.get().unwrap_or_default() + spent));
         let reason = match &failure {
             Failure::DeadOnReuse => Reason::UpstreamReset,
             Failure::Final(reject) => reject.reason,
         };
-        if reason.row().blame != tollgate_plan::reason::Blame::Client {
-            exchange.active.series.count_attempt(id, at, Outcome::Failed(reason), spent);
-        }
+        exchange.attempt_ended(started, Err(reason));
         match failure {
             Failure::DeadOnReuse => {
                 exchange.active.series.count_retry(id);
@@ -82,13 +78,19 @@ async fn attempt(
     exchange: &Exchange<'_>,
     (upstream, target, live): (&Upstream, &Target, &Rc<TargetLive>),
     outgoing: &Outgoing,
-    upload: &mut Option<Upload>,
+    upload: &mut Option<Box<Upload>>,
     fresh: bool,
 ) -> Result<Answer, Failure> {
     let in_flight = InFlight::new(live);
     let timer = &exchange.client.timer;
-    let conn =
-        connection(exchange.worker, upstream, target, live, timer, fresh).await.map_err(Failure::Final)?;
+    let kept = if fresh { None } else { live.idle_connection(exchange.worker.clock.recent()) };
+    let conn = match kept {
+        Some(conn) => conn,
+        // Boxed: most requests find a connection and need not carry the room for making one.
+        None => Box::pin(connect(exchange.worker, upstream, target, live, timer, fresh))
+            .await
+            .map_err(Failure::Final)?,
+    };
     let timeout = exchange.matched().and_then(|route| route.timeout).unwrap_or(upstream.timeout);
     let mut attempt = Attempt::new(exchange, conn, upload.take(), timeout);
     let arrived = poll_fn(|cx| {
@@ -118,11 +120,11 @@ fn write_head(
 ) {
     let host: &[u8] = match &upstream.host {
         HostMode::Upstream => target.authority.as_bytes(),
-        HostMode::Preserve => exchange.head.authority().unwrap_or(target.authority.as_bytes()),
+        HostMode::Preserve => exchange.kit.head.authority().unwrap_or(target.authority.as_bytes()),
         HostMode::Fixed(name) => name.as_bytes(),
     };
     let pieces: [&[u8]; 8] = [
-        exchange.head.method.as_str().as_bytes(),
+        exchange.kit.head.method.as_str().as_bytes(),
         b" ",
         target.prefix.as_bytes(),
         &outgoing.target,

@@ -32,7 +32,7 @@ pub(super) fn choose(exchange: &Exchange<'_>, live: &UpstreamLive, now: Instant)
 /// What is hashed; empty when the request does not have it.
 fn key_bytes(exchange: &Exchange<'_>, key: &HashKey) -> Vec<u8> {
     match key {
-        HashKey::Header(name) => exchange.head.headers.get(name).unwrap_or_default().to_vec(),
+        HashKey::Header(name) => exchange.kit.head.headers.get(name).unwrap_or_default().to_vec(),
         HashKey::Cookie(name) => exchange.cookie(name).unwrap_or_default().to_vec(),
         HashKey::Path => exchange.path().as_bytes().to_vec(),
         HashKey::Ip => exchange.facts.client_ip.map(|ip| ip.to_string()).unwrap_or_default().into_bytes(),

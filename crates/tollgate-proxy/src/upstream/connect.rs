@@ -23,8 +23,8 @@ use crate::worker::Worker;
 /// While other workers hold all places, this often somebody looks whether one is free.
 const PLACE_RETRY: Duration = Duration::from_millis(5);
 
-/// A connection: an idle one, or a new one.
-pub(super) async fn connection(
+/// A new connection, or one that becomes idle while the request waits for a place.
+pub(super) async fn connect(
     worker: &Worker,
     upstream: &Upstream,
     target: &Target,
@@ -32,10 +32,7 @@ pub(super) async fn connection(
     timer: &Timer,
     fresh: bool,
 ) -> Result<Rc<Conn>, Reject> {
-    let now = Instant::now();
-    if !fresh && let Some(conn) = live.idle_connection(now) {
-        return Ok(conn);
-    }
+    let now = worker.clock.now();
     let mut penalty = live.penalty.get();
     penalty.chosen(now);
     live.penalty.set(penalty);

@@ -8,11 +8,11 @@ use crate::exchange::{Exchange, Reject, RequestBody};
 pub(crate) fn declared_size(exchange: &mut Exchange<'_>) -> Result<(), Reject> {
     let Some(route) = exchange.matched() else { return Ok(()) };
     let max = route.max_body;
-    if let BodyLength::Length(length) = exchange.head.body
+    if let BodyLength::Length(length) = exchange.kit.head.body
         && length > max
     {
         return Err(Reject::body_too_large(max));
     }
-    exchange.body = RequestBody::of(&exchange.head, max);
+    exchange.body = RequestBody::of(&exchange.kit.head, max);
     Ok(())
 }
