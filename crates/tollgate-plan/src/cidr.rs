@@ -15,16 +15,6 @@ pub struct Cidr {
 }
 
 impl Cidr {
-    /// The first address of the block.
-    pub fn base(&self) -> IpAddr {
-        self.base
-    }
-
-    /// How many leading bits are fixed: 0–32 for IPv4, 0–128 for IPv6.
-    pub fn bits(&self) -> u8 {
-        self.bits
-    }
-
     /// The block of `bits` leading bits that holds `ip`.
     fn around(ip: IpAddr, bits: u8) -> Cidr {
         let base = match ip {

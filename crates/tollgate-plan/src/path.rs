@@ -172,7 +172,7 @@ pub(crate) fn next_decoded(text: &[u8], plus_is_space: bool) -> Option<(u8, &[u8
 
 /// Appends a value so that it is data wherever it stands in a path or query: everything but unreserved
 /// characters (RFC 3986 section 2.3) is percent-encoded.
-pub fn percent_encode(value: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn percent_encode(value: &[u8], out: &mut Vec<u8>) {
     for &byte in value {
         if is_unreserved(byte) {
             out.push(byte);

@@ -58,11 +58,6 @@ pub fn first<'a>(raw: &'a [u8], name: &'a str) -> Option<Cow<'a, [u8]>> {
     values(raw, name).next()
 }
 
-/// Whether a pair with this (decoded) name has a decoded value for which `test` holds.
-pub fn matches(raw: &[u8], name: &str, mut test: impl FnMut(&[u8]) -> bool) -> bool {
-    values(raw, name).any(|value| test(&value))
-}
-
 /// One change of a query. Names and values are given decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edit<'a> {

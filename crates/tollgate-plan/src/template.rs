@@ -26,7 +26,7 @@ pub struct Template {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
     /// Inserted as it is. Never empty; two of them never follow each other.
-    Text(Box<str>),
+    Text(String),
     /// Replaced by a value.
     Var(Var),
 }
@@ -89,8 +89,8 @@ impl Template {
     pub fn push_text(&mut self, text: &str) {
         match self.parts.last_mut() {
             _ if text.is_empty() => {}
-            Some(Part::Text(last)) => *last = [&**last, text].concat().into(),
-            _ => self.parts.push(Part::Text(text.into())),
+            Some(Part::Text(last)) => last.push_str(text),
+            _ => self.parts.push(Part::Text(text.to_owned())),
         }
     }
 

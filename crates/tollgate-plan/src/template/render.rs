@@ -54,9 +54,9 @@ impl Template {
                 }
                 Part::Var(var) => push_encoded(var, values, out)?,
             }
-            // Joining whole paths must not make `//`, which is no normal form.
-            if before > start && out.get(before - 1..=before) == Some(b"//") {
-                out.remove(before);
+            // `//` is no normal form.
+            if before > start {
+                merge_slashes(out, before);
             }
             segments.pass(out, true)
         });
@@ -87,6 +87,10 @@ impl Template {
                     let may_be_empty = segments.in_query || matches!(var, Var::Query | Var::Tail(_));
                     if !may_be_empty && (!filled || out.len() == before) {
                         return Err(MissingValue);
+                    }
+                    // `/{path}` must not become `//…`, which is another host.
+                    if matches!(var, Var::Path) && before > start {
+                        merge_slashes(out, before);
                     }
                     true
                 }
@@ -120,6 +124,13 @@ impl Template {
                 }
             }
         }
+    }
+}
+
+/// Where two pieces meet in two slashes, leaves one.
+fn merge_slashes(out: &mut Vec<u8>, seam: usize) {
+    if out.get(seam - 1..=seam) == Some(b"//") {
+        out.remove(seam);
     }
 }
 

@@ -190,6 +190,8 @@ fn a_url_keeps_host_path_and_query() {
     }
     check("https://{host}{path}", Some("https://api.example.com/orders/7%2F/"));
     check("{scheme}://{host}:8443{path}?{query}", Some("https://api.example.com:8443/orders/7%2F/?a=%7e&b"));
+    check("/{path}", Some("/orders/7%2F/"));
+    check("https://x/{path}", Some("https://x/orders/7%2F/"));
     check("https://x/{id}", Some("https://x/7%20a%2Fb"));
     check("https://x/{gone}", None);
     check("https://x/{empty}/y", None);
