@@ -11,7 +11,8 @@ const GET: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 fn an_origin_records_every_byte() {
     let origin = Origin::echo();
     let mut client = Client::connect(&origin.address());
-    let request = "POST /a?b HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-t: 1\r\n\r\n";
+    let request =
+        "POST /a?b HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-t: 1\r\n\r\n";
     let answer = client.exchange(request);
     assert_eq!(answer.json()["body"], "abc");
     let seen = origin.request();
@@ -20,6 +21,14 @@ fn an_origin_records_every_byte() {
     assert!(seen.complete && seen.raw_head.ends_with(b"\r\n\r\n"));
     drop(client);
     assert_eq!(origin.wait_closed(0), Closed::ByPeer);
+}
+
+#[test]
+fn an_origin_notices_what_is_not_http() {
+    let origin = Origin::ok();
+    let mut client = Client::connect(&origin.address());
+    client.send("POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n");
+    wait_for("the verdict", || origin.connections().iter().any(|c| c.malformed == Some("framing headers")));
 }
 
 #[test]
@@ -70,7 +79,8 @@ fn the_reader_is_strict() {
 
 #[test]
 fn interim_responses_and_head_are_understood() {
-    let origin = Origin::saying("HTTP/1.1 103 Early\r\nlink: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
+    let origin =
+        Origin::saying("HTTP/1.1 103 Early\r\nlink: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
     let mut client = Client::connect(&origin.address());
     let answer = client.exchange("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_eq!((answer.interim.len(), answer.status, answer.body.len()), (1, 200, 0));

@@ -51,6 +51,20 @@ fn a_client_that_waits_for_100_gets_it_once() {
     assert!(answer.interim.len() <= 1);
 }
 
+/// Many services never send 100: the client is not left waiting for it.
+#[test]
+fn an_origin_that_never_says_100() {
+    let origin = Origin::echo();
+    let gateway = start(&origin);
+    let mut client = gateway.client();
+    for _ in 0..2 {
+        client.send("POST /x HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+        assert!(client.until("\r\n\r\n").starts_with("HTTP/1.1 100 "));
+        client.send("hello");
+        assert_eq!(client.response().json()["body"], "hello");
+    }
+}
+
 /// A final answer instead of 100: the body is not asked for, and what comes next on the connection is no body.
 #[test]
 fn a_client_that_waits_may_be_refused() {

@@ -1,7 +1,7 @@
 //! What the upstream is told: path, Host, forwarding headers, and nothing of the client's connection.
 
 use serde_json::{Value, json};
-use tollgate_testkit::{Gateway, Origin, Port, gateway, is_uuid_v7};
+use tollgate_testkit::{Gateway, Origin, gateway, is_uuid_v7};
 
 const PLAIN: &str = "
 routes:
@@ -343,12 +343,4 @@ fn methods_pass_as_they_are() {
             client.exchange(format!("{method} / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n"));
         assert_eq!(answer.json()["method"], method);
     }
-}
-
-/// A service that is reached by its default port is called by its bare name.
-#[test]
-fn a_refused_target_is_not_named() {
-    let nobody = Port::reserve();
-    let gateway = gateway!(PLAIN, ORIGIN = format!("http://{}", nobody.address()));
-    tollgate_testkit::assert_problem(&gateway.get("/"), "upstream_connect");
 }

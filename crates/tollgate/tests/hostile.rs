@@ -83,9 +83,9 @@ fn damaged_requests() {
             }
         }
     }
+    assert!(origin.count() > 100, "most of the damage is harmless: {} requests passed", origin.count());
     for connection in origin.connections() {
-        let heads = connection.raw.windows(4).filter(|window| window == b"\r\n\r\n").count();
-        assert!(heads >= connection.requests.len(), "{connection:#?}");
+        assert_eq!(connection.malformed, None, "{connection:#?}");
     }
     assert_eq!(gateway.get("/after").text(), "ok");
     wait_for("descriptors to be returned", || gateway.descriptors() <= before + 8);

@@ -66,7 +66,7 @@ fn request_lines() {
         ("GET /  HTTP/1.1", "bad_request_line"),
         (" GET / HTTP/1.1", "bad_request_line"),
         ("GET\t/ HTTP/1.1", "bad_request_line"),
-        ("GET /\tHTTP/1.1", "bad_request_line"),
+        ("GET /\tHTTP/1.1", "bad_request_line|bad_path"),
         ("GET / HTTP/1.1 ", "bad_request_line|version_not_supported"),
         ("GET / HTTP/1.1x", "bad_request_line|version_not_supported"),
         ("GET / HTTP/11", "bad_request_line|version_not_supported"),

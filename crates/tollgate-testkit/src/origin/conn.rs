@@ -161,7 +161,8 @@ impl Conn {
         match fault {
             Fault::Eof | Fault::Truncated => self.note(Closed::ByPeer),
             Fault::Reset => self.note(Closed::ByReset),
-            Fault::Malformed(_) | Fault::Timeout | Fault::Io(_) => {}
+            Fault::Malformed(what) => self.update(|connection| connection.malformed = Some(what)),
+            Fault::Timeout | Fault::Io(_) => {}
         }
         io::Error::other(format!("{fault:?}"))
     }

@@ -70,6 +70,8 @@ pub struct ConnectionSeen {
     pub requests: Vec<Seen>,
     /// How it ended.
     pub closed: Option<Closed>,
+    /// What came that is not HTTP/1.1 as RFC 9112 has it: never what a gateway may send.
+    pub malformed: Option<&'static str>,
 }
 
 /// Who ended a connection, and how.
