@@ -9,7 +9,7 @@ use crate::compile::{self, Input};
 use crate::diagnostic::Code;
 use crate::mask;
 use crate::report::{Finding, Report};
-use crate::resolve::{self, Matches, Reader, beside};
+use crate::resolve::{self, Matches, Reader};
 use crate::shape::{At, OneOrMany, Shape};
 use crate::source_map::Span;
 use crate::sources::Sources;
@@ -111,7 +111,7 @@ impl Load<'_> {
             return included;
         }
         for At { value: pattern, span, .. } in patterns {
-            for file in self.matches(&beside(path, pattern), *span) {
+            for file in self.matches(resolve::directory(path), pattern, *span) {
                 if seen.len() > bounds::INCLUDES {
                     self.too_many(*span);
                     return included;
@@ -130,12 +130,14 @@ impl Load<'_> {
         self.report.push(Finding::error(Code::TooLarge, span, message));
     }
 
-    fn matches(&mut self, path: &Path, span: Span) -> Vec<PathBuf> {
-        let finding = match resolve::matches(path, &mut self.reader) {
+    fn matches(&mut self, directory: &Path, pattern: &str, span: Span) -> Vec<PathBuf> {
+        let finding = match resolve::matches(directory, pattern, &mut self.reader) {
             Ok(Matches::Plain(file)) => return vec![file],
-            Ok(Matches::Pattern(files)) if files.is_empty() => {
-                Finding::warning(Code::BadInclude, span, format!("no file matches `{}`", path.display()))
-            }
+            Ok(Matches::Pattern(files)) if files.is_empty() => Finding::warning(
+                Code::BadInclude,
+                span,
+                format!("no file matches `{}`", directory.join(pattern).display()),
+            ),
             Ok(Matches::Pattern(files)) => return files,
             Err(why) => Finding::error(Code::BadInclude, span, format!("the include {why}")),
         };

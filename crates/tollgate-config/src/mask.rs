@@ -1,5 +1,6 @@
 //! Which parts of a text are literal secrets, so that no snippet shows them.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::yaml::{NodeRef, Tree};
@@ -22,10 +23,14 @@ const SECRETS: &[&str] = &["keys"];
 /// The secrets of a parsed file: values of known keys, and userinfo in URLs.
 pub(crate) fn by_keys(tree: &Tree, text: &str) -> Vec<Range<usize>> {
     let mut masks = Vec::new();
+    // The same few keys come again and again.
+    let mut known: HashMap<&str, bool> = HashMap::new();
     for entry in tree.entries() {
+        let key = entry.key;
+        let secret = *known.entry(key).or_insert_with(|| is_secret(key) || SECRETS.contains(&key));
         // The `token` of a test describes one; its parts are no secrets.
-        let description = entry.key == "token" && entry.value.entries().is_some();
-        if !description && (is_secret(entry.key) || SECRETS.contains(&entry.key)) {
+        let description = key == "token" && entry.value.entries().is_some();
+        if secret && !description {
             mask(entry.value, text, &mut masks);
         }
     }

@@ -218,7 +218,6 @@ fn ten_thousand_routes_are_a_small_matter() {
     }
     let begun = Instant::now();
     let loaded = load_text("good/test.yaml", &text, &World).expect("a good configuration");
-    eprintln!("TIME {:?} {} bytes", begun.elapsed(), text.len());
     assert_eq!(loaded.plan.routes.len(), 10_000);
     assert!(begun.elapsed() < DEADLINE, "{:?}", begun.elapsed());
 }

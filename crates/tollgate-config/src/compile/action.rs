@@ -12,7 +12,7 @@ use super::edits::Scope;
 use super::upstreams::Upstreams;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
-use crate::shape::{At, Dict, Slot};
+use crate::shape::{At, Dict};
 use crate::source_map::Span;
 use crate::spec::{self, HealthSet, Route, To};
 use crate::suggest;
@@ -49,7 +49,7 @@ pub(super) fn action(
     health(block.health.value()?, parts.upstreams, report).map(Action::Health)
 }
 
-/// In a word, for the posture table and messages.
+/// Reports a route with no action, or with more than one.
 fn exactly_one(route: &At<Route>, report: &mut Report) -> Option<()> {
     let block = &route.value;
     let keys = [
@@ -100,6 +100,11 @@ fn health(
 ) -> Option<Vec<tollgate_plan::upstream::UpstreamId>> {
     match block.upstreams() {
         HealthSet::All => Some(upstreams.all_named()),
+        HealthSet::Some(names) if names.is_empty() => {
+            let span = block.upstreams.given().map_or(block.span, |at| at.span);
+            report.push(Finding::error(Code::BadValue, span, "the health of no upstream says nothing"));
+            None
+        }
         HealthSet::Some(names) => {
             let found: Vec<_> =
                 names.iter().filter_map(|name| upstreams.find(&name.value, name.span, report)).collect();
@@ -146,23 +151,21 @@ fn body(
     scope: &Scope<'_>,
     report: &mut Report,
 ) -> Option<(RespondBody, Option<&'static str>)> {
-    match (&block.json, &block.body, &block.file) {
-        (Slot::Given(At { value, span, .. }), _, _) => {
-            let template = scope.bind(&value.0, *span, report);
-            Some((fixed_or(template, RespondBody::Json), Some(JSON)))
-        }
-        (_, Slot::Given(At { value, span, .. }), _) => {
-            let template = scope.bind(&value.0, *span, report);
-            Some((fixed_or(template, RespondBody::Text), Some(PLAIN)))
-        }
-        (_, _, Slot::Given(At { value: path, .. })) => {
-            // A file that could not be read is in the report and not in the map.
-            let bytes = files.get(path)?;
-            Some((RespondBody::Fixed(bytes.clone()), Some(content_type(path))))
-        }
-        (Slot::Absent, Slot::Absent, Slot::Absent) => Some((RespondBody::Fixed(Arc::default()), None)),
-        (Slot::Faulty(_), _, _) | (_, Slot::Faulty(_), _) | (_, _, Slot::Faulty(_)) => None,
+    if let Some(At { value, span, .. }) = block.json.given() {
+        let template = scope.bind(&value.0, *span, report);
+        return Some((fixed_or(template, RespondBody::Json), Some(JSON)));
     }
+    if let Some(At { value, span, .. }) = block.body.given() {
+        let template = scope.bind(&value.0, *span, report);
+        return Some((fixed_or(template, RespondBody::Text), Some(PLAIN)));
+    }
+    if let Some(path) = block.file.value() {
+        // A file that could not be read is in the report and not in the map.
+        let bytes = files.get(path)?;
+        return Some((RespondBody::Fixed(bytes.clone()), Some(content_type(path))));
+    }
+    let written = block.json.key().or(block.body.key()).or(block.file.key()).is_some();
+    (!written).then(|| (RespondBody::Fixed(Arc::default()), None))
 }
 
 fn fixed_or(template: Template, body: fn(Template) -> RespondBody) -> RespondBody {

@@ -13,15 +13,13 @@ pub(super) fn spec(id: RouteId, path: &Pattern, layers: &Layers<'_>) -> Option<R
     let headers = known(layers.key(|keys| keys.headers))?.map(complete).unwrap_or(const { Some(&[]) })?;
     let query = known(layers.key(|keys| keys.query))?.map(complete).unwrap_or(const { Some(&[]) })?;
     let priority = known(layers.key(|keys| keys.priority))?;
+    let hosts = hosts.map(|OneOrMany(hosts)| distinct(hosts.iter().map(|host| &host.value.0)));
+    let methods = methods.map(|List(verbs)| distinct(verbs.iter().map(|verb| &verb.value.0)));
     Some(RouteSpec {
         id,
-        hosts: hosts
-            .map(|OneOrMany(hosts)| hosts.iter().map(|host| host.value.0.clone()).collect())
-            .unwrap_or_default(),
+        hosts: hosts.unwrap_or_default(),
         path: path.pattern.clone(),
-        methods: methods
-            .map(|List(verbs)| verbs.iter().map(|verb| verb.value.0.clone()).collect())
-            .unwrap_or_default(),
+        methods: methods.unwrap_or_default(),
         headers: headers
             .iter()
             .filter_map(|pair| Some((pair.name.0.clone(), pair.value.as_ref()?.value.0.clone())))
@@ -34,6 +32,17 @@ pub(super) fn spec(id: RouteId, path: &Pattern, layers: &Layers<'_>) -> Option<R
             .collect(),
         priority: priority.map_or(0, |Int(priority)| *priority),
     })
+}
+
+/// The values, each once: naming one twice means nothing more.
+fn distinct<'a, T: Clone + PartialEq + 'a>(values: impl Iterator<Item = &'a T>) -> Vec<T> {
+    let mut distinct = Vec::new();
+    for value in values {
+        if !distinct.contains(value) {
+            distinct.push(value.clone());
+        }
+    }
+    distinct
 }
 
 /// `None` for a faulty key, `Some(None)` for an absent one.

@@ -15,6 +15,7 @@ use crate::report::{Finding, Report};
 use crate::shape::{At, List, Slot};
 use crate::source_map::Span;
 use crate::spec;
+use crate::units::show_size;
 
 /// Where clients are accepted when the file does not say.
 const DEFAULT_LISTENER: SocketAddr =
@@ -27,7 +28,9 @@ pub(super) fn limits(slot: &Slot<spec::Limits>, report: &mut Report) -> Limits {
         let place =
             block.uri_bytes.given().map(|at| at.span).or(block.header_bytes.given().map(|at| at.span));
         let message = "`uri_bytes` is more than `header_bytes`, which counts the request line too";
-        report.push(Finding::error(Code::Conflict, place.unwrap_or(block.span), message));
+        let hint =
+            format!("`uri_bytes` is {}, `header_bytes` is {}", show_size(uri_bytes), show_size(header_bytes));
+        report.push(Finding::error(Code::Conflict, place.unwrap_or(block.span), message).hint(hint));
     }
     Limits {
         connections: block.connections().count(),

@@ -13,17 +13,17 @@ pub(crate) enum Matches {
     Pattern(Vec<PathBuf>),
 }
 
-/// Finds the files that a path stands for. The error completes "the include …".
-pub(crate) fn matches(path: &Path, reader: &mut Reader<'_>) -> Result<Matches, String> {
-    let text = path.to_string_lossy();
-    if !text.contains(['*', '?']) {
-        return Ok(Matches::Plain(path.to_path_buf()));
+/// Finds the files that a path stands for, as seen from a directory. The error completes "the include …".
+pub(crate) fn matches(directory: &Path, pattern: &str, reader: &mut Reader<'_>) -> Result<Matches, String> {
+    if !pattern.contains(['*', '?']) {
+        return Ok(Matches::Plain(directory.join(pattern)));
     }
-    if text.contains("**") {
+    if pattern.contains("**") {
         return Err("uses `**`, which is not supported; name each level, as in `routes/*/*.yaml`".to_owned());
     }
-    let mut found = vec![PathBuf::new()];
-    let mut components = path.components().peekable();
+    // Only what the include says is a pattern: the directory may have a star in its name.
+    let mut found = vec![directory.to_path_buf()];
+    let mut components = Path::new(pattern).components().peekable();
     while let Some(component) = components.next() {
         let last = components.peek().is_none();
         let mut next = Vec::new();

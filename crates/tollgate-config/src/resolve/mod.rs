@@ -100,8 +100,10 @@ fn too_large(limit: u64) -> String {
 
 /// `path` as seen from the directory of the file in which it is written.
 pub(crate) fn beside(file: &Path, path: &str) -> PathBuf {
-    match file.parent() {
-        Some(directory) if directory != Path::new("") => directory.join(path),
-        _ => PathBuf::from(path),
-    }
+    directory(file).join(path)
+}
+
+/// The directory of a file; empty for a bare name, which is one of the working directory.
+pub(crate) fn directory(file: &Path) -> &Path {
+    file.parent().unwrap_or_else(|| Path::new(""))
 }

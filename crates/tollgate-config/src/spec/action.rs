@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use tollgate_plan::template::Part;
 
 use super::json::Json;
 use super::target::{Parsed, is_url, parse_target};
@@ -100,7 +101,7 @@ impl Shape for To {
         for At { value, .. } in list {
             let weight = value.weight().0 as u32;
             match value.upstream {
-                Slot::Given(upstream) => to.push((upstream, weight)),
+                Slot::Given(upstream) => to.push((*upstream, weight)),
                 Slot::Absent | Slot::Faulty(_) => return None,
             }
         }
@@ -132,17 +133,33 @@ impl Shape for Location {
         // Without a scheme or a slash it would be relative to whatever the client asked for.
         let absolute = text.starts_with(['/', '{'])
             || text.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme));
-        if absolute {
+        let fault = if !absolute {
+            (
+                "must begin with a scheme or a slash",
+                "write `https://example.com/…`, `https://{host}{path}` or `/path`",
+            )
+        } else if location.0.parts().iter().any(is_foreign) {
+            ("holds a character that no URL has", "percent-encode it: a space is %20")
+        } else {
             return Some(Location(location));
-        }
-        let message = format!("`{what}` must begin with a scheme or a slash");
-        let hint = "write `https://example.com/…`, `https://{host}{path}` or `/path`";
-        report.push(Finding::error(Code::BadValue, node.span(), message).hint(hint));
+        };
+        let message = format!("`{what}` {}", fault.0);
+        report.push(Finding::error(Code::BadValue, node.span(), message).hint(fault.1));
         None
     }
 
     fn describe(catalogue: &mut Catalogue) -> Description {
         HeaderText::describe(catalogue)
+    }
+}
+
+/// Whether literal text has to be percent-encoded in a URL (RFC 3986 section 2).
+fn is_foreign(part: &Part) -> bool {
+    match part {
+        Part::Text(text) => {
+            text.bytes().any(|byte| !byte.is_ascii_graphic() || b"\"<>\\^`{|}".contains(&byte))
+        }
+        Part::Var(_) => false,
     }
 }
 

@@ -55,12 +55,9 @@ impl Shape for Target {
         }
         let weighted = Weighted::read(node, what, report)?;
         let weight = weighted.weight().0 as u32;
-        match weighted.url {
-            Slot::Given(At { value: Url(value), span, key }) => {
-                Some(Target { url: At { value, span, key }, weight })
-            }
-            Slot::Absent | Slot::Faulty(_) => None,
-        }
+        let Slot::Given(url) = weighted.url else { return None };
+        let At { value: Url(value), span, key } = *url;
+        Some(Target { url: At { value, span, key }, weight })
     }
 
     fn describe(catalogue: &mut Catalogue) -> Description {

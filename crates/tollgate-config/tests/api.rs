@@ -1,0 +1,153 @@
+//! What a caller gets besides plans and messages: files to watch, places, JSON, the posture table.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use tollgate_config::{MemorySources, Severity, load, load_text, posture, render};
+
+const ROUTE: &str = "routes: [{ path: /, to: http://127.0.0.1:1 }]\n";
+
+fn paths(paths: &[&str]) -> Vec<PathBuf> {
+    paths.iter().map(PathBuf::from).collect()
+}
+
+#[test]
+fn a_load_tells_what_to_watch() {
+    let sources = MemorySources::default()
+        .file("/etc/t/main.yaml", "include: [routes/*.yaml]\nadmin: { token: \"${file:/run/token}\" }\n")
+        .file("/etc/t/routes/b.yaml", "routes: [{ path: /b, respond: { file: ../page.html } }]")
+        .file("/etc/t/routes/a.yaml", "routes: [{ path: /a, to: http://127.0.0.1:1 }]")
+        .file("/etc/t/routes/.a.yaml.swp", "not a configuration")
+        .file("/etc/t/page.html", "<p>")
+        .file("/run/token", "abc\n");
+    let loaded = load(Path::new("/etc/t/main.yaml"), &sources).expect("good");
+    let files = ["/etc/t/main.yaml", "/run/token", "/etc/t/routes/a.yaml", "/etc/t/routes/b.yaml"];
+    assert_eq!(loaded.files[..4], paths(&files));
+    assert_eq!(loaded.files[4..], paths(&["/etc/t/routes/../page.html"]));
+    assert_eq!(loaded.directories, paths(&["/etc/t/routes"]));
+    assert_eq!(loaded.plan.routes.iter().map(|route| &*route.name).collect::<Vec<_>>(), ["/a", "/b"]);
+    assert_eq!(loaded.plan.admin.token.as_deref(), Some("abc"));
+}
+
+#[test]
+fn a_failed_load_tells_what_to_watch_too() {
+    let text = format!("include: [missing.yaml]\nworkers: \"${{file:/run/none}}\"\n{ROUTE}");
+    let failed = load_text("/etc/t/main.yaml", &text, &MemorySources::default()).expect_err("bad");
+    assert_eq!(failed.files, paths(&["/etc/t/main.yaml", "/run/none", "/etc/t/missing.yaml"]));
+}
+
+#[test]
+fn a_text_and_a_file_load_alike() {
+    let sources = MemorySources::default().file("t.yaml", ROUTE);
+    let (file, text) =
+        (load(Path::new("t.yaml"), &sources).expect("good"), load_text("t.yaml", ROUTE, &sources));
+    assert_eq!(posture(&file.plan), posture(&text.expect("good").plan));
+}
+
+#[test]
+fn diagnostics_have_the_json_of_the_admin_side() {
+    let text = format!("upstreams:\n  é: 1\n  a: {{ targets: [], targets: [] }}\n{ROUTE}");
+    let failed = load_text("t.yaml", &text, &MemorySources::default()).expect_err("bad");
+    let all: Vec<_> = failed.diagnostics.iter().map(|found| found.to_json()).collect();
+    assert_eq!(
+        *all.iter().find(|found| found["code"] == "duplicate_key").expect("the finding"),
+        json!({
+            "severity": "error", "file": "t.yaml", "line": 3, "column": 21, "code": "duplicate_key",
+            "message": "`targets` is written twice", "hint": null,
+            "related": [{ "file": "t.yaml", "line": 3, "column": 8, "message": "first written here" }],
+        })
+    );
+    let whole = load(Path::new("none.yaml"), &MemorySources::default()).expect_err("missing");
+    let place = &whole.diagnostics[0].to_json();
+    assert_eq!(
+        (&place["line"], &place["column"], &place["file"]),
+        (&json!(null), &json!(null), &json!("none.yaml"))
+    );
+}
+
+#[test]
+fn findings_come_in_the_order_of_files_and_places() {
+    let sources = MemorySources::default().file("b.yaml", "routes: [{ path: b, to: x }]\ncolour: 1");
+    let failed = load_text("a.yaml", "include: b.yaml\nroutes: [{ path: a, to: y }]\nworkers: x", &sources);
+    let found = failed.expect_err("bad").diagnostics;
+    let places: Vec<_> = found.iter().map(|found| (&*found.file, found.line)).collect();
+    assert_eq!(places, [("a.yaml", 2), ("a.yaml", 3), ("b.yaml", 1), ("b.yaml", 2)]);
+}
+
+#[test]
+fn warnings_do_not_refuse() {
+    let text = format!("upstreams: {{ a: {{ targets: [\"http://127.0.0.1:1\"] }} }}\n{ROUTE}");
+    let loaded = load_text("t.yaml", &text, &MemorySources::default()).expect("good");
+    assert_eq!(
+        loaded.warnings.iter().map(|found| (found.severity, found.code)).collect::<Vec<_>>(),
+        [(Severity::Warning, "unused_upstream")]
+    );
+    assert!(render(&loaded.warnings, &loaded.sources, false).starts_with("warning[unused_upstream]: "));
+}
+
+#[test]
+fn colour_is_the_callers_choice() {
+    let failed = load_text("t.yaml", "routes: 1", &MemorySources::default()).expect_err("bad");
+    assert!(!render(&failed.diagnostics, &failed.sources, false).contains('\x1b'));
+    assert!(render(&failed.diagnostics, &failed.sources, true).contains("\x1b["));
+    assert_eq!(render(&[], &failed.sources, true), "");
+}
+
+#[test]
+fn printing_a_result_shows_no_secret() {
+    let text = "admin: { token: very-secret }\nroutes: 1";
+    let failed = load_text("t.yaml", text, &MemorySources::default()).expect_err("bad");
+    assert!(!format!("{failed:?}").contains("very-secret"));
+    let text = format!("admin: {{ token: very-secret }}\n{ROUTE}");
+    let loaded = load_text("t.yaml", &text, &MemorySources::default()).expect("good");
+    assert!(!format!("{loaded:?}").contains("very-secret"));
+}
+
+#[test]
+fn an_expansion_is_text_whatever_it_holds() {
+    for value in [
+        "a: b",
+        "[1, 2]",
+        "- x",
+        "\n  to: evil",
+        "# c",
+        "\"",
+        "'",
+        "${OTHER}",
+        "$$",
+        "{path}",
+        "}{",
+        "&a",
+        "!!x",
+    ] {
+        let sources = MemorySources::default().variable("VALUE", value);
+        let text = "routes: [{ path: /, respond: { body: \"${VALUE}\" } }]";
+        let plan = load_text("t.yaml", text, &sources).unwrap_or_else(|_| panic!("{value:?}")).plan;
+        let tollgate_plan::route::Action::Respond(respond) = &plan.routes[0].action else {
+            panic!("{value:?}")
+        };
+        let tollgate_plan::route::RespondBody::Fixed(body) = &respond.body else { panic!("{value:?}") };
+        assert_eq!(std::str::from_utf8(body), Ok(value));
+    }
+}
+
+#[test]
+fn the_posture_table_says_what_is_reachable() {
+    let text = r#"
+routes:
+  - { name: a, path: "/a/{id}", methods: [GET, POST], host: [x.org, "*.y.org"], headers: { x-a: true }, to: http://127.0.0.1:1 }
+  - { path: /b, redirect: { to: / } }
+  - { path: /c, health: {} }
+"#;
+    let plan = load_text("t.yaml", text, &MemorySources::default()).expect("good").plan;
+    let rows: Vec<_> =
+        posture(&plan).into_iter().map(|row| [row.route, row.matches, row.action, row.auth]).collect();
+    assert_eq!(
+        rows,
+        [
+            ["a", "GET,POST x.org,*.y.org /a/{id} (1 condition)", "to http://127.0.0.1:1", "public"],
+            ["/b", "/b", "redirect 308", "public"],
+            ["/c", "/c", "health", "public"],
+        ]
+    );
+}
