@@ -27,9 +27,10 @@ pub(crate) async fn call(exchange: &mut Exchange<'_>, outgoing: Outgoing) -> Res
     let mut upload =
         body.map(|(body, received)| Box::new(Upload::new(exchange.client.clone(), body, received)));
     let outcome = attempts(exchange, id, upstream, live, &outgoing, &mut upload).await;
-    if let Some(upload) = &upload {
-        exchange.body_read = upload.is_read();
-    }
+    exchange.body_read = match &outcome {
+        Ok(answer) => answer.upload.is_none(),
+        Err(_) => upload.as_ref().is_none_or(|upload| upload.is_read()),
+    };
     exchange.worker.spare.keep_buffer(outgoing.target);
     exchange.worker.spare.keep_buffer(outgoing.lines);
     outcome

@@ -1,0 +1,48 @@
+//! What is left over when an exchange goes wrong in the middle never becomes part of another one: not for the
+//! client, and not on the way to the upstream.
+
+use std::time::Duration;
+
+use tollgate_testkit::{Fault, Origin, assert_problem, behaviour, gateway, wait_for};
+
+/// An answer that comes early and is then no HTTP is replaced by a problem; the rest of the upload is still on its
+/// way, and must not be taken for a request.
+#[test]
+fn a_broken_early_answer() {
+    let origin = Origin::start(|conn| {
+        if conn.index() > 0 {
+            return behaviour::ok(conn);
+        }
+        conn.head()?;
+        conn.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nthis is no chunk\r\n")?;
+        conn.wait_end()
+    });
+    let gateway = gateway!("routes:\n  - { path: /*, to: @ORIGIN@ }\n", ORIGIN = origin.url());
+    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: test\r\n\r\n";
+    let mut client = gateway.client();
+    client.send(format!("POST /x HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", smuggled.len()));
+    let answer = client.response();
+    assert_problem(&answer, "upstream_protocol");
+    assert_eq!(answer.header("connection"), Some("close"), "{answer:#?}");
+    let _ = client.try_send(smuggled);
+    assert!(matches!(client.try_response(), Err(Fault::Eof | Fault::Reset)));
+    assert!(origin.requests().iter().all(|seen| seen.target() == "/x"), "{:#?}", origin.requests());
+}
+
+/// A flood of interim answers ends.
+#[test]
+fn interim_answers_without_end() {
+    for status in ["100 Continue", "102 Processing"] {
+        let origin = Origin::start(move |conn| {
+            conn.request()?;
+            loop {
+                conn.send(format!("HTTP/1.1 {status}\r\n\r\n"))?;
+            }
+        });
+        let gateway = gateway!("routes:\n  - { path: /*, to: @ORIGIN@ }\n", ORIGIN = origin.url());
+        let mut client = gateway.client();
+        client.set_patience(Duration::from_secs(5));
+        assert_problem(&client.get("/x"), "upstream_protocol");
+        wait_for("the origin to be let go", || origin.connections()[0].closed.is_some());
+    }
+}
