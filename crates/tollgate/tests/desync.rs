@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tollgate_testkit::{Fault, Origin, assert_problem, behaviour, gateway, wait_for};
+use tollgate_testkit::{Conn, Fault, Gate, Origin, assert_problem, behaviour, gateway, wait_for};
 
 /// An answer that comes early and is then no HTTP is replaced by a problem; the rest of the upload is still on its
 /// way, and must not be taken for a request.
@@ -27,6 +27,38 @@ fn a_broken_early_answer() {
     let _ = client.try_send(smuggled);
     assert!(matches!(client.try_response(), Err(Fault::Eof | Fault::Reset)));
     assert!(origin.requests().iter().all(|seen| seen.target() == "/x"), "{:#?}", origin.requests());
+}
+
+/// An upstream may answer a head that it has not read to its end. The rest of that head must not stand in front of
+/// the next request, so the connection is not used again.
+#[test]
+fn an_answer_to_half_a_head() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let gate = Gate::new();
+    let theirs = gate.clone();
+    let origin = Origin::start_unix(&dir.path().join("origin.sock"), move |conn: &mut Conn| {
+        if conn.index() > 0 {
+            return behaviour::ok(conn);
+        }
+        conn.wait_byte()?;
+        conn.send("HTTP/1.1 431 Too Large\r\nContent-Length: 3\r\n\r\nbig")?;
+        theirs.wait();
+        conn.wait_end()
+    });
+    // More than a unix socket's buffer, so that it is not out when the answer comes.
+    let gateway = gateway!(
+        "workers: 1\nlimits: { header_bytes: 1MiB }\nroutes:\n  - { path: /*, to: \"@ORIGIN@\" }\n",
+        ORIGIN = origin.url()
+    );
+    let mut client = gateway.client();
+    let padding = "x".repeat(900 * 1024);
+    let answer = client.exchange(format!("GET /1 HTTP/1.1\r\nHost: test\r\nX-Padding: {padding}\r\n\r\n"));
+    assert_eq!((answer.status, answer.text().as_str()), (431, "big"));
+    gate.open();
+    assert_eq!(client.get("/2").text(), "ok");
+    origin.wait_closed(0);
+    let first = String::from_utf8_lossy(&origin.connections()[0].raw).into_owned();
+    assert!(!first.contains("GET /2 "), "the second request went into the first one's head");
 }
 
 /// A flood of interim answers ends.

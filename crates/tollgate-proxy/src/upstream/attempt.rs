@@ -146,6 +146,7 @@ impl<'a, 'c> Attempt<'a, 'c> {
             if let Poll::Ready(Err(_)) = self.out.poll_flush(&self.conn.io, cx, &mut 0) {
                 // The answer may have come all the same; reading tells.
                 self.out = Pending::default();
+                self.cut = true;
             }
             return Ok(());
         };
@@ -315,7 +316,8 @@ impl<'a, 'c> Attempt<'a, 'c> {
         let head = self.head?;
         Some(Answer {
             body: head.body,
-            reusable: head.persistent && head.body != BodyLength::UntilClose,
+            // What is left of the request's head would stand in front of the next one.
+            reusable: head.persistent && head.body != BodyLength::UntilClose && self.out.is_empty(),
             head,
             rest: self.input,
             conn: self.conn,
