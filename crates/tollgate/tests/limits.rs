@@ -80,6 +80,21 @@ fn a_second_head_that_does_not_come_to_its_end() {
     client.assert_closed();
 }
 
+/// The same where it came in one packet with the request before it.
+#[test]
+fn a_pipelined_head_that_does_not_come_to_its_end() {
+    let origin = Origin::ok();
+    let gateway = start("header_timeout: 300ms, keepalive_timeout: 60s", &origin);
+    let mut client = gateway.client();
+    client.send("GET /1 HTTP/1.1\r\nHost: test\r\n\r\nGET /2 HT");
+    assert_eq!(client.response().status, 200);
+    let begin = Instant::now();
+    assert_problem(&client.response(), "request_timeout");
+    client.assert_closed();
+    assert!(begin.elapsed() < SOON);
+    assert_eq!(origin.count(), 1);
+}
+
 #[test]
 fn a_body_that_stalls() {
     let origin = Origin::ok();

@@ -70,11 +70,11 @@ impl Waiting {
         started: Instant,
     ) -> Poll<Arrival> {
         // The rest of the previous read may hold a whole request (pipelining).
-        if !self.begun
-            && !client.unread.is_empty()
-            && let Some(arrival) = self.parse_unread(worker, client)
-        {
-            return Poll::Ready(arrival);
+        if !self.begun && !client.unread.is_empty() {
+            match self.parse_unread(worker, client) {
+                Some(arrival) => return Poll::Ready(arrival),
+                None => self.begin(worker, client),
+            }
         }
         loop {
             match self.read(worker, client, cx) {
