@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use tollgate_testkit::{
-    Client, Fault, Gate, Gateway, Origin, Port, Signal, assert_holds, behaviour, binary, gateway, pause,
-    wait_for,
+    Client, Closed, Fault, Gate, Gateway, Origin, Port, Signal, assert_holds, behaviour, binary, gateway,
+    pause, wait_for,
 };
 
 /// A configuration whose prefixes are valid too: `/last` stands at its end, so a prefix that was acted on shows
@@ -253,6 +253,28 @@ fn a_pool_survives() {
     assert_eq!(origin.connections().len(), 1);
     let total = gateway.metrics().sum("tollgate_upstream_requests_total", &["upstream=\"u\""]);
     assert_eq!(total, 4.0, "counters survive as well");
+}
+
+/// Nobody can use the connections of an upstream that is gone: they are closed, also those that were busy.
+#[test]
+fn the_pool_of_a_removed_upstream() {
+    let gate = Gate::new();
+    let (idle, busy) = (Origin::ok(), Origin::start(behaviour::gated(&gate, "late")));
+    let gateway = gateway!(
+        "routes:\n  - { path: /idle, to: @IDLE@ }\n  - { path: /busy, to: @BUSY@ }\n",
+        IDLE = idle.url(),
+        BUSY = busy.url()
+    );
+    assert_eq!(gateway.get("/idle").text(), "ok");
+    let mut client = gateway.client();
+    client.send("GET /busy HTTP/1.1\r\nHost: test\r\n\r\n");
+    busy.wait_requests(1);
+    gateway.replace_file(&gateway.complete(&numbered(2), &[]));
+    gateway.wait_generation(2);
+    assert_eq!(idle.wait_closed(0), Closed::ByPeer);
+    gate.open();
+    assert_eq!(client.response().text(), "late");
+    assert_eq!(busy.wait_closed(0), Closed::ByPeer);
 }
 
 /// Clients that never stop asking, on kept and on fresh connections, until they are told to.

@@ -1,7 +1,7 @@
 //! What one worker knows of an upstream: its targets, their idle connections, what is in flight to them.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
@@ -91,6 +91,13 @@ impl TargetLive {
         drop(conn);
     }
 
+    /// The configuration does not name the target any more: its connections are closed, those in use when
+    /// their answer is through. Idle ones hold the target that holds them, so nothing else would end them.
+    fn retire(&self) {
+        self.pool.set(Pool { max_idle_per_worker: 0, ..self.pool.get() });
+        drop(self.idle.take());
+    }
+
     /// A connection of this worker is closed.
     pub(crate) fn closed(&self) {
         self.shared.leave();
@@ -149,11 +156,9 @@ pub(crate) fn reconcile(
     old: Option<&Active>,
     random: &mut dyn FnMut() -> u64,
 ) -> Vec<Rc<UpstreamLive>> {
-    let known: std::collections::HashMap<*const TargetShared, &Rc<TargetLive>> = old
-        .into_iter()
-        .flat_map(|active| active.upstreams.iter().flat_map(|upstream| &upstream.targets))
-        .map(|target| (Arc::as_ptr(&target.shared), target))
-        .collect();
+    let old = || old.into_iter().flat_map(|active| active.upstreams.iter().flat_map(|live| &live.targets));
+    let known: HashMap<*const TargetShared, &Rc<TargetLive>> =
+        old().map(|target| (Arc::as_ptr(&target.shared), target)).collect();
     let live = upstreams.iter().zip(shared).map(|(upstream, shared)| {
         let targets = shared.iter().map(|shared| match known.get(&Arc::as_ptr(shared)) {
             Some(target) => {
@@ -164,7 +169,11 @@ pub(crate) fn reconcile(
         });
         Rc::new(UpstreamLive { targets: targets.collect(), balancer: Balancer::new(upstream, random) })
     });
-    live.collect()
+    let live: Vec<Rc<UpstreamLive>> = live.collect();
+    let kept: HashSet<*const TargetLive> =
+        live.iter().flat_map(|upstream| &upstream.targets).map(Rc::as_ptr).collect();
+    old().filter(|target| !kept.contains(&Rc::as_ptr(target))).for_each(|target| target.retire());
+    live
 }
 
 /// Runs for the life of the worker: closes idle connections that are too old or that the target closed.
