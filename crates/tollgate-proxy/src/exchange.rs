@@ -26,7 +26,7 @@ pub(crate) struct Exchange<'c> {
     pub(crate) client: &'c Rc<Client>,
     pub(crate) active: Rc<Active>,
     /// The head, and what was made of it.
-    pub(crate) kit: Box<Kit>,
+    pub(crate) kit: &'c mut Kit,
     pub(crate) facts: Facts,
     pub(crate) route: Option<RouteId>,
     /// The request's body, until someone takes it to read it.
@@ -58,6 +58,13 @@ impl Id {
         match self {
             Id::Made(id) => id.as_str(),
             Id::Kept(id) => id,
+        }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Id::Made(id) => id.as_bytes(),
+            Id::Kept(id) => id.as_bytes(),
         }
     }
 }
@@ -208,7 +215,7 @@ impl<'c> Exchange<'c> {
         worker: &'c Rc<Worker>,
         client: &'c Rc<Client>,
         active: Rc<Active>,
-        kit: Box<Kit>,
+        kit: &'c mut Kit,
         facts: Facts,
     ) -> Exchange<'c> {
         worker.inflight.set(worker.inflight.get() + 1);

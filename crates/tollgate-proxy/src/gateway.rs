@@ -1,6 +1,7 @@
 //! Starts the workers and keeps what they share.
 
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -13,7 +14,7 @@ use tollgate_plan::upstream::UpstreamId;
 use crate::control::{Applied, ApplyError, Control, Drained, Status};
 use crate::drain;
 use crate::health::{HealthReport, TargetHealth, UpstreamHealth};
-use crate::listen::{self, Accepted, Listening};
+use crate::listen::{self, Accepted};
 use crate::live::Counts;
 use crate::live::listeners::ListenerLive;
 use crate::live::targets::{TargetRegistry, TargetShared, Targets};
@@ -103,7 +104,7 @@ pub(crate) struct Current {
 /// A listener with one socket for each worker.
 struct Bound {
     live: Arc<ListenerLive>,
-    sockets: Vec<Listening>,
+    sockets: Vec<OwnedFd>,
 }
 
 fn bind(address: &ListenAddress, name: &Arc<str>, workers: usize, ours: bool) -> Result<Bound, ApplyError> {
@@ -139,7 +140,7 @@ impl Shared {
     }
 
     /// Remembers listeners and deals their sockets out, one list for each worker.
-    fn adopt(&self, bound: Vec<Bound>) -> Vec<Vec<(Listening, Arc<ListenerLive>)>> {
+    fn adopt(&self, bound: Vec<Bound>) -> Vec<Vec<(OwnedFd, Arc<ListenerLive>)>> {
         let mut shares: Vec<Vec<_>> = (0..self.workers).map(|_| Vec::new()).collect();
         for Bound { live, sockets } in bound {
             for (share, socket) in shares.iter_mut().zip(sockets) {
@@ -197,8 +198,8 @@ impl Shared {
     /// Gives an accepted connection, already counted, to another worker.
     pub(crate) fn hand_over(&self, to: usize, accepted: Accepted) {
         let listener = accepted.listener.clone();
-        let given = accepted.detach().ok().zip(self.inboxes().get(to));
-        if given.is_none_or(|(accepted, inbox)| inbox.try_send(Order::Adopt(accepted)).is_err()) {
+        let given = self.inboxes().get(to).map(|inbox| inbox.try_send(Order::Adopt(accepted)));
+        if !matches!(given, Some(Ok(()))) {
             self.counts.leave(to);
             listener.leave();
         }

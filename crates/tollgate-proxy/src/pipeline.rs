@@ -10,14 +10,17 @@ use crate::worker::{Active, Kit, Worker};
 use crate::{observe, parse, respond, route, transform, upstream, validate};
 
 /// Serves one request: from its head to its log record.
-pub(crate) async fn serve(worker: &Rc<Worker>, client: &Rc<Client>, kit: Box<Kit>) -> Next {
+pub(crate) async fn serve(worker: &Rc<Worker>, client: &Rc<Client>, mut kit: Box<Kit>) -> Next {
     // The only place where a request meets its plan.
     let active = worker.active.borrow().clone();
     let facts = parse::facts(worker, &active, client, &kit.head);
-    let mut exchange = Exchange::begin(worker, client, active.clone(), kit, facts);
+    let mut exchange = Exchange::begin(worker, client, active.clone(), &mut kit, facts);
     let outcome = run(&mut exchange, &active).await;
+    let next = respond::finish(&mut exchange, outcome).await;
     // Dropping the exchange leaves its record, also when the connection is cut in the middle.
-    respond::finish(&mut exchange, outcome).await
+    drop(exchange);
+    worker.spare.keep_kit(kit);
+    next
 }
 
 async fn run<'a>(exchange: &mut Exchange<'_>, active: &'a Active) -> Result<Outcome<'a>, Reject> {

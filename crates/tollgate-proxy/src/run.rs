@@ -1,6 +1,7 @@
 //! A worker's thread: its runtime, its tasks, and the orders it takes.
 
 use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +11,13 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tollgate_plan::listener::ListenAddress;
 
 use crate::gateway::{Current, Shared};
-use crate::listen::{self, Accepted, Accepting, Listening};
+use crate::listen::{self, Accepted, Accepting};
 use crate::live::listeners::ListenerLive;
 use crate::live::targets::TargetShared;
 use crate::live::upstreams::{reap, reconcile};
-use crate::observe::{Counters, Gauges, HttpDate, RequestIds, UpstreamConnections, WorkerSnapshot};
+use crate::observe::{
+    Counters, Gauges, HttpDate, Reports, RequestIds, UpstreamConnections, WorkerSnapshot, tell_left_out,
+};
 use crate::timer::Timers;
 use crate::upstream::Resolver;
 use crate::worker::{Active, Clock, Phase, Random, Scratch, Spare, Worker};
@@ -43,7 +46,7 @@ pub(crate) enum Order {
 /// A new plan, and what changes with it.
 pub(crate) struct Change {
     pub(crate) current: Current,
-    pub(crate) listen: Vec<(Listening, Arc<ListenerLive>)>,
+    pub(crate) listen: Vec<(OwnedFd, Arc<ListenerLive>)>,
     pub(crate) unlisten: Vec<ListenAddress>,
     pub(crate) done: oneshot::Sender<()>,
 }
@@ -53,7 +56,7 @@ pub(crate) fn worker(
     index: usize,
     shared: Arc<Shared>,
     inbox: mpsc::Receiver<Order>,
-    listening: Vec<(Listening, Arc<ListenerLive>)>,
+    listening: Vec<(OwnedFd, Arc<ListenerLive>)>,
     started: std::sync::mpsc::SyncSender<()>,
 ) {
     let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
@@ -68,6 +71,7 @@ pub(crate) fn worker(
         tokio::task::spawn_local(worker.timers.clone().sweep());
         tokio::task::spawn_local(reap(worker.clone()));
         tokio::task::spawn_local(hand_log_over(worker.clone()));
+        tokio::task::spawn_local(tell_left_out(worker.clone()));
         // The starter may have given up, and then tells the process itself.
         let _ = started.send(());
         take_orders(&worker, inbox, &mut accepting).await;
@@ -75,6 +79,7 @@ pub(crate) fn worker(
     // Connections that are still open are cut here, and their exchanges leave their records.
     drop(runtime);
     worker.log.borrow_mut().tick();
+    worker.reports.tell();
 }
 
 async fn take_orders(worker: &Rc<Worker>, mut inbox: mpsc::Receiver<Order>, accepting: &mut Vec<Accepting>) {
@@ -104,7 +109,7 @@ async fn take_orders(worker: &Rc<Worker>, mut inbox: mpsc::Receiver<Order>, acce
 
 fn listen_on(
     worker: &Rc<Worker>,
-    listening: Vec<(Listening, Arc<ListenerLive>)>,
+    listening: Vec<(OwnedFd, Arc<ListenerLive>)>,
     accepting: &mut Vec<Accepting>,
 ) {
     for (socket, live) in listening {
@@ -151,6 +156,7 @@ impl Worker {
             counters,
             log,
             logged: Notify::new(),
+            reports: Reports::default(),
             ids: RefCell::new(RequestIds::new()),
             date: RefCell::new(HttpDate::new()),
             resolver: Resolver::new(),

@@ -13,7 +13,7 @@ use tollgate_wire::{RequestHead, ResponseHead};
 
 use crate::gateway::Shared;
 use crate::live::upstreams::UpstreamLive;
-use crate::observe::{Counters, HttpDate, RequestIds, Series, WorkerSink};
+use crate::observe::{Counters, HttpDate, Reports, RequestIds, Series, WorkerSink};
 use crate::timer::Timers;
 use crate::upstream::Resolver;
 
@@ -39,6 +39,7 @@ pub(crate) struct Worker {
     pub(crate) log: RefCell<WorkerSink>,
     /// A record waits in the log.
     pub(crate) logged: Notify,
+    pub(crate) reports: Reports,
     pub(crate) ids: RefCell<RequestIds>,
     pub(crate) date: RefCell<HttpDate>,
     pub(crate) resolver: Resolver,

@@ -15,10 +15,27 @@ pub(crate) const fn is_control(b: u8) -> bool {
     (b < 0x20 && b != b'\t') || b == 0x7f
 }
 
-/// Whether a byte of `text` is a control character other than HTAB. Written without an early return, so
-/// that it becomes vector code.
+/// Whether a byte of `text` is a control character other than HTAB.
+///
+/// Eight bytes at a time: values are short, and nearly all have none. A word that may have one is looked at
+/// byte by byte.
 pub(crate) fn has_control(text: &[u8]) -> bool {
-    text.iter().fold(false, |found, &b| found | is_control(b))
+    let (words, rest) = text.as_chunks::<8>();
+    words
+        .iter()
+        .any(|word| may_have_control(u64::from_ne_bytes(*word)) && word.iter().any(|&b| is_control(b)))
+        || rest.iter().any(|&b| is_control(b))
+}
+
+/// Whether a byte of the word is below 0x20 or 0x7f; now and then true for one that is neither (the borrow of
+/// a subtraction reaches the next byte), never false for one that is.
+fn may_have_control(word: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOPS: u64 = ONES << 7;
+    let below = word.wrapping_sub(ONES * 0x20) & !word;
+    let delete = word ^ (ONES * 0x7f);
+    let is_delete = delete.wrapping_sub(ONES) & !delete;
+    (below | is_delete) & TOPS != 0
 }
 
 /// `text` without spaces and tabs around it.

@@ -1,17 +1,20 @@
 //! Accepting on one socket of one worker, and ceasing to without resetting anyone.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::net::{AddressFamily, SocketFlags, acceptfrom_with, sockopt};
 use socket2::{SockFilter, SockRef};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
-use super::bind::Listening;
-use super::connection::{self, Accepted, Carrier};
+use super::connection::{self, Accepted};
+use crate::io::register;
 use crate::live::listeners::ListenerLive;
 use crate::worker::Worker;
 
@@ -27,19 +30,14 @@ pub(crate) struct Accepting {
     pub(crate) stop: watch::Sender<bool>,
 }
 
-enum Socket {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
 /// Accepts until told to stop; then takes whoever is already in the queue, and closes the socket.
 pub(crate) async fn accept(
     worker: Rc<Worker>,
-    listening: Listening,
+    listening: OwnedFd,
     live: Arc<ListenerLive>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let socket = match into_runtime(listening) {
+    let socket = match register(listening) {
         Ok(socket) => socket,
         Err(error) => return tracing::error!(listener = %live.name, %error, "cannot accept"),
     };
@@ -47,11 +45,11 @@ pub(crate) async fn accept(
         tokio::select! {
             // A sender that is gone means the worker ends.
             _ = stop.wait_for(|stop| *stop) => break,
-            accepted = socket.accept() => admit(&worker, &live, accepted).await,
+            accepted = next(&socket) => admit(&worker, &live, accepted).await,
         }
     }
-    socket.refuse_new();
-    while let Ok(accepted) = tokio::time::timeout(QUIET, socket.accept()).await {
+    refuse_new(&socket);
+    while let Ok(accepted) = tokio::time::timeout(QUIET, next(&socket)).await {
         admit(&worker, &live, accepted).await;
     }
 }
@@ -59,9 +57,9 @@ pub(crate) async fn accept(
 async fn admit(
     worker: &Rc<Worker>,
     live: &Arc<ListenerLive>,
-    accepted: io::Result<(Carrier, Option<IpAddr>)>,
+    accepted: io::Result<(OwnedFd, Option<IpAddr>)>,
 ) {
-    let (carrier, peer) = match accepted {
+    let (fd, peer) = match accepted {
         Ok(accepted) => accepted,
         // The client was faster away than we were there.
         Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => return,
@@ -73,11 +71,11 @@ async fn admit(
     let limit = worker.active.borrow().plan.limits.connections;
     let counts = &worker.shared.counts;
     if !counts.enter(limit) {
-        // Dropping the stream closes it; the excess is counted.
+        // Dropping the descriptor closes it; the excess is counted.
         return;
     }
     live.enter();
-    let accepted = Accepted { carrier, peer, listener: live.clone() };
+    let accepted = Accepted { fd, peer, listener: live.clone() };
     let chosen = counts.assign(worker.index);
     if chosen == worker.index {
         connection::spawn(worker, accepted);
@@ -86,43 +84,30 @@ async fn admit(
     }
 }
 
-fn into_runtime(listening: Listening) -> io::Result<Socket> {
-    Ok(match listening {
-        Listening::Tcp(listener) => Socket::Tcp(TcpListener::from_std(listener)?),
-        Listening::Unix(listener) => Socket::Unix(UnixListener::from_std(listener)?),
-    })
+async fn next(socket: &AsyncFd<OwnedFd>) -> io::Result<(OwnedFd, Option<IpAddr>)> {
+    let accept = |fd: &OwnedFd| Ok(acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?);
+    let (fd, peer) = socket.async_io(Interest::READABLE, accept).await?;
+    let peer = peer.and_then(|address| SocketAddr::try_from(address).ok());
+    Ok((fd, peer.map(|peer| peer.ip())))
 }
 
-impl Socket {
-    async fn accept(&self) -> io::Result<(Carrier, Option<IpAddr>)> {
-        match self {
-            Socket::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                Ok((Carrier::Tcp(stream), Some(peer.ip())))
-            }
-            Socket::Unix(listener) => Ok((Carrier::Unix(listener.accept().await?.0), None)),
-        }
-    }
-
-    /// Closing a listening socket resets the connections in its queue, and one may complete its handshake
-    /// between the last accept and the close. So the kernel first drops new SYNs: those clients ask again a
-    /// second later and find the address closed, or somebody else there; those in the queue are served.
-    fn refuse_new(&self) {
-        const TCP_FLAGS_OFFSET: u32 = 13;
-        const SYN_AND_ACK: u32 = 0x12;
-        const SYN: u32 = 0x02;
-        // Classic BPF on the segment: A = flags & (SYN|ACK); drop when A == SYN.
-        let program = [
-            SockFilter::new(0x30, 0, 0, TCP_FLAGS_OFFSET), // ldb [13]
-            SockFilter::new(0x54, 0, 0, SYN_AND_ACK),      // and #0x12
-            SockFilter::new(0x15, 0, 1, SYN),              // jeq #SYN, next, over
-            SockFilter::new(0x06, 0, 0, 0),                // ret drop
-            SockFilter::new(0x06, 0, 0, u32::MAX),         // ret keep
-        ];
-        if let Socket::Tcp(listener) = self
-            && let Err(error) = SockRef::from(listener).attach_filter(&program)
-        {
-            tracing::debug!(%error, "no filter on a closing listener; a connection may be reset");
-        }
+/// Closing a listening socket resets the connections in its queue, and one may complete its handshake
+/// between the last accept and the close. So the kernel first drops new SYNs: those clients ask again a
+/// second later and find the address closed, or somebody else there; those in the queue are served.
+fn refuse_new(socket: &AsyncFd<OwnedFd>) {
+    const TCP_FLAGS_OFFSET: u32 = 13;
+    const SYN_AND_ACK: u32 = 0x12;
+    const SYN: u32 = 0x02;
+    // Classic BPF on the segment: A = flags & (SYN|ACK); drop when A == SYN.
+    let program = [
+        SockFilter::new(0x30, 0, 0, TCP_FLAGS_OFFSET), // ldb [13]
+        SockFilter::new(0x54, 0, 0, SYN_AND_ACK),      // and #0x12
+        SockFilter::new(0x15, 0, 1, SYN),              // jeq #SYN, next, over
+        SockFilter::new(0x06, 0, 0, 0),                // ret drop
+        SockFilter::new(0x06, 0, 0, u32::MAX),         // ret keep
+    ];
+    let is_tcp = sockopt::socket_domain(socket).is_ok_and(|domain| domain != AddressFamily::UNIX);
+    if is_tcp && let Err(error) = SockRef::from(socket).attach_filter(&program) {
+        tracing::debug!(%error, "no filter on a closing listener; a connection may be reset");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
@@ -11,14 +12,8 @@ use tollgate_plan::listener::ListenAddress;
 /// Connections that the kernel queues before a worker accepts them; the system caps it at `somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// One listening socket, not yet in a runtime.
-pub(crate) enum Listening {
-    Tcp(std::net::TcpListener),
-    Unix(std::os::unix::net::UnixListener),
-}
-
 /// Binds `address` once for each of `workers` workers. `ours` says that this process already listens on the port.
-pub(crate) fn bind(address: &ListenAddress, workers: usize, ours: bool) -> io::Result<Vec<Listening>> {
+pub(crate) fn bind(address: &ListenAddress, workers: usize, ours: bool) -> io::Result<Vec<OwnedFd>> {
     match address {
         ListenAddress::Tcp(address) => bind_tcp(*address, workers, ours),
         ListenAddress::Unix(path) => bind_unix(path, workers),
@@ -35,13 +30,13 @@ pub(crate) fn unbind(address: &ListenAddress) {
     }
 }
 
-fn bind_tcp(address: SocketAddr, workers: usize, ours: bool) -> io::Result<Vec<Listening>> {
+fn bind_tcp(address: SocketAddr, workers: usize, ours: bool) -> io::Result<Vec<OwnedFd>> {
     // Workers share the port by SO_REUSEPORT. With it a second gateway would bind without an error and take
     // half of the connections; a socket without it tells whether somebody already listens.
     let probe = tcp_socket(address, ours)?;
     let address = probe.local_addr()?.as_socket().unwrap_or(address);
     drop(probe);
-    (0..workers).map(|_| Ok(Listening::Tcp(tcp_socket(address, true)?.into()))).collect()
+    (0..workers).map(|_| Ok(tcp_socket(address, true)?.into())).collect()
 }
 
 fn tcp_socket(address: SocketAddr, share: bool) -> io::Result<Socket> {
@@ -60,11 +55,11 @@ fn tcp_socket(address: SocketAddr, share: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn bind_unix(path: &Path, workers: usize) -> io::Result<Vec<Listening>> {
+fn bind_unix(path: &Path, workers: usize) -> io::Result<Vec<OwnedFd>> {
     remove_stale(path)?;
     let listener = std::os::unix::net::UnixListener::bind(path)?;
     listener.set_nonblocking(true)?;
-    (0..workers).map(|_| Ok(Listening::Unix(listener.try_clone()?))).collect()
+    (0..workers).map(|_| Ok(listener.try_clone()?.into())).collect()
 }
 
 /// A socket file that nobody listens on is what a killed process left; anything else is not ours to remove.

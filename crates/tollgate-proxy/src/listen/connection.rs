@@ -3,12 +3,11 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-
-use tokio::net::{TcpStream, UnixStream};
 
 use super::head::{self, Arrival};
 use crate::client::{Client, Place, Unread};
@@ -24,43 +23,12 @@ const LINGER: Duration = Duration::from_secs(2);
 /// And this much of it at most.
 const LINGER_BYTES: usize = 1024 * 1024;
 
-/// A connection that was accepted, perhaps by another worker.
+/// A connection that was accepted, perhaps by another worker: it is in no runtime yet.
 pub(crate) struct Accepted {
-    pub(crate) carrier: Carrier,
+    pub(crate) fd: OwnedFd,
+    /// None on a unix socket.
     pub(crate) peer: Option<IpAddr>,
     pub(crate) listener: Arc<ListenerLive>,
-}
-
-/// What carries its bytes.
-pub(crate) enum Carrier {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-    /// Taken out of another worker's runtime.
-    MovedTcp(std::net::TcpStream),
-    MovedUnix(std::os::unix::net::UnixStream),
-}
-
-impl Accepted {
-    /// Takes the stream out of this worker's runtime so that it can go into another's.
-    pub(crate) fn detach(self) -> std::io::Result<Accepted> {
-        let carrier = match self.carrier {
-            Carrier::Tcp(stream) => Carrier::MovedTcp(stream.into_std()?),
-            Carrier::Unix(stream) => Carrier::MovedUnix(stream.into_std()?),
-            moved => moved,
-        };
-        Ok(Accepted { carrier, ..self })
-    }
-}
-
-impl Carrier {
-    fn into_stream(self) -> std::io::Result<Stream> {
-        Ok(match self {
-            Carrier::Tcp(stream) => stream.into(),
-            Carrier::Unix(stream) => stream.into(),
-            Carrier::MovedTcp(stream) => TcpStream::from_std(stream)?.into(),
-            Carrier::MovedUnix(stream) => UnixStream::from_std(stream)?.into(),
-        })
-    }
 }
 
 /// Serves the connection on this worker, in a task of its own. It is already counted.
@@ -78,7 +46,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
     };
     worker.connections.set(worker.connections.get() + 1);
     worker.clock.now();
-    let Ok(io) = accepted.carrier.into_stream() else { return };
+    let Ok(io) = Stream::new(accepted.fd) else { return };
     let client = Rc::new(Client {
         io,
         timer: worker.timers.timer(),
@@ -107,13 +75,13 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
 
 /// Ends our direction, then reads away what the client still sends.
 async fn linger(worker: &Worker, client: &Client) {
+    if client.io.end().is_err() {
+        return;
+    }
     let mut left = LINGER_BYTES;
     client.timer.arm(worker.clock.now(), LINGER);
     poll_fn(|cx| {
         if client.timer.poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        if let Poll::Ready(Err(_)) = client.io.poll_shutdown(cx) {
             return Poll::Ready(());
         }
         let mut scratch = worker.scratch.borrow_mut();

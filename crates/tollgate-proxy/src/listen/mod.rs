@@ -6,5 +6,5 @@ mod connection;
 mod head;
 
 pub(crate) use accept::{Accepting, accept};
-pub(crate) use bind::{Listening, bind, unbind};
+pub(crate) use bind::{bind, unbind};
 pub(crate) use connection::{Accepted, spawn};

@@ -32,7 +32,7 @@ impl Conn {
 
     /// Whether nothing came while it was idle: an end, an error, or bytes that nobody asked for.
     pub(crate) fn is_clean(&self) -> bool {
-        matches!(self.io.try_read(&mut [0]), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock)
+        self.io.is_quiet()
     }
 }
 

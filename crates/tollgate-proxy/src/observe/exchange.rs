@@ -7,6 +7,7 @@ use tollgate_plan::Reason;
 use tollgate_wire::Version;
 
 use super::record::Record;
+use super::reports::report;
 use crate::client::Client;
 use crate::exchange::{Exchange, Reject};
 use crate::worker::{Active, Phase, Worker};
@@ -51,7 +52,6 @@ impl Drop for Exchange<'_> {
                 tls: None,
             },
         );
-        worker.spare.keep_kit(std::mem::take(&mut self.kit));
     }
 }
 
@@ -94,29 +94,11 @@ pub(crate) fn refusal(
 fn leave(worker: &Worker, active: &Active, record: &Record<'_>) {
     active.series.count(record);
     if let Some(reason) = record.reason {
-        report(record, reason, active);
+        report(&worker.reports, record, reason, active);
     }
     // A record is made inside nothing that holds the log; during a panic it is better lost than fatal.
     if let Ok(mut log) = worker.log.try_borrow_mut() {
         log.record(record, &active.plan);
         worker.logged.notify_one();
-    }
-}
-
-/// The operator's log gets what is not the client's fault, with the names that the client is not told.
-fn report(record: &Record<'_>, reason: Reason, active: &Active) {
-    use tollgate_plan::reason::Level;
-    let target = || {
-        let upstream = active.plan.upstreams.get(record.upstream?.0 as usize)?;
-        upstream.targets.get(record.target?).map(|target| &*target.url)
-    };
-    match reason.row().level {
-        Level::Debug => {}
-        Level::Warn => {
-            tracing::warn!(reason = reason.code(), target = target(), id = record.id, "request failed")
-        }
-        Level::Error => {
-            tracing::error!(reason = reason.code(), target = target(), id = record.id, "request failed")
-        }
     }
 }

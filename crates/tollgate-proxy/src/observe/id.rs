@@ -11,6 +11,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(crate) struct RequestId([u8; 36]);
 
 impl RequestId {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         // Hex digits and hyphens only, so the other branch is never taken.
         std::str::from_utf8(&self.0).unwrap_or_default()

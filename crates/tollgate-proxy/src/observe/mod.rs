@@ -7,6 +7,7 @@ mod id;
 
 mod exchange;
 mod record;
+mod reports;
 
 mod line;
 mod redact;
@@ -28,6 +29,7 @@ pub(crate) use date::HttpDate;
 pub use date::rfc3339;
 pub(crate) use exchange::refusal;
 pub(crate) use id::{RequestId, RequestIds};
+pub(crate) use reports::{Reports, tell_left_out};
 pub(crate) use sink::{LogWriter, WorkerSink};
 pub(crate) use snapshot::{Gauges, WorkerSnapshot};
 

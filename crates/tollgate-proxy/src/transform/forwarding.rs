@@ -32,7 +32,7 @@ pub(super) fn write(exchange: &Exchange<'_>, value: &mut Vec<u8>, mut put: impl 
     {
         put(&name::X_FORWARDED_HOST, authority);
     }
-    put(&name::X_REQUEST_ID, facts.id.as_str().as_bytes());
+    put(&name::X_REQUEST_ID, facts.id.as_bytes());
     // The received protocol version stands in front (RFC 9110 section 7.6.3).
     let via: &[u8] = match exchange.kit.head.version {
         Version::Http10 => b"1.0 tollgate",

@@ -16,7 +16,7 @@ use crate::live::upstreams::InFlight;
 use crate::pump::{Pending, Upload, UploadError, WaitsFor, Watch};
 
 /// Bounds on a head from an upstream, which can attack too.
-const RESPONSE_HEAD: HeadLimits = HeadLimits { header_bytes: 64 * 1024, header_count: 256, uri_bytes: 0 };
+const RESPONSE_HEAD: HeadLimits = HeadLimits { header_bytes: 64 * 1024, header_count: 128, uri_bytes: 0 };
 
 /// Interim answers before the final one; 103 may come a few times, a stream of them is an attack.
 const INTERIM_MAX: u32 = 16;
@@ -63,12 +63,13 @@ impl<'a, 'c> Attempt<'a, 'c> {
         exchange: &'a Exchange<'c>,
         conn: Rc<Conn>,
         upload: Option<Box<Upload>>,
+        started: Instant,
         timeout: Duration,
     ) -> Attempt<'a, 'c> {
         Attempt {
             exchange,
             conn,
-            started: exchange.worker.clock.recent(),
+            started,
             timeout,
             begun: false,
             out: Pending::default(),

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::time::Instant;
 
 use tollgate_plan::Reason;
 use tollgate_plan::route::{Action, Weighted};
@@ -55,7 +56,8 @@ async fn attempts(
         let seen = &exchange.seen;
         seen.upstream.set(Some((id, at)));
         seen.attempts.set(seen.attempts.get() + 1);
-        let outcome = attempt(exchange, (upstream, target, target_live), outgoing, upload, fresh).await;
+        let place = (upstream, target, target_live);
+        let outcome = attempt(exchange, place, outgoing, upload, started, fresh).await;
         let failure = match outcome {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
@@ -80,6 +82,7 @@ async fn attempt(
     (upstream, target, live): (&Upstream, &Target, &Rc<TargetLive>),
     outgoing: &Outgoing,
     upload: &mut Option<Box<Upload>>,
+    started: Instant,
     fresh: bool,
 ) -> Result<Answer, Failure> {
     let in_flight = InFlight::new(live);
@@ -88,12 +91,15 @@ async fn attempt(
     let conn = match kept {
         Some(conn) => conn,
         // Boxed: most requests find a connection and need not carry the room for making one.
-        None => Box::pin(connect(exchange.worker, upstream, target, live, timer, fresh))
-            .await
-            .map_err(Failure::Final)?,
+        None => {
+            let made = Box::pin(connect(exchange.worker, upstream, target, live, timer, fresh)).await;
+            // The time for the answer begins now, not when somebody last looked at the clock.
+            exchange.worker.clock.now();
+            made.map_err(Failure::Final)?
+        }
     };
     let timeout = exchange.matched().and_then(|route| route.timeout).unwrap_or(upstream.timeout);
-    let mut attempt = Attempt::new(exchange, conn, upload.take(), timeout);
+    let mut attempt = Attempt::new(exchange, conn, upload.take(), started, timeout);
     let arrived = poll_fn(|cx| {
         if !attempt.is_begun() {
             attempt.begin(cx, |out| write_head(exchange, upstream, target, outgoing, out))?;

@@ -3,12 +3,13 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tokio::net::{TcpStream, UnixStream};
+use rustix::net::{SocketAddrAny, SocketAddrUnix};
 use tollgate_plan::Reason;
 use tollgate_plan::upstream::{Address, Target, Upstream};
 use tollgate_policy::Penalty;
@@ -110,7 +111,7 @@ async fn open(worker: &Worker, target: &Target) -> Result<Stream, Reject> {
         |_: io::Error| Reject::new(Reason::UpstreamConnect, "the service does not accept connections");
     match &target.address {
         Address::Socket(address) => tcp(*address).await.map_err(refused),
-        Address::Unix(path) => UnixStream::connect(path).await.map(Stream::from).map_err(refused),
+        Address::Unix(path) => unix(path).await.map_err(refused),
         Address::Name { host, port } => {
             let addresses = worker.resolver.lookup(host).await;
             let addresses = addresses
@@ -132,9 +133,11 @@ async fn first_that_answers(addresses: &[IpAddr], port: u16) -> io::Result<Strea
 }
 
 async fn tcp(address: SocketAddr) -> io::Result<Stream> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream.into())
+    Stream::connect(&SocketAddrAny::from(address)).await
+}
+
+async fn unix(path: &Path) -> io::Result<Stream> {
+    Stream::connect(&SocketAddrUnix::new(path)?.into()).await
 }
 
 /// The timer came first.
