@@ -300,6 +300,36 @@ fn nobody_listens() {
     wait_for("the origin to be gone", || client.get("/x").code() == "upstream_connect");
 }
 
+/// The time for an answer begins when there is a connection: making one takes nothing away from it.
+#[test]
+fn a_connection_that_takes_long() {
+    let gate = Gate::new();
+    let origin = Origin::start_behind(&gate, behaviour::ok);
+    let gateway = gateway!(
+        "
+workers: 1
+upstreams:
+  u: { targets: [@ORIGIN@], connect_timeout: 8s, timeout: 400ms }
+routes:
+  - { path: /*, to: u }
+",
+        ORIGIN = origin.url()
+    );
+    let mut client = gateway.client();
+    client.send(get(0));
+    // The kernel asks again a second after it first asked, and by then the queue is empty.
+    let port = origin.address().rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or(0u16);
+    wait_for("the first attempt", || {
+        let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+        sockets.lines().any(|line| line.contains(&format!(":{port:04X} 02 ")))
+    });
+    gate.open();
+    let answer = client.response();
+    assert_eq!((answer.status, answer.text().as_str()), (200, "ok"), "{answer:#?}");
+    let upstream_ms = gateway.record_of("/")["upstream_ms"].as_f64().unwrap_or(0.0);
+    assert!(upstream_ms > 400.0, "the way there is the upstream's time: {upstream_ms}");
+}
+
 #[test]
 fn an_answer_that_takes_too_long() {
     let origin = Origin::start(behaviour::hang);

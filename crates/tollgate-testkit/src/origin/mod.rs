@@ -12,11 +12,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use socket2::SockRef;
+
 pub use conn::Conn;
 pub use seen::{Closed, ConnectionSeen, Seen};
 
 use crate::stream::Stream;
-use crate::wait::wait_for;
+use crate::wait::{Gate, wait_for};
 
 type Handler = dyn Fn(&mut Conn) -> io::Result<()> + Send + Sync;
 
@@ -61,6 +63,24 @@ impl Origin {
         let listener = TcpListener::bind(address).expect("the origin's address is free");
         let local = listener.local_addr().expect("a bound listener has an address");
         Origin::serve(Listener::Tcp(listener), Place::Tcp(local.to_string()), Box::new(handler))
+    }
+
+    /// The same behind a queue that is full until `gate` opens: who connects meanwhile is not answered, and gets
+    /// through when the kernel asks again, a second after the first time. Connection 0 is the one in the queue.
+    pub fn start_behind(
+        gate: &Gate,
+        handler: impl Fn(&mut Conn) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Origin {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let local = listener.local_addr().expect("a bound listener has an address");
+        SockRef::from(&listener).listen(0).expect("a queue can be made shorter");
+        let first = TcpStream::connect(local).expect("the queue has one place");
+        let gate = gate.clone();
+        let before = move || {
+            gate.wait();
+            drop(first);
+        };
+        Origin::serve_after(before, Listener::Tcp(listener), Place::Tcp(local.to_string()), Box::new(handler))
     }
 
     /// The same on a unix socket.
@@ -159,6 +179,15 @@ impl Origin {
     }
 
     fn serve(listener: Listener, place: Place, handler: Box<Handler>) -> Origin {
+        Origin::serve_after(|| {}, listener, place, handler)
+    }
+
+    fn serve_after(
+        before: impl FnOnce() + Send + 'static,
+        listener: Listener,
+        place: Place,
+        handler: Box<Handler>,
+    ) -> Origin {
         let shared = Arc::new(Shared {
             handler,
             stop: AtomicBool::new(false),
@@ -166,7 +195,10 @@ impl Origin {
             open: Mutex::default(),
         });
         let theirs = shared.clone();
-        std::thread::spawn(move || theirs.accept(&listener));
+        std::thread::spawn(move || {
+            before();
+            theirs.accept(&listener);
+        });
         Origin { place, shared }
     }
 
