@@ -469,3 +469,21 @@ fn the_admin_token() {
     assert_eq!(ask("GET", "/readyz", "").status, 200, "nothing was drained");
     assert!((200..300).contains(&ask("POST", "/api/v1/drain", good).status));
 }
+
+/// A service that is down fails every request; the operator is told so, but not with a line for each of them.
+#[test]
+fn failures_do_not_flood_the_operators_log() {
+    let nobody = Port::reserve();
+    let gateway = gateway!(
+        "workers: 1\nroutes:\n  - { path: /*, to: \"http://@NOBODY@\" }\n",
+        NOBODY = nobody.address()
+    );
+    let mut client = gateway.client();
+    for _ in 0..300 {
+        assert_eq!(client.get("/x").status, 502);
+    }
+    wait_for("the number of what was left out", || gateway.stderr().text().contains("left_out="));
+    let told = gateway.stderr().text().matches("request failed").count();
+    assert!((10..150).contains(&told), "{told} lines for 300 failures");
+    wait_for("all the records", || gateway.stdout().records().len() >= 300);
+}
