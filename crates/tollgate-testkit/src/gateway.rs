@@ -194,6 +194,15 @@ impl Gateway {
         line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).expect("VmRSS is known")
     }
 
+    /// Processor time that the process has used, all threads together; the kernel counts it in 10 ms.
+    pub fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        // The name in parentheses may hold anything; utime and stime are the 12th and 13th field behind it.
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
+        let ticks = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum::<u64>();
+        Duration::from_millis(ticks * 10)
+    }
+
     /// Open descriptors.
     pub fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.pid())).map_or(0, Iterator::count)

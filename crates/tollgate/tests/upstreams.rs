@@ -266,6 +266,39 @@ routes:
     assert!(origin.connections().len() <= 2 + 1, "{} connections", origin.connections().len());
 }
 
+/// Many that wait for a place wait in a queue: waiting costs next to nothing, and everybody's turn comes.
+#[test]
+fn a_crowd_that_waits_for_a_place() {
+    let gate = Gate::new();
+    let origin = Origin::start(behaviour::gated(&gate, "x"));
+    let gateway = gateway!(
+        "
+workers: 2
+upstreams:
+  u: { targets: [@ORIGIN@], connect_timeout: 9s, pool: { max_connections: 1 } }
+routes:
+  - { path: /*, to: u }
+",
+        ORIGIN = origin.url()
+    );
+    let mut crowd: Vec<Client> = (0..400).map(|_| gateway.client()).collect();
+    for client in &mut crowd {
+        client.send(get(0));
+    }
+    wait_for("all to be there", || gateway.metrics().get("tollgate_inflight_requests") == 400.0);
+    let before = gateway.processor_time();
+    tollgate_testkit::pause(Duration::from_secs(1));
+    let spent = gateway.processor_time() - before;
+    assert!(spent < Duration::from_millis(300), "400 that wait for a second took {spent:?}");
+    // Some leave; the others still have their turn.
+    crowd.drain(100..200);
+    gate.open();
+    for client in &mut crowd {
+        assert_eq!(client.response().status, 200);
+    }
+    assert!(origin.connections().iter().filter(|c| c.closed.is_none()).count() <= 1);
+}
+
 /// The bound counts connections of the process, so an idle one of another worker must not stand in the way.
 #[test]
 fn the_bound_is_not_used_up_by_idle_connections() {

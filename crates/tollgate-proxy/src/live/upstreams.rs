@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use tollgate_plan::upstream::{Pool, Upstream};
@@ -12,6 +11,7 @@ use tollgate_policy::Penalty;
 
 use super::balancer::Balancer;
 use super::conn::Conn;
+use super::queue::Queue;
 use super::targets::{TargetShared, Targets};
 use crate::worker::{Active, Worker};
 
@@ -35,7 +35,7 @@ pub(crate) struct TargetLive {
     pub(crate) penalty: Cell<Penalty>,
     pool: Cell<Pool>,
     /// Requests that wait for a place under `max_connections`.
-    waiting: RefCell<VecDeque<Waker>>,
+    pub(crate) waiting: Queue,
 }
 
 impl TargetLive {
@@ -46,7 +46,7 @@ impl TargetLive {
             in_flight: Cell::new(0),
             penalty: Cell::default(),
             pool: Cell::new(pool),
-            waiting: RefCell::default(),
+            waiting: Queue::default(),
         }
     }
 
@@ -64,12 +64,12 @@ impl TargetLive {
 
     pub(crate) fn keep(&self, conn: Rc<Conn>) {
         let pool = self.pool.get();
-        let wanted_elsewhere = self.shared.is_wanted() && self.waiting.borrow().is_empty();
+        let wanted_elsewhere = self.shared.is_wanted() && self.waiting.is_empty();
         if wanted_elsewhere || self.idle.borrow().len() >= pool.max_idle_per_worker {
             return drop(conn);
         }
         self.idle.borrow_mut().push_back(conn);
-        self.wake_one();
+        self.waiting.wake_first();
     }
 
     /// Closes what was idle too long or was closed by the target, and one more when another worker needs the place.
@@ -101,20 +101,7 @@ impl TargetLive {
     /// A connection of this worker is closed.
     pub(crate) fn closed(&self) {
         self.shared.leave();
-        self.wake_one();
-    }
-
-    pub(crate) fn wait(&self, waker: &Waker) {
-        let mut waiting = self.waiting.borrow_mut();
-        if !waiting.iter().any(|other| other.will_wake(waker)) {
-            waiting.push_back(waker.clone());
-        }
-    }
-
-    fn wake_one(&self) {
-        if let Some(waker) = self.waiting.borrow_mut().pop_front() {
-            waker.wake();
-        }
+        self.waiting.wake_first();
     }
 
     /// Idle connections.

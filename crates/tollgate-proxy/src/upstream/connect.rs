@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use rustix::net::{SocketAddrAny, SocketAddrUnix};
@@ -83,27 +83,29 @@ async fn place_or_idle(
         return None;
     }
     let _wanted = live.shared.want();
-    // Idle connections of other workers hold places too.
-    worker.shared.ask_for_place(worker.index, &live.shared);
-    loop {
-        let mut retry = pin!(tokio::time::sleep(PLACE_RETRY));
-        let mut asked = false;
-        poll_fn(|cx| {
-            // Woken by a place or an idle connection of this worker, or by the clock for those of others.
-            if std::mem::replace(&mut asked, true) {
-                return Poll::Ready(());
+    let turn = live.waiting.join();
+    let mut retry = pin!(tokio::time::sleep(PLACE_RETRY));
+    // Woken by a place or an idle connection of this worker, or by the clock for those of others.
+    poll_fn(|cx| {
+        ready!(turn.poll_first(cx));
+        loop {
+            if live.shared.enter(max) {
+                return Poll::Ready(None);
             }
-            live.wait(cx.waker());
-            retry.as_mut().poll(cx)
-        })
-        .await;
-        if live.shared.enter(max) {
-            return None;
+            match live.idle_connection(Instant::now()) {
+                Some(conn) if !fresh => return Poll::Ready(Some(conn)),
+                // It only has to make room.
+                Some(conn) => drop(conn),
+                None => {
+                    // Idle connections of other workers hold places too.
+                    worker.shared.ask_for_place(worker.index, &live.shared);
+                    ready!(retry.as_mut().poll(cx));
+                    retry.as_mut().reset(tokio::time::Instant::now() + PLACE_RETRY);
+                }
+            }
         }
-        if !fresh && let Some(conn) = live.idle_connection(Instant::now()) {
-            return Some(conn);
-        }
-    }
+    })
+    .await
 }
 
 async fn open(worker: &Worker, target: &Target) -> Result<Stream, Reject> {
