@@ -2,6 +2,11 @@
 //!
 //! It never sees YAML, the shape users type, or the admin framework. Folders are the way of a request.
 
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
 mod control;
 mod drain;
 mod gateway;

@@ -1,5 +1,7 @@
 //! Character classes of RFC 9110, and white space as it allows it.
 
+#![expect(clippy::indexing_slicing, reason = "a table of 256 entries, indexed by a byte")]
+
 /// Whether `b` is a token character (RFC 9110 section 5.6.2).
 pub(crate) const fn is_token(b: u8) -> bool {
     TOKEN[b as usize]

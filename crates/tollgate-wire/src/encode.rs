@@ -47,6 +47,7 @@ pub fn write_response_head(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>
 /// Writes the size line of a chunk of `len` bytes. The data and [`CRLF`] follow.
 ///
 /// `len` is not zero: that size is the end of the body, for which [`write_last_chunk`] is. Zero gives nothing.
+#[expect(clippy::indexing_slicing, reason = "16 digits and CRLF fit into 20 bytes; `at` starts at 18")]
 pub fn chunk_prefix(len: usize, buf: &mut [u8; 20]) -> &[u8] {
     debug_assert!(len > 0, "an empty chunk would end the body");
     let mut rest = len;

@@ -6,6 +6,11 @@
 //!
 //! This crate has no clock, no sockets, no tasks, and no configuration but the limits it is given.
 
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
 mod authority;
 mod block;
 mod error;
