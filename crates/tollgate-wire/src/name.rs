@@ -3,7 +3,10 @@
 //! A name that is in the table below costs one byte in a [`HeaderBlock`](crate::HeaderBlock) and compares as
 //! one; any other is text. Looking a name up ignores case and is one hash of four bytes and one comparison.
 
-#![expect(clippy::indexing_slicing, reason = "tables made by the compiler; indexes are reduced to their size")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "tables made by the compiler; indexes are reduced to their size"
+)]
 
 use std::cmp::Ordering;
 use std::fmt;
