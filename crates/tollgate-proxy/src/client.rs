@@ -1,12 +1,15 @@
 //! One accepted connection: its stream, and the bytes that were read but belong to nobody yet.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use crate::io::Stream;
 use crate::live::listeners::ListenerLive;
+use crate::pump::Pending;
 use crate::timer::Timer;
 
 /// A client's connection.
@@ -20,10 +23,19 @@ pub(crate) struct Client {
     pub(crate) peer_text: Box<str>,
     /// Read and not yet consumed: the rest of a read that held more than one thing. Empty when idle.
     pub(crate) unread: Unread,
+    /// What the socket did not take yet of interim answers: it goes out before any other byte.
+    pub(crate) owed: RefCell<Pending>,
     /// Requests served.
     pub(crate) served: Cell<u64>,
     /// Counts the connection in the worker and the process until it is dropped.
     pub(crate) _place: Place,
+}
+
+impl Client {
+    /// Writes what is owed; ready when that is nothing.
+    pub(crate) fn poll_owed(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.owed.borrow_mut().poll_flush(&self.io, cx, &mut 0)
+    }
 }
 
 /// Bytes that were read and not yet consumed.

@@ -17,7 +17,7 @@ use crate::client::Client;
 use crate::live::conn::Conn;
 use crate::live::upstreams::InFlight;
 use crate::observe::{Outcome as AttemptOutcome, RequestId};
-use crate::pump::{Pending, Upload, Watch};
+use crate::pump::{Upload, Watch};
 use crate::worker::{Active, Kit, Phase, Worker};
 
 /// One request and everything that is known about it.
@@ -131,8 +131,6 @@ pub(crate) struct Answer {
     pub(crate) upload: Option<Box<Upload>>,
     /// The upstream takes no more of the request's body.
     pub(crate) cut: bool,
-    /// What the client's socket did not take yet of interim answers.
-    pub(crate) interim: Pending,
     pub(crate) watch: Watch,
     /// When the attempt began.
     pub(crate) started: Instant,

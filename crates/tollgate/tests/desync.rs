@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tollgate_testkit::{Conn, Fault, Gate, Origin, assert_problem, behaviour, gateway, wait_for};
+use tollgate_testkit::{Client, Conn, Fault, Gate, Origin, assert_problem, behaviour, gateway, wait_for};
 
 /// An answer that comes early and is then no HTTP is replaced by a problem; the rest of the upload is still on its
 /// way, and must not be taken for a request.
@@ -59,6 +59,44 @@ fn an_answer_to_half_a_head() {
     origin.wait_closed(0);
     let first = String::from_utf8_lossy(&origin.connections()[0].raw).into_owned();
     assert!(!first.contains("GET /2 "), "the second request went into the first one's head");
+}
+
+/// A problem never begins in the middle of an interim answer that the client has not taken yet.
+#[test]
+fn a_failure_behind_interim_answers() {
+    let interim = format!("HTTP/1.1 103 Early Hints\r\nLink: {}\r\n\r\n", "x".repeat(60_000));
+    for (head, timeout) in
+        [("", "700ms"), ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno\r\n", "9s")]
+    {
+        let interims = interim.repeat(15);
+        let origin = Origin::start(move |conn| {
+            conn.request()?;
+            conn.send(&interims)?;
+            conn.send(head)?;
+            conn.wait_end()
+        });
+        // A unix socket holds less than the interim answers are.
+        let gateway = gateway!(
+            &format!(
+                "listeners: [{{ address: \"unix:@DIR@/gateway.sock\" }}]\n\
+                 upstreams:\n  u: {{ targets: [@ORIGIN@], timeout: {timeout} }}\n\
+                 routes:\n  - {{ path: /*, to: u }}\n"
+            ),
+            ORIGIN = origin.url()
+        );
+        let mut client = Client::connect_unix(&gateway.dir().join("gateway.sock"));
+        client.send("GET /x HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        // The request fails while nobody reads.
+        wait_for("the failure", || origin.connections().iter().any(|c| c.closed.is_some()));
+        let (bytes, _) = client.drain();
+        let text = String::from_utf8_lossy(&bytes);
+        let last = text.rfind("HTTP/1.1 ").map_or("", |at| text.get(..at).unwrap_or_default());
+        assert!(
+            last.is_empty() || last.ends_with("\r\n\r\n"),
+            "an answer begins within {} bytes",
+            last.len()
+        );
+    }
 }
 
 /// A flood of interim answers ends.

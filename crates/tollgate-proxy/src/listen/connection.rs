@@ -1,6 +1,6 @@
 //! One client connection from accept to close.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
@@ -53,6 +53,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
         peer: accepted.peer,
         peer_text: accepted.peer.map(|ip| ip.to_string()).unwrap_or_default().into(),
         unread: Unread::default(),
+        owed: RefCell::default(),
         served: Cell::new(0),
         _place: place,
     });

@@ -8,6 +8,7 @@ use tollgate_wire::{BodyDecoder, BodyLength, ChunkLimits, Step, write_last_chunk
 
 use super::pending::Pending;
 use super::upload::append;
+use crate::client::Client;
 use crate::io::Stream;
 use crate::worker::Worker;
 
@@ -86,24 +87,25 @@ impl Download {
         self.rest
     }
 
-    /// Writes the head together with what is there of the body: one system call for most answers. `before` is what
-    /// the client has not taken yet of interim answers.
+    /// Writes the head together with what is there of the body: one system call for most answers.
     pub(crate) fn start(
         &mut self,
         worker: &Worker,
-        client: &Stream,
-        before: &mut Pending,
+        client: &Client,
         cx: &mut Context<'_>,
         head: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), Reason> {
         let mut out = std::mem::take(&mut worker.scratch.borrow_mut().out);
         out.clear();
-        before.take_into(&mut out);
+        out.extend_from_slice(client.owed.borrow().unwritten());
         head(&mut out);
         let rest = std::mem::take(&mut self.rest);
         let decoded = self.decode(&rest, &mut out);
         self.rest = rest;
-        let outcome = decoded.and_then(|()| self.write(client, cx, &out));
+        let outcome = decoded.and_then(|()| {
+            client.owed.take();
+            self.write(&client.io, cx, &out)
+        });
         worker.scratch.borrow_mut().out = out;
         outcome
     }

@@ -55,10 +55,9 @@ impl Pending {
         Ok(())
     }
 
-    /// Hands the unwritten bytes over.
-    pub(crate) fn take_into(&mut self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.bytes.get(self.written..).unwrap_or_default());
-        *self = Pending::default();
+    /// What is still to be written.
+    pub(crate) fn unwritten(&self) -> &[u8] {
+        self.bytes.get(self.written..).unwrap_or_default()
     }
 
     /// Adds bytes to be written later.

@@ -40,6 +40,7 @@ pub(crate) async fn send(
     headers.set(&name::DATE, worker.date.borrow_mut().at(worker.clock.wall(now)));
     set_connection(headers, shape.persistent, shape.old);
     let mut out = worker.spare.buffer();
+    out.extend_from_slice(client.owed.take().unwritten());
     write_response_head(&mut out, reply.status, None, headers);
     if !bodiless {
         out.extend_from_slice(&reply.body);

@@ -111,10 +111,10 @@ impl Streaming<'_, '_> {
     }
 
     fn begin(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
-        let (worker, client) = (self.exchange.worker, &self.exchange.client.io);
-        let (head, interim) = (&self.answer.head, &mut self.answer.interim);
+        let (worker, client) = (self.exchange.worker, self.exchange.client);
+        let head = &self.answer.head;
         self.exchange.seen.status.set(head.status);
-        let started = self.download.start(worker, client, interim, cx, |out| {
+        let started = self.download.start(worker, client, cx, |out| {
             write_response_head(out, head.status, Some(head.reason()), &head.headers);
         });
         started.map_err(|reason| match reason {

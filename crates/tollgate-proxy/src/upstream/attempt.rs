@@ -53,7 +53,6 @@ pub(super) struct Attempt<'a, 'c> {
     progress: HeadProgress,
     head: Option<Box<ResponseHead>>,
     complete: bool,
-    interim: Pending,
     interims: u32,
     watch: Watch,
 }
@@ -80,7 +79,6 @@ impl<'a, 'c> Attempt<'a, 'c> {
             progress: HeadProgress::default(),
             head: None,
             complete: false,
-            interim: Pending::default(),
             interims: 0,
             watch: Watch::default(),
         }
@@ -134,7 +132,7 @@ impl<'a, 'c> Attempt<'a, 'c> {
 
     /// Ready when the client is gone.
     fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.interim.poll_flush(&self.exchange.client.io, cx, &mut 0) {
+        match self.exchange.client.poll_owed(cx) {
             Poll::Ready(Err(_)) => Poll::Ready(()),
             _ if self.waits_for() == WaitsFor::Nothing => self.poll_watch(cx),
             _ => Poll::Pending,
@@ -190,7 +188,7 @@ impl<'a, 'c> Attempt<'a, 'c> {
                 if let Some(upload) = &mut self.upload {
                     upload.permit();
                 }
-                self.interim.keep(CONTINUE);
+                self.owe(CONTINUE);
                 self.arm(self.waits_for());
                 Ok(())
             }
@@ -207,7 +205,7 @@ impl<'a, 'c> Attempt<'a, 'c> {
 
     fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let exchange = self.exchange;
-        if !exchange.modern() || !self.interim.is_empty() {
+        if !exchange.modern() || !exchange.client.owed.borrow().is_empty() {
             // HTTP/1.0 has no interim answers to ask with: its half-close is taken at its word.
             return Poll::Pending;
         }
@@ -279,7 +277,7 @@ impl<'a, 'c> Attempt<'a, 'c> {
         match (&mut self.upload, &mut self.head) {
             (Some(upload), _) if status == 100 && upload.waits_for() == WaitsFor::Permission => {
                 upload.permit();
-                self.interim.keep(CONTINUE);
+                self.owe(CONTINUE);
                 self.arm(self.waits_for());
             }
             // A client that did not ask is not told to go on.
@@ -288,11 +286,15 @@ impl<'a, 'c> Attempt<'a, 'c> {
                 remove_hop_by_hop(&mut head.headers);
                 let mut out = Vec::new();
                 write_response_head(&mut out, status, None, &head.headers);
-                self.interim.keep(&out);
+                self.owe(&out);
             }
             (_, None) => {}
         }
         Ok(())
+    }
+
+    fn owe(&self, interim: &[u8]) {
+        self.exchange.client.owed.borrow_mut().keep(interim);
     }
 
     /// The connection ended before the head was there.
@@ -324,7 +326,6 @@ impl<'a, 'c> Attempt<'a, 'c> {
             conn: self.conn,
             upload: self.upload.filter(|upload| !upload.is_done()),
             cut: self.cut,
-            interim: self.interim,
             watch: self.watch,
             started: self.started,
             _in_flight: in_flight,
