@@ -3,11 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::io::Stream;
+use crate::live::Counts;
 use crate::live::listeners::ListenerLive;
 use crate::pump::Pending;
 use crate::timer::Timer;
@@ -70,18 +70,64 @@ impl Unread {
     }
 }
 
-/// A connection's place in the counts; leaves them when dropped.
+/// A connection's place in the counts, from accept on; given back when dropped.
 pub(crate) struct Place {
-    pub(crate) listener: Arc<ListenerLive>,
-    pub(crate) shared: Arc<crate::live::Counts>,
+    listener: Arc<ListenerLive>,
+    counts: Arc<Counts>,
+    /// Who serves it.
     pub(crate) worker: usize,
-    pub(crate) local: Rc<Cell<usize>>,
+}
+
+impl Place {
+    /// A place for a connection that `worker` accepted, on the worker that should serve it; none when `limit` are
+    /// taken.
+    pub(crate) fn take(
+        counts: &Arc<Counts>,
+        listener: &Arc<ListenerLive>,
+        limit: usize,
+        worker: usize,
+    ) -> Option<Place> {
+        if !counts.enter(limit) {
+            return None;
+        }
+        listener.enter();
+        let worker = counts.assign(worker);
+        Some(Place { listener: listener.clone(), counts: counts.clone(), worker })
+    }
+
+    /// Another worker serves it.
+    pub(crate) fn move_to(&mut self, worker: usize) {
+        self.counts.shift(self.worker, worker);
+        self.worker = worker;
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.local.set(self.local.get().saturating_sub(1));
-        self.shared.leave(self.worker);
+        self.counts.leave(self.worker);
         self.listener.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_plan::listener::ListenAddress;
+
+    use super::*;
+
+    #[test]
+    fn a_place_is_given_back_by_whoever_has_it() {
+        let counts = Arc::new(Counts::new(2));
+        let listener = ListenerLive::new(ListenAddress::Unix("/s".into()), "s".into());
+        let take = || Place::take(&counts, &listener, 4, 0);
+        let mut places: Vec<Place> = std::iter::from_fn(take).collect();
+        assert_eq!(places.iter().map(|place| place.worker).collect::<Vec<_>>(), [0, 0, 1, 0]);
+        assert_eq!((counts.open(), listener.open()), (4, 4), "one more was refused");
+        // The worker that should serve it takes none: then it counts here, and the next one is handed over again.
+        places[2].move_to(0);
+        drop(places.remove(0));
+        assert_eq!(take().map(|place| place.worker), Some(1));
+        places.clear();
+        assert_eq!((counts.open(), listener.open()), (0, 0));
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tollgate_plan::Plan;
 use tollgate_plan::listener::ListenAddress;
@@ -21,7 +22,7 @@ use crate::live::targets::{TargetRegistry, TargetShared, Targets};
 use crate::observe::{LogWriter, Snapshot, WorkerSnapshot};
 use crate::run::{self, Order};
 
-/// Orders that wait for a worker: handed-over connections above all. Over it the connection is closed.
+/// Orders that wait for a worker: handed-over connections above all. Over it, who accepted one serves it.
 const INBOX: usize = 1024;
 
 /// A worker that does not answer for so long is left out of a snapshot.
@@ -195,13 +196,14 @@ impl Shared {
         HealthReport { status: self.status(), upstreams: upstreams.collect() }
     }
 
-    /// Gives an accepted connection, already counted, to another worker.
-    pub(crate) fn hand_over(&self, to: usize, accepted: Accepted) {
-        let listener = accepted.listener.clone();
-        let given = self.inboxes().get(to).map(|inbox| inbox.try_send(Order::Adopt(accepted)));
-        if !matches!(given, Some(Ok(()))) {
-            self.counts.leave(to);
-            listener.leave();
+    /// Gives an accepted connection to the worker that should serve it; back when that takes none at the moment.
+    pub(crate) fn hand_over(&self, accepted: Accepted) -> Option<Accepted> {
+        let Some(inbox) = self.inboxes().get(accepted.place.worker) else { return Some(accepted) };
+        match inbox.try_send(Order::Adopt(accepted)) {
+            Err(TrySendError::Full(Order::Adopt(back)) | TrySendError::Closed(Order::Adopt(back))) => {
+                Some(back)
+            }
+            Ok(()) | Err(_) => None,
         }
     }
 

@@ -162,7 +162,6 @@ impl Worker {
             resolver: Resolver::new(),
             clock: Clock::new(),
             random,
-            connections: Rc::new(Cell::new(0)),
             inflight: Cell::new(0),
             phase: Cell::new(Phase::Serving),
         })

@@ -45,8 +45,6 @@ pub(crate) struct Worker {
     pub(crate) resolver: Resolver,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
-    /// Connections that this worker serves.
-    pub(crate) connections: Rc<Cell<usize>>,
     /// Requests between head and log record.
     pub(crate) inflight: Cell<u64>,
     /// How far the shutdown is.

@@ -14,6 +14,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
 use super::connection::{self, Accepted};
+use crate::client::Place;
 use crate::io::register;
 use crate::live::listeners::ListenerLive;
 use crate::worker::Worker;
@@ -69,18 +70,16 @@ async fn admit(
         }
     };
     let limit = worker.active.borrow().plan.limits.connections;
-    let counts = &worker.shared.counts;
-    if !counts.enter(limit) {
+    let Some(place) = Place::take(&worker.shared.counts, live, limit, worker.index) else {
         // Dropping the descriptor closes it; the excess is counted.
         return;
-    }
-    live.enter();
-    let accepted = Accepted { fd, peer, listener: live.clone() };
-    let chosen = counts.assign(worker.index);
-    if chosen == worker.index {
+    };
+    let accepted = Accepted { fd, peer, place };
+    if accepted.place.worker == worker.index {
         connection::spawn(worker, accepted);
-    } else {
-        worker.shared.hand_over(chosen, accepted);
+    } else if let Some(mut back) = worker.shared.hand_over(accepted) {
+        back.place.move_to(worker.index);
+        connection::spawn(worker, back);
     }
 }
 

@@ -5,7 +5,6 @@ use std::future::poll_fn;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -13,7 +12,6 @@ use super::head::{self, Arrival};
 use crate::client::{Client, Place, Unread};
 use crate::exchange::Next;
 use crate::io::Stream;
-use crate::live::listeners::ListenerLive;
 use crate::worker::{Phase, Worker};
 
 /// After the last answer, what the client still sends is read away for this long at most: closing with unread
@@ -28,7 +26,7 @@ pub(crate) struct Accepted {
     pub(crate) fd: OwnedFd,
     /// None on a unix socket.
     pub(crate) peer: Option<IpAddr>,
-    pub(crate) listener: Arc<ListenerLive>,
+    pub(crate) place: Place,
 }
 
 /// Serves the connection on this worker, in a task of its own. It is already counted.
@@ -38,13 +36,6 @@ pub(crate) fn spawn(worker: &Rc<Worker>, accepted: Accepted) {
 
 /// Serves the connection to its end.
 pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
-    let place = Place {
-        listener: accepted.listener,
-        shared: worker.shared.counts.clone(),
-        worker: worker.index,
-        local: worker.connections.clone(),
-    };
-    worker.connections.set(worker.connections.get() + 1);
     worker.clock.now();
     let Ok(io) = Stream::new(accepted.fd) else { return };
     let client = Rc::new(Client {
@@ -55,7 +46,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
         unread: Unread::default(),
         owed: RefCell::default(),
         served: Cell::new(0),
-        _place: place,
+        _place: accepted.place,
     });
     loop {
         let next = match head::arrive(&worker, &client).await {

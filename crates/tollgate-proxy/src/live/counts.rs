@@ -45,6 +45,14 @@ impl Counts {
         chosen
     }
 
+    /// A connection goes to another worker.
+    pub(crate) fn shift(&self, from: usize, to: usize) {
+        if let (Some(from), Some(to)) = (self.workers.get(from), self.workers.get(to)) {
+            from.fetch_sub(1, Relaxed);
+            to.fetch_add(1, Relaxed);
+        }
+    }
+
     /// A connection of `worker` is closed.
     pub(crate) fn leave(&self, worker: usize) {
         self.open.fetch_sub(1, Relaxed);
