@@ -386,13 +386,15 @@ fn a_half_closed_client_gets_its_answer() {
 fn a_client_that_leaves_cancels_the_upstream() {
     let origin = Origin::start(behaviour::hang);
     let gateway = start(&origin);
-    let mut client = gateway.client();
-    client.send("GET /reset HTTP/1.1\r\nHost: test\r\n\r\n");
-    origin.wait_requests(1);
-    client.reset();
-    assert_ne!(origin.wait_closed(0), Closed::ByOrigin);
-    let record = gateway.record_of("/reset");
-    assert_eq!((&record["reason"], &record["status"]), (&"client_closed".into(), &499.into()));
+    for (n, version) in ["1.1", "1.0"].iter().enumerate() {
+        let mut client = gateway.client();
+        client.send(format!("GET /{version} HTTP/{version}\r\nHost: test\r\n\r\n"));
+        origin.wait_requests(n + 1);
+        client.reset();
+        assert_ne!(origin.wait_closed(n), Closed::ByOrigin);
+        let record = gateway.record_of(&format!("/{version}"));
+        assert_eq!((&record["reason"], &record["status"]), (&"client_closed".into(), &499.into()));
+    }
 }
 
 /// Without a reset the end looks like a half-close; the upstream is let go all the same, and soon.

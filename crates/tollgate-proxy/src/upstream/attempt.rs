@@ -11,6 +11,7 @@ use tollgate_wire::{
 };
 
 use crate::exchange::{Answer, Exchange, Reject};
+use crate::io::Gone;
 use crate::live::conn::Conn;
 use crate::live::upstreams::InFlight;
 use crate::pump::{Pending, Upload, UploadError, WaitsFor, Watch};
@@ -205,8 +206,14 @@ impl<'a, 'c> Attempt<'a, 'c> {
 
     fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let exchange = self.exchange;
-        if !exchange.modern() || !exchange.client.owed.borrow().is_empty() {
+        if !exchange.modern() {
             // HTTP/1.0 has no interim answers to ask with: its half-close is taken at its word.
+            return match exchange.client.io.poll_gone(cx) {
+                Poll::Ready(Gone::Broken) => Poll::Ready(()),
+                Poll::Ready(Gone::End) | Poll::Pending => Poll::Pending,
+            };
+        }
+        if !exchange.client.owed.borrow().is_empty() {
             return Poll::Pending;
         }
         self.watch.poll(exchange.worker, exchange.client, false, cx)
