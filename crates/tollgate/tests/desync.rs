@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use tollgate_testkit::{Client, Conn, Fault, Gate, Origin, assert_problem, behaviour, gateway, wait_for};
+use tollgate_testkit::{
+    Client, Closed, Conn, Fault, Gate, Origin, assert_problem, behaviour, gateway, wait_for,
+};
 
 /// An answer that comes early and is then no HTTP is replaced by a problem; the rest of the upload is still on its
 /// way, and must not be taken for a request.
@@ -114,5 +116,26 @@ fn interim_answers_without_end() {
         client.set_patience(Duration::from_secs(5));
         assert_problem(&client.get("/x"), "upstream_protocol");
         wait_for("the origin to be let go", || origin.connections()[0].closed.is_some());
+    }
+}
+
+/// An upload that turns out to be wrong while the answer is on its way: the upstream is told that no more of it
+/// comes, and does not wait for it.
+#[test]
+fn a_broken_upload_behind_an_early_answer() {
+    let origin = Origin::start(|conn| {
+        conn.head()?;
+        conn.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nearly\r\n")?;
+        conn.wait_end()
+    });
+    let gateway =
+        gateway!("limits: { body: 1KiB }\nroutes:\n  - { path: /*, to: @ORIGIN@ }\n", ORIGIN = origin.url());
+    for (n, rest) in ["no chunk\r\n".to_owned(), format!("800\r\n{}", "x".repeat(0x800))].iter().enumerate() {
+        let mut client = gateway.client();
+        client.send("POST /x HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+        client.until("early\r\n");
+        client.send(rest);
+        assert_eq!(origin.wait_closed(n), Closed::ByPeer, "{n}");
+        client.assert_closed();
     }
 }

@@ -10,7 +10,7 @@ use tollgate_wire::{BodyLength, name, write_response_head};
 
 use super::reply::set_connection;
 use crate::exchange::{Answer, Exchange, Next, Reject};
-use crate::pump::{Blocked, Download, Framing};
+use crate::pump::{Blocked, Download, Framing, UploadError};
 
 /// Sends the answer. An error means that nothing of it was sent yet.
 pub(crate) async fn stream(exchange: &Exchange<'_>, mut answer: Answer) -> Result<Next, Reject> {
@@ -156,7 +156,14 @@ impl Streaming<'_, '_> {
             return Ok(false);
         };
         match upload.poll(self.exchange.worker, &answer.conn.io, cx) {
-            Poll::Ready(Err(_)) => answer.cut = true,
+            Poll::Ready(Err(error)) => {
+                answer.cut = true;
+                if !matches!(error, UploadError::UpstreamClosed) {
+                    // The upstream may wait for the rest before it ends its answer; its end tells that none comes.
+                    // A connection on which that fails is broken, and the answer ends all the same.
+                    let _ = answer.conn.io.end();
+                }
+            }
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
         Ok(upload.take_progress())
