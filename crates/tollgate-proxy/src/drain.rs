@@ -33,18 +33,10 @@ pub(crate) fn begin(shared: Arc<Shared>, began: Instant) {
 
 async fn drain(shared: &Shared, began: Instant) {
     let shutdown = shared.plan().shutdown;
-    shared.order_all(|| Order::Phase(Phase::Closing)).await;
-    tokio::time::sleep_until((began + shutdown.delay).into()).await;
-    let addresses = shared.addresses();
-    shared.order_all(|| Order::Drain(addresses.clone())).await;
-    addresses.iter().for_each(listen::unbind);
-    let until = Instant::now() + shutdown.grace;
-    // Those who still were in a listening queue come in a moment later.
-    tokio::time::sleep(LOOK_EVERY * 5).await;
-    while shared.counts.open() > 0 && Instant::now() < until {
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-    let cut = if shared.counts.open() > 0 { shared.snapshot().await.inflight_requests as usize } else { 0 };
+    let until = began + shutdown.delay + shutdown.grace;
+    // A worker that waits for the log may take no order; the grace has an end all the same.
+    let gone = tokio::time::timeout_at(until.into(), until_all_left(shared, began + shutdown.delay)).await;
+    let cut = if gone.is_err() { shared.snapshot().await.inflight_requests as usize } else { 0 };
     // A worker that waits for the log could take no order.
     shared.log.end_waiting();
     shared.order_all(|| Order::End).await;
@@ -58,4 +50,21 @@ async fn drain(shared: &Shared, began: Instant) {
         tracing::warn!("the access log could not be written to its end");
     }
     shared.drained.send_replace(Some(Drained { cut }));
+}
+
+/// Stops accepting at `at`, and waits until the last connection is closed.
+async fn until_all_left(shared: &Shared, at: Instant) {
+    shared.order_all(|| Order::Phase(Phase::Closing)).await;
+    tokio::time::sleep_until(at.into()).await;
+    // A reload that began before the drain may still be adding listeners.
+    let reload = shared.applying.lock().await;
+    let addresses = shared.addresses();
+    shared.order_all(|| Order::Drain(addresses.clone())).await;
+    drop(reload);
+    addresses.iter().for_each(listen::unbind);
+    // Those who still were in a listening queue come in a moment later.
+    tokio::time::sleep(LOOK_EVERY * 5).await;
+    while shared.counts.open() > 0 {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }

@@ -90,7 +90,7 @@ pub(crate) struct Shared {
     listeners: Mutex<HashMap<ListenAddress, Arc<ListenerLive>>>,
     pub(crate) threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     /// One configuration at a time.
-    applying: tokio::sync::Mutex<()>,
+    pub(crate) applying: tokio::sync::Mutex<()>,
     pub(crate) drained: watch::Sender<Option<Drained>>,
 }
 
