@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tollgate_testkit::behaviour::response;
-use tollgate_testkit::{End, Gate, Gateway, Nginx, Origin, assert_problem, gateway, wait_for};
+use tollgate_testkit::{Client, End, Gate, Gateway, Nginx, Origin, assert_problem, gateway, wait_for};
 
 const ROUTES: &str = "
 limits: { body: 1GiB }
@@ -260,4 +260,24 @@ fn a_body_over_the_limit_by_its_chunks() {
     endless.assert_closed();
     let whole = origin.requests().iter().filter(|seen| seen.complete).count();
     assert_eq!(whole, 1, "a body that is cut must not look whole");
+}
+
+/// A long answer holds no more memory than what moves: not what came with its head.
+#[test]
+fn answers_that_wait_hold_no_buffers() {
+    let origin = Origin::start(|conn| {
+        conn.request()?;
+        conn.send("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n".to_owned() + &"x".repeat(60_000))?;
+        conn.wait_end()
+    });
+    let gateway = start(&origin);
+    assert_eq!(gateway.client().exchange("HEAD /nothing HTTP/1.1\r\nHost: test\r\n\r\n").status, 200);
+    let before = gateway.resident_kib();
+    let mut clients: Vec<Client> = (0..200).map(|_| gateway.client()).collect();
+    for client in &mut clients {
+        client.send("GET /x HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.bytes(60_000);
+    }
+    let grown = gateway.resident_kib().saturating_sub(before);
+    assert!(grown < 200 * 24, "200 answers that wait keep {grown} KiB");
 }

@@ -28,8 +28,6 @@ pub(crate) enum Framing {
 pub(crate) struct Download {
     decoder: BodyDecoder,
     framing: Framing,
-    /// What was read behind the upstream's head.
-    rest: Vec<u8>,
     pending: Pending,
     decoded: bool,
     /// The upstream's coding adds nothing between the bytes of the body.
@@ -53,11 +51,10 @@ pub(crate) enum Blocked {
 }
 
 impl Download {
-    pub(crate) fn new(length: BodyLength, framing: Framing, rest: Vec<u8>) -> Download {
+    pub(crate) fn new(length: BodyLength, framing: Framing) -> Download {
         Download {
             decoder: BodyDecoder::new(length, &ChunkLimits::default()),
             framing,
-            rest,
             pending: Pending::default(),
             decoded: false,
             contiguous: length != BodyLength::Chunked,
@@ -82,16 +79,12 @@ impl Download {
         if self.pending.is_empty() { Blocked::Upstream } else { Blocked::Client }
     }
 
-    /// Gives the storage of the first read back.
-    pub(crate) fn into_rest(self) -> Vec<u8> {
-        self.rest
-    }
-
-    /// Writes the head together with what is there of the body: one system call for most answers.
+    /// Writes the head together with `rest`, what was read behind it: one system call for most answers.
     pub(crate) fn start(
         &mut self,
         worker: &Worker,
         client: &Client,
+        rest: &[u8],
         cx: &mut Context<'_>,
         head: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), Reason> {
@@ -99,10 +92,7 @@ impl Download {
         out.clear();
         out.extend_from_slice(client.owed.borrow().unwritten());
         head(&mut out);
-        let rest = std::mem::take(&mut self.rest);
-        let decoded = self.decode(&rest, &mut out);
-        self.rest = rest;
-        let outcome = decoded.and_then(|()| {
+        let outcome = self.decode(rest, &mut out).and_then(|()| {
             client.owed.take();
             self.write(&client.io, cx, &out)
         });

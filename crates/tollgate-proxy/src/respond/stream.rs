@@ -21,9 +21,8 @@ pub(crate) async fn stream(exchange: &Exchange<'_>, mut answer: Answer) -> Resul
     set_connection(&mut answer.head.headers, persistent, !exchange.modern());
 
     let framing = framing(exchange, &answer);
-    let rest = std::mem::take(&mut answer.rest);
-    let mut streaming =
-        Streaming { exchange, download: Download::new(answer.body, framing, rest), answer, armed: None };
+    let download = Download::new(answer.body, framing);
+    let mut streaming = Streaming { exchange, download, answer, armed: None };
     let outcome = streaming.run().await;
     let Streaming { download, answer, .. } = streaming;
     seen.bytes_out.set(download.payload);
@@ -54,7 +53,6 @@ pub(crate) async fn stream(exchange: &Exchange<'_>, mut answer: Answer) -> Resul
             Next::Abort
         }
     };
-    exchange.worker.spare.keep_buffer(download.into_rest());
     exchange.worker.spare.keep_response(answer.head);
     Ok(next)
 }
@@ -112,11 +110,14 @@ impl Streaming<'_, '_> {
 
     fn begin(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
         let (worker, client) = (self.exchange.worker, self.exchange.client);
+        let rest = std::mem::take(&mut self.answer.rest);
         let head = &self.answer.head;
         self.exchange.seen.status.set(head.status);
-        let started = self.download.start(worker, client, cx, |out| {
+        let started = self.download.start(worker, client, &rest, cx, |out| {
             write_response_head(out, head.status, Some(head.reason()), &head.headers);
         });
+        // Given back now: the rest of the body may take hours.
+        worker.spare.keep_buffer(rest);
         started.map_err(|reason| match reason {
             Reason::ClientClosed => Stop::Midway(reason),
             reason => Stop::BeforeHead(reason),
