@@ -63,7 +63,7 @@ async fn until_all_left(shared: &Shared, at: Instant) {
     drop(reload);
     addresses.iter().for_each(listen::unbind);
     // Those who still were in a listening queue come in a moment later.
-    tokio::time::sleep(LOOK_EVERY * 5).await;
+    tokio::time::sleep(listen::QUIET).await;
     while shared.counts.open() > 0 {
         tokio::time::sleep(LOOK_EVERY).await;
     }

@@ -88,6 +88,17 @@ pub(crate) struct Scratch {
     pub(crate) value: Vec<u8>,
 }
 
+impl Scratch {
+    /// The read buffer, to be put back: reading fills it while the rest of the scratch is in use.
+    ///
+    /// A task that panicked in between did not put it back; an empty buffer would make every read look like the end
+    /// of its stream.
+    pub(crate) fn take_read(&mut self) -> Box<[u8]> {
+        let buffer = std::mem::take(&mut self.read);
+        if buffer.is_empty() { vec![0; READ_BYTES].into_boxed_slice() } else { buffer }
+    }
+}
+
 impl Default for Scratch {
     fn default() -> Self {
         Scratch {

@@ -22,8 +22,9 @@ use crate::worker::Worker;
 /// After an accept error that waiting may cure (no descriptors left), this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A closing listener is done when nobody came for this long: handshakes that had begun are over by then.
-const QUIET: Duration = Duration::from_millis(30);
+/// A closing listener is done when nobody came for this long: the handshakes that had begun are over by then, also
+/// those of clients on the other side of the world.
+pub(crate) const QUIET: Duration = Duration::from_millis(300);
 
 /// An accept loop that can be told to end.
 pub(crate) struct Accepting {

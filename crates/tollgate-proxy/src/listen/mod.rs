@@ -5,6 +5,6 @@ mod bind;
 mod connection;
 mod head;
 
-pub(crate) use accept::{Accepting, accept};
+pub(crate) use accept::{Accepting, QUIET, accept};
 pub(crate) use bind::{bind, unbind};
 pub(crate) use connection::{Accepted, spawn};

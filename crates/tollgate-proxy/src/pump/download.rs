@@ -115,7 +115,7 @@ impl Download {
                 return Poll::Ready(Ok(()));
             }
             let mut scratch = worker.scratch.borrow_mut();
-            let mut read = std::mem::take(&mut scratch.read);
+            let mut read = scratch.take_read();
             let mut out = std::mem::take(&mut scratch.out);
             drop(scratch);
             let outcome = match from.poll_read(cx, &mut read) {

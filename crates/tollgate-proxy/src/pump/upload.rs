@@ -152,7 +152,7 @@ impl Upload {
 
     fn read(&mut self, worker: &Worker, to: &Stream, cx: &mut Context<'_>) -> Poll<Result<(), UploadError>> {
         // Taken out of the scratch so that `forward` can use the rest of it.
-        let mut buffer = std::mem::take(&mut worker.scratch.borrow_mut().read);
+        let mut buffer = worker.scratch.borrow_mut().take_read();
         let outcome = match self.client.io.poll_read(cx, &mut buffer) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(UploadError::ClientGone)),

@@ -222,7 +222,7 @@ impl<'a, 'c> Attempt<'a, 'c> {
     /// Reads once. Ready(Ok) means that something came; `complete` says whether it was all.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         let worker = self.exchange.worker;
-        let mut buffer = std::mem::take(&mut worker.scratch.borrow_mut().read);
+        let mut buffer = worker.scratch.borrow_mut().take_read();
         let got = self.conn.io.poll_read(cx, &mut buffer);
         let outcome = match got {
             Poll::Pending => Poll::Pending,
