@@ -17,8 +17,9 @@ use crate::observe::{Counters, HttpDate, Reports, RequestIds, Series, WorkerSink
 use crate::timer::Timers;
 use crate::upstream::Resolver;
 
-/// Bytes of the read buffer. Larger reads make no body cheaper, and this stays in the second-level cache.
-pub(crate) const READ_BYTES: usize = 64 * 1024;
+/// Bytes of the read buffer. A long body costs a quarter of the system calls that it would with 64 KiB, and the
+/// buffer still fits into a second-level cache. Pages that no long body touched cost no memory.
+pub(crate) const READ_BYTES: usize = 256 * 1024;
 
 /// Spare heads and buffers kept for the next request; more than this are given back to the allocator.
 const SPARE_MAX: usize = 64;
@@ -101,11 +102,7 @@ impl Scratch {
 
 impl Default for Scratch {
     fn default() -> Self {
-        Scratch {
-            read: vec![0; READ_BYTES].into_boxed_slice(),
-            out: Vec::with_capacity(READ_BYTES + 1024),
-            value: Vec::new(),
-        }
+        Scratch { read: vec![0; READ_BYTES].into_boxed_slice(), out: Vec::new(), value: Vec::new() }
     }
 }
 

@@ -8,6 +8,7 @@ use tollgate_wire::{BodyDecoder, BodyLength, ChunkLimits, Step, write_last_chunk
 
 use super::pending::Pending;
 use super::upload::append;
+use super::window::Window;
 use crate::client::Client;
 use crate::io::Stream;
 use crate::worker::Worker;
@@ -29,6 +30,7 @@ pub(crate) struct Download {
     decoder: BodyDecoder,
     framing: Framing,
     pending: Pending,
+    window: Window,
     decoded: bool,
     /// The upstream's coding adds nothing between the bytes of the body.
     contiguous: bool,
@@ -56,6 +58,7 @@ impl Download {
             decoder: BodyDecoder::new(length, &ChunkLimits::default()),
             framing,
             pending: Pending::default(),
+            window: Window::default(),
             decoded: false,
             contiguous: length != BodyLength::Chunked,
             surplus: false,
@@ -118,7 +121,7 @@ impl Download {
             let mut read = scratch.take_read();
             let mut out = std::mem::take(&mut scratch.out);
             drop(scratch);
-            let outcome = match from.poll_read(cx, &mut read) {
+            let outcome = match from.poll_read(cx, self.window.of(&mut read)) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(got) => Poll::Ready(self.pass(got, &read, &mut out, client, cx)),
             };
@@ -218,6 +221,7 @@ impl Download {
             return Ok(());
         }
         let kept = self.pending.write_or_keep(client, cx, bytes, &mut self.moved);
+        self.window.adapt(self.pending.is_empty());
         kept.map_err(|_| Reason::ClientClosed)
     }
 }

@@ -4,6 +4,7 @@ mod download;
 mod pending;
 mod upload;
 mod watch;
+mod window;
 
 pub(crate) use download::{Blocked, Download, Framing};
 pub(crate) use pending::Pending;

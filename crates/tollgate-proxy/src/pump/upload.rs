@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use tollgate_wire::{BodyLength, ChunkError, Step, chunk_prefix, write_last_chunk};
 
 use super::pending::Pending;
+use super::window::Window;
 use crate::client::Client;
 use crate::exchange::RequestBody;
 use crate::io::Stream;
@@ -23,6 +24,7 @@ pub(crate) struct Upload {
     received: Rc<Cell<u64>>,
     /// The client has not been told to go on yet.
     held: bool,
+    window: Window,
     decoded: bool,
     done: bool,
     /// Bytes moved since the last look.
@@ -66,6 +68,7 @@ impl Upload {
             pending: Pending::default(),
             received,
             held,
+            window: Window::default(),
             decoded: false,
             done: false,
             moved: 0,
@@ -153,7 +156,7 @@ impl Upload {
     fn read(&mut self, worker: &Worker, to: &Stream, cx: &mut Context<'_>) -> Poll<Result<(), UploadError>> {
         // Taken out of the scratch so that `forward` can use the rest of it.
         let mut buffer = worker.scratch.borrow_mut().take_read();
-        let outcome = match self.client.io.poll_read(cx, &mut buffer) {
+        let outcome = match self.client.io.poll_read(cx, self.window.of(&mut buffer)) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(UploadError::ClientGone)),
             Poll::Ready(Ok(read)) => {
@@ -210,6 +213,7 @@ impl Upload {
         };
         let written = outcome.and_then(|()| {
             let kept = self.pending.write_or_keep(to, cx, &out, &mut self.moved);
+            self.window.adapt(self.pending.is_empty());
             kept.map_err(|_| UploadError::UpstreamClosed)
         });
         worker.scratch.borrow_mut().out = out;
