@@ -14,6 +14,8 @@ mod least_requests;
 mod ring;
 mod round_robin;
 
+pub mod limit;
+
 pub use least_requests::least_requests;
 pub use penalty::Penalty;
 pub use ring::{Ring, hash};

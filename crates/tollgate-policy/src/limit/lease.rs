@@ -1,0 +1,1 @@
+//! Tokens taken ahead from a bucket that several instances share.
