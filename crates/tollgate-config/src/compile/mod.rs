@@ -14,6 +14,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tollgate_plan::Plan;
+use tollgate_plan::consumer::Consumers;
+use tollgate_plan::limit::RateLimitHeaders;
 use tollgate_plan::table::RouteTable;
 
 use crate::report::Report;
@@ -62,6 +64,11 @@ pub(crate) fn compile(input: &Input<'_>, report: &mut Report) -> Option<Plan> {
         shutdown: server::shutdown(&input.main.shutdown),
         admin,
         access_log,
+        issuers: Vec::new(),
+        consumers: Consumers::default(),
+        rate_limits: Vec::new(),
+        rate_limit_headers: RateLimitHeaders::default(),
+        redis: None,
         upstreams: upstreams.finish(),
         table: RouteTable::build(found.specs),
         routes: found.routes,

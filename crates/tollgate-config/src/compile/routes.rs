@@ -111,6 +111,11 @@ fn build(
     Some(Route {
         name: scope.route.into(),
         pattern: route.value.path.value()?.text.as_str().into(),
+        cors: None,
+        addresses: None,
+        auth: None,
+        limits: None,
+        concurrency: None,
         max_body: layers.key(|keys| keys.max_body).value().map_or(limits.body, |size| size.0),
         timeout: layers.key(|keys| keys.timeout).value().map(|timeout| timeout.0),
         request,

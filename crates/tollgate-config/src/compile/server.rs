@@ -151,6 +151,8 @@ pub(super) fn access_log(slot: &Slot<spec::AccessLog>, report: &mut Report) -> A
             .map(|List(names)| names.iter().map(|name| name.value.0.clone()).collect())
             .unwrap_or_default(),
         log_query: block.log_query(),
+        masked_query: Vec::new(),
+        masked_headers: Vec::new(),
     }
 }
 
