@@ -1,5 +1,5 @@
 //! What the acceptance tests are made of: origins that misbehave on purpose, a byte client, and the real
-//! binary run as a child process.
+//! binary run as a child process; issuers of tokens.
 //!
 //! Everything here is deliberately independent of the gateway's own crates: it has its own small, strict HTTP/1
 //! reader, so that a mistake in the gateway's parser cannot hide behind the same mistake in the test.
@@ -7,6 +7,7 @@
 
 mod client;
 mod gateway;
+mod issuer;
 mod message;
 mod metrics;
 mod nginx;
@@ -14,11 +15,13 @@ mod origin;
 mod output;
 mod port;
 mod problem;
+mod signing_key;
 mod stream;
 mod wait;
 
 pub use client::{Client, End};
 pub use gateway::{Finished, Gateway, run};
+pub use issuer::{AUDIENCE, CLIENT_ID, CLIENT_SECRET, Issuer, now_unix_s};
 pub use message::{Fault, Head, Response};
 pub use metrics::Metrics;
 pub use nginx::Nginx;
@@ -27,6 +30,7 @@ pub use output::Output;
 pub use port::Port;
 pub use problem::{assert_problem, assert_problem_head, is_uuid_v7};
 pub use rustix::process::Signal;
+pub use signing_key::SigningKey;
 pub use wait::{Gate, PATIENCE, assert_holds, pause, wait_for, wait_some};
 
 /// The path of the gateway's binary.
