@@ -9,19 +9,21 @@ use crate::tree::Tree;
 
 /// Crate, and the crates of ours that it may link.
 const ALLOWED: &[(&str, &[&str])] = &[
-    ("tollgate", &["tollgate-admin", "tollgate-config", "tollgate-plan", "tollgate-proxy"]),
+    ("tollgate", &["tollgate-admin", "tollgate-config", "tollgate-plan", "tollgate-proxy", "tollgate-token"]),
     ("tollgate-admin", &["tollgate-config", "tollgate-plan", "tollgate-proxy"]),
-    ("tollgate-config", &["tollgate-plan", "tollgate-wire"]),
-    ("tollgate-plan", &["tollgate-wire"]),
+    ("tollgate-config", &["tollgate-plan", "tollgate-token", "tollgate-wire"]),
+    ("tollgate-plan", &["tollgate-token", "tollgate-wire"]),
     ("tollgate-policy", &["tollgate-plan"]),
-    ("tollgate-proxy", &["tollgate-plan", "tollgate-policy", "tollgate-wire"]),
+    ("tollgate-proxy", &["tollgate-plan", "tollgate-policy", "tollgate-token", "tollgate-wire"]),
     ("tollgate-testkit", &[]),
+    ("tollgate-token", &[]),
     ("tollgate-wire", &[]),
     ("xtask", &[]),
 ];
 
 /// Crates that are values and functions: no runtime, no sockets.
-const SANS_IO: &[&str] = &["tollgate-config", "tollgate-plan", "tollgate-policy", "tollgate-wire"];
+const SANS_IO: &[&str] =
+    &["tollgate-config", "tollgate-plan", "tollgate-policy", "tollgate-token", "tollgate-wire"];
 
 /// What a sans-IO crate may not link.
 const IO: &[&str] = &["tokio", "hyper", "hyper-util", "axum", "mio", "socket2", "hickory-resolver"];

@@ -5,7 +5,7 @@ use super::{Finding, finding, numbered};
 use crate::tree::{File, Tree};
 
 /// Crates that are given the time and the bytes, and never fetch them.
-const PURE: &[&str] = &["tollgate-plan", "tollgate-policy", "tollgate-wire"];
+const PURE: &[&str] = &["tollgate-plan", "tollgate-policy", "tollgate-token", "tollgate-wire"];
 
 /// What would make them impure.
 const IMPURE: &[&str] = &[
@@ -20,7 +20,7 @@ const IMPURE: &[&str] = &[
 ];
 
 /// Crates in which nothing from the network can panic, by lints at the top of `lib.rs`.
-const NO_PANIC: &[&str] = &["tollgate-wire", "tollgate-policy", "tollgate-proxy"];
+const NO_PANIC: &[&str] = &["tollgate-wire", "tollgate-policy", "tollgate-proxy", "tollgate-token"];
 
 /// The lints that say so.
 const NO_PANIC_LINTS: &[&str] =

@@ -1,0 +1,97 @@
+//! One JSON Web Key (RFC 7517, RFC 7518 §6, RFC 8037) to a key.
+//!
+//! Only public members are read, and `k` of a secret. What a key says about itself can only narrow its use.
+
+use serde_json::{Map, Value};
+
+use crate::algorithm::{Algorithm, Algorithms};
+use crate::base64url;
+use crate::key::{Curve, Key, Material, Unusable};
+
+/// The key, for those of `allowed` that it fits.
+pub(crate) fn key(jwk: &Value, allowed: Algorithms) -> Result<Key, Unusable> {
+    let jwk = jwk.as_object().ok_or(Unusable::Malformed("not a JSON object"))?;
+    let id = match jwk.get("kid") {
+        None => None,
+        Some(Value::String(id)) => Some(id.as_str().into()),
+        Some(_) => return Err(Unusable::Malformed("`kid` is not a string")),
+    };
+    check_purpose(jwk)?;
+    let material = material(jwk)?;
+    let allowed = match jwk.get("alg") {
+        None => allowed,
+        Some(bound) => {
+            let bound: Algorithm = text(bound)?.parse().map_err(|_| Unusable::Algorithm)?;
+            if !material.fits(bound) {
+                return Err(Unusable::Algorithm);
+            }
+            allowed.iter().filter(|algorithm| *algorithm == bound).collect()
+        }
+    };
+    Key::new(id, &material, allowed)
+}
+
+/// `use` must be `sig` and `key_ops` name `verify`, where they stand (RFC 7517 §4.2, §4.3).
+fn check_purpose(jwk: &Map<String, Value>) -> Result<(), Unusable> {
+    if jwk.get("use").is_some_and(|purpose| purpose != "sig") {
+        return Err(Unusable::Purpose);
+    }
+    match jwk.get("key_ops") {
+        None => Ok(()),
+        Some(Value::Array(operations)) if operations.iter().any(|operation| operation == "verify") => Ok(()),
+        Some(_) => Err(Unusable::Purpose),
+    }
+}
+
+fn material(jwk: &Map<String, Value>) -> Result<Material, Unusable> {
+    let kty = text(jwk.get("kty").ok_or(Unusable::Malformed("no `kty`"))?)?;
+    match kty {
+        "RSA" => Ok(Material::Rsa { n: number(jwk, "n")?, e: number(jwk, "e")? }),
+        "EC" => {
+            let crv = curve(jwk)?;
+            let curve =
+                [Curve::P256, Curve::P384, Curve::P521].into_iter().find(|curve| curve.as_str() == crv);
+            let curve = curve.ok_or(Unusable::Curve)?;
+            let (x, y) = (bytes(jwk, "x")?, bytes(jwk, "y")?);
+            if x.len() != curve.field_bytes() || y.len() != curve.field_bytes() {
+                return Err(Unusable::Malformed("a coordinate is not as long as its curve's field"));
+            }
+            let uncompressed = 4u8;
+            Ok(Material::Ec { curve, point: [&[uncompressed], &x[..], &y[..]].concat() })
+        }
+        "OKP" => match curve(jwk)? {
+            "Ed25519" => {
+                let x = bytes(jwk, "x")?;
+                if x.len() != 32 {
+                    return Err(Unusable::Malformed("`x` of an Ed25519 key is not 32 bytes"));
+                }
+                Ok(Material::Ed25519(x))
+            }
+            _ => Err(Unusable::Curve),
+        },
+        "oct" => Ok(Material::Secret(bytes(jwk, "k")?)),
+        _ => Err(Unusable::Type),
+    }
+}
+
+fn curve(jwk: &Map<String, Value>) -> Result<&str, Unusable> {
+    text(jwk.get("crv").ok_or(Unusable::Malformed("no `crv`"))?)
+}
+
+fn text(value: &Value) -> Result<&str, Unusable> {
+    value.as_str().ok_or(Unusable::Malformed("a member that must be a string is none"))
+}
+
+fn bytes(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, Unusable> {
+    let value = jwk.get(name).ok_or(Unusable::Malformed("a number of the key is missing"))?;
+    base64url::decode(text(value)?).ok_or(Unusable::Malformed("a number of the key is not base64url"))
+}
+
+/// An unsigned integer. Zero octets in front are against RFC 7518 §2, but some issuers write them, and they change
+/// nothing.
+fn number(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, Unusable> {
+    let mut bytes = bytes(jwk, name)?;
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    bytes.drain(..zeros);
+    Ok(bytes)
+}
