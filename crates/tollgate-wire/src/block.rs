@@ -152,6 +152,38 @@ impl HeaderBlock {
         }
     }
 
+    /// Adds every line of `other` at the end. What was there under one of its names gives way, but for `list`, under
+    /// which lines come together. No name is allocated, and where nothing collides the bytes go over in one piece.
+    pub fn overlay(&mut self, other: &HeaderBlock, list: &Name) {
+        if other.is_empty() {
+            return;
+        }
+        if other.entries.iter().any(|theirs| theirs.known.is_none_or(|known| self.seen.has(known))) {
+            self.retain_entries(|mine| {
+                mine.is(list) || !other.entries.iter().any(|theirs| mine.is_like(theirs, &other.buf))
+            });
+        }
+        let Some(at) = u32::try_from(self.buf.len()).ok() else { return };
+        if other.dead_bytes == 0
+            && other.entries.iter().all(|theirs| theirs.canonical)
+            && u32::try_from(self.buf.len() + other.buf.len()).is_ok()
+        {
+            self.buf.extend_from_slice(&other.buf);
+            let moved = |e: &Entry| Entry { start: at + e.start, value_at: at + e.value_at, ..*e };
+            self.entries.extend(other.entries.iter().map(moved));
+            self.seen.join(other.seen);
+            return;
+        }
+        for theirs in &other.entries {
+            let (name, value) = (theirs.name(&other.buf), theirs.value(&other.buf));
+            let start = u32::try_from(self.buf.len()).ok();
+            let value_at = u32::try_from(self.buf.len() + name.len() + 2).ok();
+            let (Some(start), Some(value_at)) = (start, value_at) else { return };
+            write_line(&mut self.buf, name, value);
+            self.push(Entry { start, value_at, canonical: true, ..*theirs });
+        }
+    }
+
     /// Removes all lines with this name. Whether there was one.
     pub fn remove(&mut self, name: &Name) -> bool {
         self.may_have(name) && self.retain_entries(|e| !e.is(name))
@@ -309,6 +341,14 @@ impl<'a> EntryRef<'a> {
 
     pub(crate) fn known(&self) -> Option<Known> {
         self.entry.known
+    }
+
+    /// Whether the line has the name of another block's line.
+    fn is_like(&self, other: &Entry, buf: &[u8]) -> bool {
+        match (self.entry.known, other.known) {
+            (None, None) => self.name().eq_ignore_ascii_case(other.name(buf)),
+            (mine, theirs) => mine == theirs,
+        }
     }
 }
 

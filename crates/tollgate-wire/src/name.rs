@@ -119,6 +119,11 @@ impl KnownSet {
         (self.0[0] & other.0[0]) | (self.0[1] & other.0[1]) != 0
     }
 
+    pub(crate) const fn join(&mut self, other: KnownSet) {
+        self.0[0] |= other.0[0];
+        self.0[1] |= other.0[1];
+    }
+
     pub(crate) const fn add(&mut self, name: Known) {
         self.0[name as usize / 64] |= 1 << (name as u8 % 64);
     }

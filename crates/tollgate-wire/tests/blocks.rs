@@ -14,6 +14,8 @@ enum Edit {
     Remove(usize),
     RetainShorterThan(usize),
     RetainNot(usize),
+    /// The lines of another block, edited or not, and the name that is a list.
+    Overlay(Vec<(usize, Vec<u8>)>, bool, usize),
     Clear,
 }
 
@@ -99,6 +101,28 @@ fn set_keeps_the_place_of_the_first() {
     let mut out = Vec::new();
     block.write_to(&mut out);
     assert_eq!(out, b"Host: a\r\nx-a: new\r\nB: 2\r\nC: 4\r\n");
+}
+
+#[test]
+fn an_overlay_wins_but_for_the_list() {
+    let start = "GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\r\nVary: b\r\nETag: c\r\nx-a: 2\r\n\r\n";
+    for (lines, expect) in [
+        (&[][..], "Host: a\r\nX-A: 1\r\nVary: b\r\nETag: c\r\nx-a: 2\r\n"),
+        (&["via: v"], "Host: a\r\nX-A: 1\r\nVary: b\r\nETag: c\r\nx-a: 2\r\nvia: v\r\n"),
+        (&["vary: d", "x-a: 3"], "Host: a\r\nVary: b\r\nETag: c\r\nvary: d\r\nx-a: 3\r\n"),
+        (&["etag: d", "etag: e"], "Host: a\r\nX-A: 1\r\nVary: b\r\nx-a: 2\r\netag: d\r\netag: e\r\n"),
+    ] {
+        let mut other = HeaderBlock::default();
+        for line in lines {
+            let (name, value) = line.split_once(": ").unwrap();
+            other.append(&Name::new(name).unwrap(), value.as_bytes());
+        }
+        let mut block = parse(start.as_bytes()).headers;
+        block.overlay(&other, &name::VARY);
+        let mut out = Vec::new();
+        block.write_to(&mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), expect, "{lines:?}");
+    }
 }
 
 #[test]
@@ -242,6 +266,18 @@ fn apply(edit: &Edit, block: &mut HeaderBlock, model: &mut Model) {
             block.retain_entries(|entry| !entry.is(&name));
             model.retain(|line| line.0 != lower);
         }
+        Edit::Overlay(lines, edited, list) => {
+            let mut other = parsed(lines);
+            if *edited {
+                other = HeaderBlock::default();
+                lines.iter().for_each(|(n, value)| other.append(&named(*n).0, value));
+            }
+            block.overlay(&other, &named(*list).0);
+            let lines: Model = lines.iter().map(|(n, value)| (named(*n).1, plain(value))).collect();
+            let list = named(*list).1;
+            model.retain(|mine| mine.0 == list || lines.iter().all(|theirs| theirs.0 != mine.0));
+            model.extend(lines);
+        }
         Edit::Clear => {
             block.clear();
             model.clear();
@@ -289,6 +325,8 @@ fn edit() -> impl Strategy<Value = Edit> {
         3 => (0..NAMES.len()).prop_map(Edit::Remove),
         1 => (0..14usize).prop_map(Edit::RetainShorterThan),
         1 => (0..NAMES.len()).prop_map(Edit::RetainNot),
+        2 => (prop::collection::vec((0..NAMES.len(), value()), 0..4), any::<bool>(), 0..NAMES.len())
+            .prop_map(|(lines, edited, list)| Edit::Overlay(lines, edited, list)),
         1 => Just(Edit::Clear),
     ]
 }
