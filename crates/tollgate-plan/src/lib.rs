@@ -9,6 +9,7 @@ pub mod plan;
 pub mod listener;
 pub mod limits;
 pub mod cidr;
+pub mod secret;
 
 pub mod route;
 pub mod table;
@@ -16,6 +17,13 @@ pub mod host;
 pub mod path;
 pub mod query;
 pub mod template;
+
+pub mod access;
+pub mod limit;
+pub mod redis;
+pub mod auth;
+pub mod issuer;
+pub mod consumer;
 
 pub mod upstream;
 pub mod reason;

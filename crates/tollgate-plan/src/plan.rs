@@ -7,8 +7,12 @@ use std::time::Duration;
 use tollgate_wire::Name;
 
 use crate::cidr::CidrSet;
+use crate::consumer::Consumers;
+use crate::issuer::Issuer;
+use crate::limit::{RateLimit, RateLimitHeaders};
 use crate::limits::Limits;
 use crate::listener::Listener;
+use crate::redis::Redis;
 use crate::route::Route;
 use crate::table::RouteTable;
 use crate::upstream::Upstream;
@@ -30,6 +34,16 @@ pub struct Plan {
     pub admin: Admin,
     /// Where access records go.
     pub access_log: AccessLog,
+    /// Who signs tokens; an [`crate::issuer::IssuerId`] indexes here.
+    pub issuers: Vec<Issuer>,
+    /// Machine clients.
+    pub consumers: Consumers,
+    /// All rate limits, each once; a [`crate::limit::RateLimitId`] indexes here.
+    pub rate_limits: Vec<RateLimit>,
+    /// Which headers tell a client about its limits.
+    pub rate_limit_headers: RateLimitHeaders,
+    /// Where gateways share limits; present where a limit needs it.
+    pub redis: Option<Redis>,
     /// All upstreams, named ones and those made from a URL in `to`; a [`crate::upstream::UpstreamId`] indexes here.
     pub upstreams: Vec<Upstream>,
     /// All routes in file order; a [`crate::route::RouteId`] indexes here.
@@ -77,6 +91,10 @@ pub struct AccessLog {
     pub headers: Vec<Name>,
     /// Whether records carry the query.
     pub log_query: bool,
+    /// Query parameters that hold a credential on some route: their values are masked.
+    pub masked_query: Vec<Box<str>>,
+    /// Headers and cookies that do.
+    pub masked_headers: Vec<Name>,
 }
 
 /// A sink for access records.

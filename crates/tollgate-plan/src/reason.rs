@@ -77,6 +77,44 @@ reasons! {
     TemplateValueMissing = "template_value_missing", 400, Client, false, Debug;
     /// An upgrade that the gateway does not speak.
     UpgradeRefused = "upgrade_refused", 400, Client, false, Debug;
+    /// No token where one is required.
+    TokenMissing = "token_missing", 401, Client, false, Debug;
+    /// The token is not a well-formed JWS (RFC 7515), or its claims are not (RFC 7519).
+    TokenMalformed = "token_malformed", 401, Client, false, Debug;
+    /// The token's algorithm is not one that the issuer is configured for.
+    TokenAlgorithm = "token_algorithm", 401, Client, false, Debug;
+    /// The token's signature does not fit.
+    TokenSignature = "token_signature", 401, Client, false, Debug;
+    /// The issuer has no such key.
+    TokenKeyUnknown = "token_key_unknown", 401, Client, false, Debug;
+    /// The token's time is over.
+    TokenExpired = "token_expired", 401, Client, false, Debug;
+    /// The token's time has not come.
+    TokenNotYetValid = "token_not_yet_valid", 401, Client, false, Debug;
+    /// The token is of another issuer.
+    TokenIssuer = "token_issuer", 401, Client, false, Debug;
+    /// The token is for another audience.
+    TokenAudience = "token_audience", 401, Client, false, Debug;
+    /// The issuer says that the token is not active (RFC 7662).
+    TokenInactive = "token_inactive", 401, Client, false, Debug;
+    /// No API key where one is required.
+    KeyMissing = "key_missing", 401, Client, false, Debug;
+    /// Nobody has that API key.
+    KeyUnknown = "key_unknown", 401, Client, false, Debug;
+    /// No user and password where they are required.
+    BasicMissing = "basic_missing", 401, Client, false, Debug;
+    /// User and password are malformed or do not fit.
+    BasicInvalid = "basic_invalid", 401, Client, false, Debug;
+    /// The client's address may not call.
+    IpDenied = "ip_denied", 403, Client, false, Debug;
+    /// The token lacks a scope.
+    ScopeMissing = "scope_missing", 403, Client, false, Debug;
+    /// The token has none of the roles.
+    RoleMissing = "role_missing", 403, Client, false, Debug;
+    /// The consumer is in none of the groups.
+    GroupMissing = "group_missing", 403, Client, false, Debug;
+    /// A claim is not what the route requires.
+    ClaimMismatch = "claim_mismatch", 403, Client, false, Debug;
     /// No route matches.
     RouteNotFound = "route_not_found", 404, Client, false, Debug;
     /// The path matches with another method.
@@ -89,6 +127,8 @@ reasons! {
     UriTooLong = "uri_too_long", 414, Client, false, Debug;
     /// An expectation other than `100-continue` (RFC 9110 section 10.1.1).
     ExpectationFailed = "expectation_failed", 417, Client, false, Debug;
+    /// A rate limit is used up.
+    RateLimited = "rate_limited", 429, Client, true, Debug;
     /// The head is larger than `limits.header_bytes` or has more lines than `limits.header_count`.
     HeadersTooLarge = "headers_too_large", 431, Client, false, Debug;
     /// The client left before the answer was complete. Only in logs and metrics.
@@ -107,6 +147,12 @@ reasons! {
     UpstreamDns = "upstream_dns", 502, Upstream, true, Warn;
     /// The gateway is at one of its own limits.
     Overloaded = "overloaded", 503, Gateway, true, Warn;
+    /// The issuer's keys could not be fetched yet, or it cannot be asked.
+    IssuerUnavailable = "issuer_unavailable", 503, Gateway, true, Warn;
+    /// The store of a limit is gone, and `on_failure` is `deny`.
+    LimitStoreUnavailable = "limit_store_unavailable", 503, Gateway, true, Warn;
+    /// The route has as many requests in flight as it may.
+    ConcurrencyLimited = "concurrency_limited", 503, Gateway, true, Debug;
     /// The gateway is shutting down.
     Draining = "draining", 503, Gateway, true, Debug;
     /// The target did not answer in time.

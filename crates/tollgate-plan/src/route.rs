@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use tollgate_wire::Name;
 
+use crate::access::{AddressRules, Cors};
+use crate::auth::Auth;
+use crate::limit::{Concurrency, RouteLimits};
 use crate::template::Template;
 use crate::upstream::UpstreamId;
 
@@ -19,6 +22,16 @@ pub struct Route {
     pub name: Arc<str>,
     /// The path pattern as the configuration wrote it.
     pub pattern: Arc<str>,
+    /// Answers to browsers of other origins; none leaves them to the upstream.
+    pub cors: Option<Box<Cors>>,
+    /// Addresses that may or may not call; none lets everybody.
+    pub addresses: Option<Box<AddressRules>>,
+    /// How callers identify themselves; none is public.
+    pub auth: Option<Box<Auth>>,
+    /// How often it may be called.
+    pub limits: Option<Box<RouteLimits>>,
+    /// How many requests may be in flight.
+    pub concurrency: Option<Concurrency>,
     /// Bytes that a request body may have.
     pub max_body: u64,
     /// To the upstream's response head; `None` leaves it to the upstream.

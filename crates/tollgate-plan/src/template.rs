@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use tollgate_token::ClaimPath;
 use tollgate_wire::Name;
 
 use crate::table::PathPattern;
@@ -63,7 +64,7 @@ pub enum Var {
     /// `{cookie:x}`.
     Cookie(Box<str>),
     /// `{claim:sub}`: a claim of the verified token; dotted path.
-    Claim(Box<str>),
+    Claim(ClaimPath),
 }
 
 /// Where values come from.

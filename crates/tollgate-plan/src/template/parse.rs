@@ -165,7 +165,7 @@ fn parse_var(name: &str) -> Result<Var, TemplateErrorKind> {
         "query" => Ok(Var::QueryParam(name.into())),
         // A cookie's name is a token, as a header's (RFC 6265 section 4.1.1), but case-sensitive.
         "cookie" if Name::new(name).is_ok() => Ok(Var::Cookie(name.into())),
-        "claim" => Ok(Var::Claim(name.into())),
+        "claim" => name.parse().map(Var::Claim).map_err(|_| TemplateErrorKind::BadName),
         _ => Err(TemplateErrorKind::BadName),
     }
 }
