@@ -10,10 +10,12 @@ use tollgate_plan::Reason;
 use tollgate_plan::route::{Route, RouteId};
 use tollgate_plan::upstream::UpstreamId;
 use tollgate_wire::{
-    BodyDecoder, BodyLength, ChunkLimits, HeaderBlock, Method, RequestHead, ResponseHead, Version,
+    BodyDecoder, BodyLength, ChunkLimits, HeaderBlock, Method, Name, RequestHead, ResponseHead, Version, name,
 };
 
 use crate::client::Client;
+use crate::identity::Identity;
+use crate::limit::Place;
 use crate::live::conn::Conn;
 use crate::live::upstreams::InFlight;
 use crate::observe::{Outcome as AttemptOutcome, RequestId};
@@ -29,6 +31,12 @@ pub(crate) struct Exchange<'c> {
     pub(crate) kit: &'c mut Kit,
     pub(crate) facts: Facts,
     pub(crate) route: Option<RouteId>,
+    /// The request asks on behalf of another one what a browser may do there.
+    pub(crate) preflight: bool,
+    /// Who calls, from the identify stage on.
+    pub(crate) identity: Option<Identity>,
+    /// A place under the route's `concurrency`, given up when the exchange ends.
+    pub(crate) place: Option<Place>,
     /// The request's body, until someone takes it to read it.
     pub(crate) body: Option<Box<RequestBody>>,
     /// Where `body` is none: whether the client's bytes were all read, so that the next request can follow.
@@ -167,15 +175,23 @@ pub(crate) struct Reject {
     pub(crate) reason: Reason,
     /// For people; never names addresses, files or internals.
     pub(crate) detail: Cow<'static, str>,
-    /// Value of `Allow`, with `method_not_allowed`.
-    pub(crate) allow: Option<String>,
+    /// What the answer says beside the problem document: `Allow`, `WWW-Authenticate`.
+    pub(crate) headers: HeaderBlock,
+    /// Seconds after which another try makes sense, where that is known.
+    pub(crate) retry_after: Option<u64>,
     /// What follows on the connection cannot be told apart from the request any more.
     pub(crate) close: bool,
 }
 
 impl Reject {
     pub(crate) fn new(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Reject {
-        Reject { reason, detail: detail.into(), allow: None, close: false }
+        Reject {
+            reason,
+            detail: detail.into(),
+            headers: HeaderBlock::default(),
+            retry_after: None,
+            close: false,
+        }
     }
 
     /// Something that must not happen happened.
@@ -188,6 +204,12 @@ impl Reject {
     /// The refusal of a body of more than `max` bytes, announced or counted.
     pub(crate) fn body_too_large(max: u64) -> Reject {
         Reject::new(Reason::BodyTooLarge, format!("a request body here has {max} bytes at most"))
+    }
+
+    /// The answer carries this header too.
+    pub(crate) fn with(mut self, name: &Name, value: &[u8]) -> Reject {
+        self.headers.append(name, value);
+        self
     }
 
     /// The connection ends with this answer.
@@ -229,7 +251,20 @@ impl<'c> Exchange<'c> {
             attempts: Cell::new(0),
             finished: Cell::new(false),
         };
-        Exchange { worker, client, active, kit, facts, route: None, body, body_read: true, seen }
+        Exchange {
+            worker,
+            client,
+            active,
+            kit,
+            facts,
+            route: None,
+            preflight: false,
+            identity: None,
+            place: None,
+            body,
+            body_read: true,
+            seen,
+        }
     }
 
     /// The path in normal form; as it came when it has none and the request is refused.
@@ -240,6 +275,17 @@ impl<'c> Exchange<'c> {
     /// The route; every stage after `route` has one.
     pub(crate) fn matched(&self) -> Option<&Route> {
         self.route.and_then(|RouteId(at)| self.active.plan.routes.get(at as usize))
+    }
+
+    /// Adds to the answer what earlier stages found out about it, whoever makes it.
+    pub(crate) fn carry_to(&self, headers: &mut HeaderBlock) {
+        // `Vary` is a list that others have written to; every other header here is the gateway's own.
+        headers.overlay(&self.kit.carried, &name::VARY);
+    }
+
+    /// Who calls, by the name that logs and limits use.
+    pub(crate) fn consumer(&self) -> Option<&str> {
+        self.identity.as_ref().and_then(|identity| identity.consumer(&self.active.plan))
     }
 
     /// Notes how an attempt on a target ended: with the status that came, or why none did.

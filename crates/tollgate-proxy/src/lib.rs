@@ -7,6 +7,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod background;
 mod control;
 mod drain;
 mod gateway;
@@ -17,8 +18,12 @@ mod worker;
 mod pipeline;
 
 mod exchange;
+mod identity;
 mod values;
 
+mod access;
+mod identify;
+mod limit;
 mod listen;
 mod observe;
 mod parse;
@@ -37,6 +42,7 @@ mod timer;
 pub use control::{Applied, ApplyError, Control, Drained, Status};
 pub use gateway::{Gateway, StartError};
 pub use health::{HealthReport, TargetHealth, UpstreamHealth};
+pub use live::issuers::{IssuerHealth, IssuerStatus};
 pub use observe::{
     Histogram, LogCounts, RejectedLabels, RequestLabels, Snapshot, UpstreamConnections, UpstreamLabels,
     rfc3339,

@@ -7,7 +7,7 @@ use tollgate_plan::route::Action;
 use crate::client::Client;
 use crate::exchange::{Exchange, Next, Outcome, Reject};
 use crate::worker::{Active, Kit, Worker};
-use crate::{observe, parse, respond, route, transform, upstream, validate};
+use crate::{access, identify, limit, observe, parse, respond, route, transform, upstream, validate};
 
 /// Serves one request: from its head to its log record.
 pub(crate) async fn serve(worker: &Rc<Worker>, client: &Rc<Client>, mut kit: Box<Kit>) -> Next {
@@ -16,6 +16,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, client: &Rc<Client>, mut kit: Box
     let facts = parse::facts(worker, &active, client, &kit.head);
     let mut exchange = Exchange::begin(worker, client, active.clone(), &mut kit, facts);
     let outcome = run(&mut exchange, &active).await;
+    limit::tell(&mut exchange);
     let next = respond::finish(&mut exchange, outcome).await;
     // Dropping the exchange leaves its record, also when the connection is cut in the middle.
     drop(exchange);
@@ -26,6 +27,14 @@ pub(crate) async fn serve(worker: &Rc<Worker>, client: &Rc<Client>, mut kit: Box
 async fn run<'a>(exchange: &mut Exchange<'_>, active: &'a Active) -> Result<Outcome<'a>, Reject> {
     parse::check(exchange)?;
     route::find(exchange)?;
+    if let Some(reply) = access::cors(exchange) {
+        return Ok(Outcome::Reply(reply));
+    }
+    access::addresses(exchange)?;
+    limit::by_address(exchange).await?;
+    identify::identify(exchange).await?;
+    limit::by_identity(exchange).await?;
+    limit::concurrency(exchange).await?;
     validate::declared_size(exchange)?;
     let mut outcome = match active.action(exchange.route) {
         Some(Action::Respond(respond)) => Outcome::Reply(respond::fixed(exchange, respond)),
@@ -33,7 +42,9 @@ async fn run<'a>(exchange: &mut Exchange<'_>, active: &'a Active) -> Result<Outc
         Some(Action::Health(upstreams)) => Outcome::Reply(respond::health(exchange, upstreams)),
         Some(Action::To(_)) => {
             let outgoing = transform::request(exchange)?;
-            Outcome::Answer(upstream::call(exchange, outgoing).await?)
+            let mut answer = upstream::call(exchange, outgoing).await?;
+            access::own_word(exchange, &mut answer.head.headers);
+            Outcome::Answer(answer)
         }
         None => return Err(Reject::internal("a route without an action")),
     };

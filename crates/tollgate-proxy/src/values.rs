@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use serde_json::Value;
 use tollgate_plan::query;
 use tollgate_plan::template::{Values, Var};
 use tollgate_wire::name;
@@ -43,11 +44,42 @@ impl Values for Exchange<'_> {
                 Some(value) => out.extend_from_slice(value),
                 None => return false,
             },
-            // Nobody is identified yet; the configuration refuses these names.
-            Var::Consumer | Var::Claim(_) => return false,
+            Var::Consumer => match self.consumer() {
+                Some(consumer) => out.extend_from_slice(consumer.as_bytes()),
+                None => return false,
+            },
+            Var::Claim(path) => {
+                let claims = self.identity.as_ref().and_then(|identity| identity.claims());
+                let value = claims.and_then(|claims| claims.get(path));
+                return value.is_some_and(|value| write_claim(value, out));
+            }
         }
         true
     }
+}
+
+/// A claim as text: strings as they are, numbers and booleans as JSON writes them; a list as its elements with
+/// commas between. What has no one text (null, an object, a list of those) is missing.
+pub(crate) fn write_claim(value: &Value, out: &mut Vec<u8>) -> bool {
+    match value {
+        Value::String(text) => out.extend_from_slice(text.as_bytes()),
+        // Writing to a vector cannot fail.
+        Value::Number(_) | Value::Bool(_) => drop(write!(out, "{value}")),
+        Value::Array(items) => {
+            let start = out.len();
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                if item.is_array() || !write_claim(item, out) {
+                    out.truncate(start);
+                    return false;
+                }
+            }
+        }
+        Value::Null | Value::Object(_) => return false,
+    }
+    true
 }
 
 impl Exchange<'_> {

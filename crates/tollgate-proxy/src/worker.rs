@@ -7,11 +7,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Notify;
 use tollgate_plan::Plan;
-use tollgate_plan::route::{Action, RouteId};
+use tollgate_plan::route::{Action, Route, RouteId};
 use tollgate_plan::table::Params;
-use tollgate_wire::{RequestHead, ResponseHead};
+use tollgate_wire::{HeaderBlock, RequestHead, ResponseHead};
 
 use crate::gateway::Shared;
+use crate::limit::Verdict;
+use crate::live::issuers::IssuerLive;
 use crate::live::upstreams::UpstreamLive;
 use crate::observe::{Counters, HttpDate, Reports, RequestIds, Series, WorkerSink};
 use crate::timer::Timers;
@@ -69,13 +71,19 @@ pub(crate) struct Active {
     pub(crate) generation: u64,
     /// Indexed by `UpstreamId`.
     pub(crate) upstreams: Vec<Rc<UpstreamLive>>,
+    /// Indexed by `IssuerId`.
+    pub(crate) issuers: Arc<[IssuerLive]>,
     pub(crate) series: Series,
 }
 
 impl Active {
+    pub(crate) fn route(&self, id: Option<RouteId>) -> Option<&Route> {
+        id.and_then(|RouteId(at)| self.plan.routes.get(at as usize))
+    }
+
     /// What a route does.
     pub(crate) fn action(&self, route: Option<RouteId>) -> Option<&Action> {
-        route.and_then(|RouteId(at)| self.plan.routes.get(at as usize)).map(|route| &route.action)
+        self.route(route).map(|route| &route.action)
     }
 }
 
@@ -115,6 +123,10 @@ pub(crate) struct Kit {
     /// The path in normal form.
     pub(crate) path: String,
     pub(crate) params: Params,
+    /// Headers that the answer will carry, whoever makes it: what the access and limit stages have to say.
+    pub(crate) carried: HeaderBlock,
+    /// What each limit said.
+    pub(crate) verdicts: Vec<Verdict>,
 }
 
 /// Kits, heads and buffers that the next request takes over, so that steady traffic allocates nothing.
@@ -146,6 +158,8 @@ impl Spare {
         let mut kept = self.kits.borrow_mut();
         kit.host.clear();
         kit.path.clear();
+        kit.carried.clear();
+        kit.verdicts.clear();
         if kept.len() < SPARE_MAX && kit.head.headers.capacity_bytes() <= SPARE_BYTES_MAX {
             kept.push(kit);
         }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use tollgate_plan::Plan;
+use tollgate_plan::consumer::Consumers;
+use tollgate_plan::limit::RateLimitHeaders;
 use tollgate_plan::limits::Limits;
 use tollgate_plan::plan::{AccessLog, Admin, LogSink, OnFull, Shutdown};
 use tollgate_plan::route::{Action, RequestEdits, ResponseEdits, Route, RouteId};
@@ -27,7 +29,14 @@ pub(super) fn plan(routes: &[&str], upstreams: &[(&str, &[&str])]) -> Plan {
             on_full: OnFull::Drop,
             headers: Vec::new(),
             log_query: false,
+            masked_query: Vec::new(),
+            masked_headers: Vec::new(),
         },
+        issuers: Vec::new(),
+        consumers: Consumers::default(),
+        rate_limits: Vec::new(),
+        rate_limit_headers: RateLimitHeaders::default(),
+        redis: None,
         upstreams: upstreams.iter().map(|(name, urls)| upstream(name, urls)).collect(),
         routes: routes.iter().map(|name| route(name)).collect(),
         table: RouteTable::default(),
@@ -38,6 +47,11 @@ fn route(name: &str) -> Route {
     Route {
         name: name.into(),
         pattern: "/*".into(),
+        cors: None,
+        addresses: None,
+        auth: None,
+        limits: None,
+        concurrency: None,
         max_body: 0,
         timeout: None,
         request: RequestEdits::default(),
@@ -80,6 +94,7 @@ pub(super) fn record() -> Record<'static> {
         route: Some(RouteId(0)),
         status: 200,
         reason: None,
+        consumer: None,
         bytes_in: 0,
         bytes_out: 1024,
         duration: Duration::from_nanos(1_234_567),

@@ -60,8 +60,10 @@ pub(super) fn write_line(record: &Record<'_>, plan: &Plan, time: &mut LogTime, o
     write_optional(target.map(|target| &*target.url), out);
     out.extend_from_slice(b",\"attempts\":");
     write_number(record.attempts.into(), out);
-    // Nobody is identified and nothing is cached yet; the columns are there so that they never move.
-    out.extend_from_slice(b",\"consumer\":null,\"cache\":null,\"tls\":");
+    out.extend_from_slice(b",\"consumer\":");
+    write_optional(record.consumer, out);
+    // Nothing is cached yet; the column is there so that it never moves.
+    out.extend_from_slice(b",\"cache\":null,\"tls\":");
     write_optional(record.tls, out);
     out.extend_from_slice(match record.version {
         Version::Http10 => b",\"http\":\"1.0\",\"generation\":",

@@ -29,6 +29,8 @@ pub(crate) struct Record<'a> {
     pub(crate) status: u16,
     /// Why the gateway answered, or ended the exchange, by itself.
     pub(crate) reason: Option<Reason>,
+    /// Who called, where that is known.
+    pub(crate) consumer: Option<&'a str>,
     /// Body bytes received from the client.
     pub(crate) bytes_in: u64,
     /// Body bytes sent to the client.

@@ -10,7 +10,10 @@ use crate::exchange::{Exchange, Next, Outcome, Reject, Reply};
 use crate::worker::{Active, Worker};
 
 /// Answers the client. Says what becomes of its connection.
-pub(crate) async fn finish(exchange: &mut Exchange<'_>, outcome: Result<Outcome<'_>, Reject>) -> Next {
+pub(crate) async fn finish(exchange: &mut Exchange<'_>, mut outcome: Result<Outcome<'_>, Reject>) -> Next {
+    if let Ok(outcome) = &mut outcome {
+        exchange.carry_to(outcome.headers());
+    }
     let next = match outcome {
         Ok(Outcome::Reply(reply)) => answer(exchange, reply, false).await,
         Ok(Outcome::Answer(upstream)) => match stream(exchange, upstream).await {
@@ -30,7 +33,8 @@ async fn reject_with(exchange: &mut Exchange<'_>, reject: Reject) -> Next {
     if reject.reason == Reason::ClientClosed {
         return Next::Abort;
     }
-    let reply = problem(&reject, exchange.facts.id.as_str());
+    let mut reply = problem(&reject, exchange.facts.id.as_str());
+    exchange.carry_to(&mut reply.headers);
     answer(exchange, reply, reject.close).await
 }
 

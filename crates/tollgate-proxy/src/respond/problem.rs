@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use tollgate_wire::{HeaderBlock, name, reason_phrase};
+use tollgate_wire::{HeaderBlock, Name, name, reason_phrase};
 
 use crate::exchange::{Reject, Reply};
 
-/// Seconds in `Retry-After`. What makes a retry sensible (a service that comes back, a place that becomes free)
+/// Seconds in `Retry-After` where nobody knows better. What makes a retry sensible (a service that comes back, a place that becomes free)
 /// takes about that long; clients add their own spread.
-const RETRY_AFTER_SECONDS: &[u8] = b"1";
+const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// The problem document of a refusal.
 pub(crate) fn problem(reject: &Reject, request_id: &str) -> Reply<'static> {
@@ -25,11 +25,14 @@ pub(crate) fn problem(reject: &Reject, request_id: &str) -> Reply<'static> {
     headers.append(&name::CONTENT_TYPE, b"application/problem+json");
     // A refusal is about this moment; no cache may answer the next request with it.
     headers.append(&name::CACHE_CONTROL, b"no-store");
-    if let Some(allow) = &reject.allow {
-        headers.append(&name::ALLOW, allow.as_bytes());
+    for entry in reject.headers.entries() {
+        if let Ok(name) = Name::from_bytes(entry.name()) {
+            headers.append(&name, entry.value());
+        }
     }
     if matches!(status, 429 | 503) {
-        headers.append(&name::RETRY_AFTER, RETRY_AFTER_SECONDS);
+        let seconds = reject.retry_after.unwrap_or(RETRY_AFTER_SECONDS);
+        headers.append(&name::RETRY_AFTER, itoa::Buffer::new().format(seconds).as_bytes());
     }
     Reply { status, headers, body: Cow::Owned(document.to_string().into_bytes()) }
 }
@@ -37,7 +40,6 @@ pub(crate) fn problem(reject: &Reject, request_id: &str) -> Reply<'static> {
 #[cfg(test)]
 mod tests {
     use tollgate_plan::Reason;
-    use tollgate_wire::Name;
 
     use super::*;
 

@@ -1,0 +1,111 @@
+//! Cross-origin requests of browsers (Fetch Standard, section 3.3; RFC 6454 for what an origin is).
+//!
+//! On a route with `cors` the gateway's word is the only one: it answers preflights, and what a service says of its
+//! own about other origins does not reach the browser.
+
+use std::borrow::Cow;
+
+use tollgate_plan::access::{AllowedHeaders, Cors, Origins};
+use tollgate_wire::{HeaderBlock, Method, Name, name};
+
+use crate::exchange::{Exchange, Reply};
+use crate::worker::Kit;
+
+/// Notes what the answer will tell the browser, whoever makes it; a preflight is answered here.
+pub(crate) fn cors(exchange: &mut Exchange<'_>) -> Option<Reply<'static>> {
+    let active = exchange.active.clone();
+    let cors = active.route(exchange.route)?.cors.as_deref()?;
+    let Kit { head, carried, .. } = &mut *exchange.kit;
+    if exchange.preflight {
+        return Some(Reply {
+            status: 204,
+            headers: preflight(cors, &head.headers),
+            body: Cow::Borrowed(&[]),
+        });
+    }
+    answer(cors, &head.headers, carried);
+    None
+}
+
+/// Takes away what a service says about other origins, where the gateway speaks for it.
+pub(crate) fn own_word(exchange: &Exchange<'_>, headers: &mut HeaderBlock) {
+    if exchange.matched().is_some_and(|route| route.cors.is_some()) {
+        headers.retain(|name, _| !is_cors(name));
+    }
+}
+
+fn is_cors(name: &[u8]) -> bool {
+    const PREFIX: &[u8] = b"access-control-";
+    name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+}
+
+/// What an answer that is no preflight's says.
+fn answer(cors: &Cors, request: &HeaderBlock, out: &mut HeaderBlock) {
+    if cors.origins != Origins::Any {
+        // Also for those who get nothing else: a cache must not give their answer to somebody who would.
+        out.append(&name::VARY, b"Origin");
+    }
+    let Some(origin) = allowed_origin(cors, request) else { return };
+    allow_origin(cors, origin, out);
+    if !cors.expose.is_empty() {
+        out.append(&name::ACCESS_CONTROL_EXPOSE_HEADERS, cors.expose.as_bytes());
+    }
+}
+
+/// What a preflight is told: everything that is allowed, or nothing when something it asks for is not.
+fn preflight(cors: &Cors, request: &HeaderBlock) -> HeaderBlock {
+    let mut out = HeaderBlock::default();
+    out.append(&name::VARY, b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers");
+    let asked = request.get(&name::ACCESS_CONTROL_REQUEST_METHOD).and_then(Method::parse);
+    let method = asked.is_some_and(|method| allows_method(cors, &method));
+    let (Some(origin), true, Some(headers)) =
+        (allowed_origin(cors, request), method, allowed_headers(cors, request))
+    else {
+        return out;
+    };
+    allow_origin(cors, origin, &mut out);
+    let methods: Vec<&str> = cors.methods.iter().map(Method::as_str).collect();
+    out.append(&name::ACCESS_CONTROL_ALLOW_METHODS, methods.join(", ").as_bytes());
+    if !headers.is_empty() {
+        out.append(&name::ACCESS_CONTROL_ALLOW_HEADERS, headers.as_bytes());
+    }
+    out.append(&name::ACCESS_CONTROL_MAX_AGE, itoa::Buffer::new().format(cors.max_age.as_secs()).as_bytes());
+    out
+}
+
+fn allow_origin(cors: &Cors, origin: &[u8], out: &mut HeaderBlock) {
+    let any = cors.origins == Origins::Any;
+    out.append(&name::ACCESS_CONTROL_ALLOW_ORIGIN, if any { b"*" } else { origin });
+    // With `*` no browser accepts it, and none should.
+    if cors.credentials && !any {
+        out.append(&name::ACCESS_CONTROL_ALLOW_CREDENTIALS, b"true");
+    }
+}
+
+/// The origin, when there is exactly one and it may read answers.
+fn allowed_origin<'a>(cors: &Cors, request: &'a HeaderBlock) -> Option<&'a [u8]> {
+    let mut origins = request.get_all(&name::ORIGIN);
+    let origin = origins.next().filter(|origin| cors.origins.allow(origin));
+    origin.filter(|_| origins.next().is_none())
+}
+
+/// HEAD is served wherever GET is.
+fn allows_method(cors: &Cors, asked: &Method) -> bool {
+    cors.methods.contains(asked) || (*asked == Method::Head && cors.methods.contains(&Method::Get))
+}
+
+/// The request headers that a preflight is told of; none when it asks for one that is not allowed, or for what is no
+/// header name.
+fn allowed_headers(cors: &Cors, request: &HeaderBlock) -> Option<String> {
+    let asked = request.list(&name::ACCESS_CONTROL_REQUEST_HEADERS).map(Name::from_bytes);
+    let asked = asked.collect::<Result<Vec<Name>, _>>().ok()?;
+    let told = match &cors.headers {
+        AllowedHeaders::Any => &asked,
+        AllowedHeaders::These(these) if asked.iter().all(|name| these.contains(name)) => these,
+        AllowedHeaders::These(_) => return None,
+    };
+    Some(told.iter().map(Name::as_str).collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests;
