@@ -7,6 +7,7 @@ use tollgate_plan::Plan;
 
 use crate::gateway::Shared;
 use crate::health::HealthReport;
+use crate::live::issuers::IssuerHealth;
 use crate::observe::Snapshot;
 
 /// A handle on the running data plane. Cheap to clone; usable from any thread and any runtime.
@@ -89,6 +90,11 @@ impl Control {
     /// The health of the gateway and every named upstream.
     pub fn health(&self) -> HealthReport {
         self.shared.health(None)
+    }
+
+    /// How each issuer is doing, in the order of the configuration.
+    pub fn issuers(&self) -> Vec<IssuerHealth> {
+        self.shared.issuer_health()
     }
 
     /// All counters and gauges, summed over the workers.

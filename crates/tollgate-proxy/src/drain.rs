@@ -46,6 +46,7 @@ async fn drain(shared: &Shared, began: Instant) {
             tracing::error!("a worker ended with a panic");
         }
     }
+    shared.background.end();
     if !shared.log.flush(FLUSH_WITHIN) {
         tracing::warn!("the access log could not be written to its end");
     }

@@ -12,11 +12,13 @@ use tollgate_plan::Plan;
 use tollgate_plan::listener::ListenAddress;
 use tollgate_plan::upstream::UpstreamId;
 
+use crate::background::Background;
 use crate::control::{Applied, ApplyError, Control, Drained, Status};
 use crate::drain;
 use crate::health::{HealthReport, TargetHealth, UpstreamHealth};
 use crate::listen::{self, Accepted};
 use crate::live::Counts;
+use crate::live::issuers::{IssuerHealth, IssuerLive, IssuerRegistry};
 use crate::live::listeners::ListenerLive;
 use crate::live::targets::{TargetRegistry, TargetShared, Targets};
 use crate::observe::{LogWriter, Snapshot, WorkerSnapshot};
@@ -46,7 +48,9 @@ impl Gateway {
             bound.push(bind(&listener.address, &listener.name, plan.workers, false)?);
         }
         let log = LogWriter::start(&plan.access_log).map_err(ApplyError::AccessLog)?;
-        let shared = Arc::new(Shared::new(plan, log));
+        let issuers = IssuerRegistry::default();
+        let background = Background::start(&issuers).map_err(ApplyError::Thread)?;
+        let shared = Arc::new(Shared::new(plan, log, issuers, background));
         let shares = shared.adopt(bound);
         let (started, ready) = std::sync::mpsc::sync_channel(shared.workers);
         let mut threads = Vec::new();
@@ -86,6 +90,8 @@ pub(crate) struct Shared {
     generation: AtomicU64,
     draining: AtomicBool,
     registry: TargetRegistry,
+    issuers: IssuerRegistry,
+    pub(crate) background: Background,
     inboxes: OnceLock<Vec<mpsc::Sender<Order>>>,
     listeners: Mutex<HashMap<ListenAddress, Arc<ListenerLive>>>,
     pub(crate) threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
@@ -99,6 +105,8 @@ pub(crate) struct Shared {
 pub(crate) struct Current {
     pub(crate) plan: Arc<Plan>,
     pub(crate) targets: Arc<Targets>,
+    /// Indexed by `IssuerId`.
+    pub(crate) issuers: Arc<[IssuerLive]>,
     pub(crate) generation: u64,
 }
 
@@ -119,19 +127,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    fn new(plan: Plan, log: LogWriter) -> Shared {
+    fn new(plan: Plan, log: LogWriter, issuers: IssuerRegistry, background: Background) -> Shared {
         let registry = TargetRegistry::default();
         let started = SystemTime::now();
         let targets = Arc::new(registry.reconcile(&plan, started));
+        let living = issuers.reconcile(&plan).into();
         Shared {
             workers: plan.workers,
             counts: Arc::new(Counts::new(plan.workers)),
             log,
             started,
-            current: Mutex::new(Current { plan: Arc::new(plan), targets, generation: 1 }),
+            current: Mutex::new(Current { plan: Arc::new(plan), targets, issuers: living, generation: 1 }),
             generation: AtomicU64::new(1),
             draining: AtomicBool::new(false),
             registry,
+            issuers,
+            background,
             inboxes: OnceLock::new(),
             listeners: Mutex::default(),
             threads: Mutex::default(),
@@ -194,6 +205,13 @@ impl Shared {
                 UpstreamHealth { name: upstream.name.clone(), targets: targets.collect() }
             });
         HealthReport { status: self.status(), upstreams: upstreams.collect() }
+    }
+
+    /// How each issuer is doing, in the order of the configuration.
+    pub(crate) fn issuer_health(&self) -> Vec<IssuerHealth> {
+        let (current, now) = (self.current(), Instant::now());
+        let issuers = current.plan.issuers.iter().zip(current.issuers.iter());
+        issuers.map(|(issuer, live)| IssuerHealth::of(issuer, live, now)).collect()
     }
 
     /// Gives an accepted connection to the worker that should serve it; back when that takes none at the moment.
@@ -268,8 +286,9 @@ impl Shared {
 
         self.log.commit(log);
         let targets = Arc::new(self.registry.reconcile(&plan, SystemTime::now()));
+        let issuers = self.issuers.reconcile(&plan).into();
         let generation = self.generation.fetch_add(1, Relaxed) + 1;
-        let current = Current { plan: Arc::new(plan), targets, generation };
+        let current = Current { plan: Arc::new(plan), targets, issuers, generation };
         *lock(&self.current) = current.clone();
         let mut shares = self.adopt(fresh).into_iter();
         lock(&self.listeners).retain(|address, _| !gone.contains(address));

@@ -3,6 +3,7 @@
 pub(crate) mod balancer;
 pub(crate) mod conn;
 pub(crate) mod counts;
+pub(crate) mod issuers;
 pub(crate) mod listeners;
 pub(crate) mod queue;
 pub(crate) mod targets;

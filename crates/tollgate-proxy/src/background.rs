@@ -1,0 +1,66 @@
+//! The background thread: what must go on beside requests, and must not take a worker's time.
+//!
+//! It talks to issuers. Workers hand it questions and read what it wrote; it never waits for a worker.
+
+use std::io;
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, watch};
+
+use crate::live::issuers::{self, IssuerRegistry, Question};
+
+/// Questions that the thread has not taken yet. It takes them at once, so this is seldom more than one.
+const QUESTIONS_MAX: usize = 1024;
+
+/// A handle on the thread.
+pub(crate) struct Background {
+    questions: mpsc::Sender<Question>,
+    end: watch::Sender<bool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Background {
+    /// Starts the thread, which does what `issuers` asks for.
+    pub(crate) fn start(issuers: &IssuerRegistry) -> io::Result<Background> {
+        let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
+        let (end, mut ended) = watch::channel(false);
+        let wanted = issuers.wanted();
+        let run = move || {
+            let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+            let runtime = match runtime {
+                Ok(runtime) => runtime,
+                Err(error) => return tracing::error!(%error, "the background thread cannot start"),
+            };
+            runtime.block_on(async {
+                tokio::select! {
+                    () = issuers::attend(wanted, asked) => {}
+                    _ = ended.wait_for(|end| *end) => {}
+                }
+            });
+        };
+        let thread = std::thread::Builder::new().name("background".into()).spawn(run)?;
+        Ok(Background { questions, end, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Hands a question over; false when too many are waiting, or the end is near.
+    pub(crate) fn ask(&self, question: Question) -> bool {
+        self.questions.try_send(question).is_ok()
+    }
+
+    /// Ends the thread, and whatever it was doing.
+    pub(crate) fn end(&self) {
+        self.end.send_replace(true);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the background thread ended with a panic");
+        }
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,273 @@
+//! The HTTP client for the URLs of issuers: one request, one bounded answer, within a bounded time.
+//!
+//! Redirects are not followed: who asks a fixed URL for keys gets them from there or not at all. It runs on the
+//! background thread, never on a worker.
+
+use std::cell::{OnceCell, RefCell};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper::{Method, Request, Response, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tollgate_plan::issuer::{HttpUrl, Reach};
+use tollgate_token::MAX_KEY_TEXT_BYTES;
+
+use crate::upstream::Resolver;
+
+/// From the question for the name to the last byte of the answer.
+pub(super) const FETCH_WITHIN: Duration = Duration::from_secs(5);
+/// The longest answer that is read: as long as the longest key set.
+const ANSWER_BYTES_MAX: usize = MAX_KEY_TEXT_BYTES;
+/// Bytes and lines that the head of an answer may have.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+const HEAD_LINES_MAX: usize = 100;
+/// Connections to one issuer that are kept for the next request.
+const IDLE_MAX: usize = 16;
+
+/// Why there is no usable answer. Says nothing of URLs, which may hold what others should not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The host's name has no address now.
+    Resolve(String),
+    /// Nobody accepts connections there.
+    Connect(std::io::ErrorKind),
+    /// TLS failed: mostly a certificate that is not trusted.
+    Tls(String),
+    /// The answer is not HTTP, or was cut.
+    Protocol(String),
+    /// No whole answer within [`FETCH_WITHIN`].
+    Late,
+    /// Another status than 200.
+    Status(u16),
+    /// The answer is longer than [`ANSWER_BYTES_MAX`].
+    TooLong,
+    /// The answer says something else than it should.
+    Content(String),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Resolve(why) => write!(f, "no address: {why}"),
+            Fault::Connect(kind) => write!(f, "cannot connect: {kind}"),
+            Fault::Tls(why) => write!(f, "TLS failed: {why}"),
+            Fault::Protocol(why) => write!(f, "not a whole HTTP answer: {why}"),
+            Fault::Late => write!(f, "no whole answer within {} s", FETCH_WITHIN.as_secs()),
+            Fault::Status(status) => write!(f, "answered {status} instead of 200"),
+            Fault::TooLong => write!(f, "an answer of more than {ANSWER_BYTES_MAX} bytes"),
+            Fault::Content(why) => f.write_str(why),
+        }
+    }
+}
+
+/// What all issuers' clients share: names, and the system's certificates, which are read when somebody needs them.
+#[derive(Default)]
+pub(crate) struct Rim {
+    resolver: OnceCell<Resolver>,
+    system: OnceCell<Arc<ClientConfig>>,
+}
+
+impl Rim {
+    fn resolver(&self) -> &Resolver {
+        self.resolver.get_or_init(Resolver::new)
+    }
+
+    fn system(&self) -> Result<Arc<ClientConfig>, Fault> {
+        if let Some(config) = self.system.get() {
+            return Ok(config.clone());
+        }
+        let mut roots = RootCertStore::empty();
+        let found = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(found.certs);
+        if roots.is_empty() {
+            // An image from scratch has no bundle.
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+        let config = trusting(roots)?;
+        Ok(self.system.get_or_init(|| config).clone())
+    }
+}
+
+/// The client for one issuer.
+pub(super) struct Http {
+    rim: Rc<Rim>,
+    reach: Reach,
+    own: OnceCell<Arc<ClientConfig>>,
+    /// All to the one URL that is asked with [`Http::post`].
+    idle: RefCell<Vec<SendRequest<Full<Bytes>>>>,
+}
+
+impl Http {
+    pub(super) fn new(rim: &Rc<Rim>, reach: &Reach) -> Http {
+        Http { rim: rim.clone(), reach: reach.clone(), own: OnceCell::new(), idle: RefCell::default() }
+    }
+
+    /// The body of a 200.
+    pub(super) async fn get(&self, url: &HttpUrl) -> Result<Bytes, Fault> {
+        let request = request(Method::GET, url).body(Full::default()).map_err(unmade)?;
+        let fetched = async {
+            let mut sender = self.connect(url).await?;
+            let answer = sender.send_request(request).await.map_err(protocol)?;
+            read(answer).await
+        };
+        timeout(FETCH_WITHIN, fetched).await.unwrap_or(Err(Fault::Late))
+    }
+
+    /// The body of a 200 to a form. Every call of one client is for the same URL.
+    pub(super) async fn post(
+        &self,
+        url: &HttpUrl,
+        authorization: &str,
+        form: String,
+    ) -> Result<Bytes, Fault> {
+        let form = Bytes::from(form);
+        let make = || {
+            request(Method::POST, url)
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .header(header::AUTHORIZATION, authorization)
+                .body(Full::new(form.clone()))
+                .map_err(unmade)
+        };
+        let asked = async {
+            if let Some(mut sender) = self.kept() {
+                // An idle connection may be closed by the other side at any moment; asking twice does no harm.
+                if let Ok(answer) = sender.send_request(make()?).await {
+                    return self.finish(sender, answer).await;
+                }
+            }
+            let mut sender = self.connect(url).await?;
+            let answer = sender.send_request(make()?).await.map_err(protocol)?;
+            self.finish(sender, answer).await
+        };
+        timeout(FETCH_WITHIN, asked).await.unwrap_or(Err(Fault::Late))
+    }
+
+    fn kept(&self) -> Option<SendRequest<Full<Bytes>>> {
+        let mut idle = self.idle.borrow_mut();
+        idle.retain(|sender| !sender.is_closed());
+        let at = idle.iter().position(SendRequest::is_ready)?;
+        Some(idle.swap_remove(at))
+    }
+
+    async fn finish(
+        &self,
+        sender: SendRequest<Full<Bytes>>,
+        answer: Response<Incoming>,
+    ) -> Result<Bytes, Fault> {
+        let body = read(answer).await?;
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() < IDLE_MAX {
+            idle.push(sender);
+        }
+        Ok(body)
+    }
+
+    async fn connect(&self, url: &HttpUrl) -> Result<SendRequest<Full<Bytes>>, Fault> {
+        let stream = self.dial(url).await?;
+        if !url.tls {
+            return handshake(stream).await;
+        }
+        let name =
+            ServerName::try_from(url.host.to_string()).map_err(|error| Fault::Tls(error.to_string()))?;
+        let connector = TlsConnector::from(self.tls()?);
+        let stream = connector.connect(name, stream).await.map_err(|error| Fault::Tls(error.to_string()))?;
+        handshake(stream).await
+    }
+
+    async fn dial(&self, url: &HttpUrl) -> Result<TcpStream, Fault> {
+        let connect = |ip: IpAddr| TcpStream::connect(SocketAddr::new(ip, url.port));
+        if let Ok(ip) = url.host.parse() {
+            return connect(ip).await.map_err(|error| Fault::Connect(error.kind()));
+        }
+        let found = self.rim.resolver().lookup(&url.host).await;
+        let addresses = found.map_err(|error| Fault::Resolve(error.to_string()))?;
+        let mut last = Fault::Connect(std::io::ErrorKind::NotFound);
+        for &ip in addresses.iter() {
+            match connect(ip).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = Fault::Connect(error.kind()),
+            }
+        }
+        Err(last)
+    }
+
+    fn tls(&self) -> Result<Arc<ClientConfig>, Fault> {
+        let Some(certificates) = &self.reach.roots else { return self.rim.system() };
+        if let Some(config) = self.own.get() {
+            return Ok(config.clone());
+        }
+        let mut roots = RootCertStore::empty();
+        for der in certificates.iter() {
+            let certificate = CertificateDer::from(der.to_vec());
+            roots.add(certificate).map_err(|error| Fault::Tls(error.to_string()))?;
+        }
+        let config = trusting(roots)?;
+        Ok(self.own.get_or_init(|| config).clone())
+    }
+}
+
+fn trusting(roots: RootCertStore) -> Result<Arc<ClientConfig>, Fault> {
+    // Named here: a process default that somebody forgot to install, or installed twice, would panic.
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| Fault::Tls(error.to_string()))?;
+    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+}
+
+async fn handshake<S>(stream: S) -> Result<SendRequest<Full<Bytes>>, Fault>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let mut builder = Builder::new();
+    builder.max_buf_size(HEAD_BYTES_MAX).max_headers(HEAD_LINES_MAX);
+    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(protocol)?;
+    tokio::task::spawn_local(async move {
+        // Whoever waits for the answer is told by the sender.
+        let _ = connection.await;
+    });
+    Ok(sender)
+}
+
+fn request(method: Method, url: &HttpUrl) -> hyper::http::request::Builder {
+    Request::builder()
+        .method(method)
+        .uri(&*url.target)
+        .header(header::HOST, url.authority())
+        .header(header::ACCEPT, "application/json")
+        .header(header::USER_AGENT, "tollgate")
+}
+
+async fn read(answer: Response<Incoming>) -> Result<Bytes, Fault> {
+    if answer.status() != StatusCode::OK {
+        return Err(Fault::Status(answer.status().as_u16()));
+    }
+    let body =
+        Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(|error| {
+            match error.is::<LengthLimitError>() {
+                true => Fault::TooLong,
+                false => Fault::Protocol(error.to_string()),
+            }
+        })?;
+    Ok(body.to_bytes())
+}
+
+fn protocol(error: hyper::Error) -> Fault {
+    Fault::Protocol(error.to_string())
+}
+
+/// The configuration does not let such a URL through; its text is not repeated.
+fn unmade(_: hyper::http::Error) -> Fault {
+    Fault::Content("the URL cannot be asked for".to_owned())
+}

@@ -1,0 +1,154 @@
+//! Tokens that only their issuer understands: asked about at its endpoint (RFC 7662).
+//!
+//! Workers ask; the background thread talks to the endpoint, over connections that all workers share.
+
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hyper::body::Bytes;
+use tokio::sync::{Semaphore, oneshot};
+use tollgate_plan::issuer::Introspection;
+
+use super::http::{Fault, Http, Rim};
+
+/// Questions on their way to one endpoint.
+const ASKED_MAX: usize = 64;
+/// Questions of one endpoint that wait or are on their way.
+const WAITING_MAX: usize = 512;
+
+/// One endpoint. Written by the background thread, read by whoever reports.
+pub(crate) struct IntrospectionLive {
+    name: Arc<str>,
+    endpoint: Introspection,
+    waiting: Arc<Semaphore>,
+    asked: Semaphore,
+    fault: Mutex<Option<Fault>>,
+}
+
+/// A token, and who wants to know about it.
+pub(crate) struct Question {
+    pub(crate) of: Arc<IntrospectionLive>,
+    pub(crate) token: Box<str>,
+    pub(crate) answer: oneshot::Sender<Result<Bytes, Fault>>,
+    /// A place among those that wait.
+    pub(crate) place: tokio::sync::OwnedSemaphorePermit,
+}
+
+impl IntrospectionLive {
+    pub(super) fn new(name: &Arc<str>, endpoint: &Introspection) -> Arc<IntrospectionLive> {
+        Arc::new(IntrospectionLive {
+            name: name.clone(),
+            endpoint: endpoint.clone(),
+            waiting: Arc::new(Semaphore::new(WAITING_MAX)),
+            asked: Semaphore::new(ASKED_MAX),
+            fault: Mutex::default(),
+        })
+    }
+
+    /// Whether it is this endpoint, however long its answers are remembered.
+    pub(super) fn is(&self, endpoint: &Introspection) -> bool {
+        Introspection { cache: self.endpoint.cache, ..endpoint.clone() } == self.endpoint
+    }
+
+    /// A question about a token, and where its answer will come; none when too many wait already.
+    pub(crate) fn question(
+        self: &Arc<Self>,
+        token: &str,
+    ) -> Option<(Question, oneshot::Receiver<Result<Bytes, Fault>>)> {
+        let place = self.waiting.clone().try_acquire_owned().ok()?;
+        let (answer, wait) = oneshot::channel();
+        Some((Question { of: self.clone(), token: token.into(), answer, place }, wait))
+    }
+
+    /// Why the last question failed; none when it did not.
+    pub(super) fn fault(&self) -> Option<String> {
+        self.lock().as_ref().map(Fault::to_string)
+    }
+
+    pub(super) fn client(&self, rim: &Rc<Rim>) -> Http {
+        Http::new(rim, &self.endpoint.reach)
+    }
+
+    fn settle(&self, outcome: &Result<Bytes, Fault>) {
+        let issuer = &*self.name;
+        match outcome {
+            Ok(_) => {
+                if self.lock().take().is_some() {
+                    tracing::info!(issuer, "the introspection endpoint answers again");
+                }
+            }
+            Err(fault) => {
+                if self.lock().replace(fault.clone()).as_ref() != Some(fault) {
+                    tracing::warn!(issuer, %fault, "the introspection endpoint does not answer");
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Fault>> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks the endpoint, when it is this question's turn.
+pub(super) async fn ask(mut question: Question, http: Rc<Http>) {
+    let live = question.of.clone();
+    let endpoint = &live.endpoint;
+    // Nobody closes the semaphore.
+    let Ok(_turn) = live.asked.acquire().await else { return };
+    if question.answer.is_closed() {
+        // Whoever asked has left meanwhile.
+        return;
+    }
+    let mut form = String::from("token_type_hint=access_token&token=");
+    form_encode(&question.token, &mut form);
+    let authorization = credentials(&endpoint.client_id, endpoint.client_secret.expose());
+    let outcome = tokio::select! {
+        outcome = http.post(&endpoint.url, &authorization, form) => outcome,
+        () = question.answer.closed() => return,
+    };
+    live.settle(&outcome);
+    // Whoever asked may have left in this moment.
+    let _ = question.answer.send(outcome);
+    drop(question.place);
+}
+
+/// RFC 6749 section 2.3.1: both parts are form-encoded before HTTP Basic joins them.
+fn credentials(id: &str, secret: &str) -> String {
+    let mut pair = String::new();
+    form_encode(id, &mut pair);
+    pair.push(':');
+    form_encode(secret, &mut pair);
+    format!("Basic {}", STANDARD.encode(pair))
+}
+
+/// `application/x-www-form-urlencoded` (WHATWG URL section 5.2).
+fn form_encode(text: &str, out: &mut String) {
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => out.push(char::from(byte)),
+            b' ' => out.push('+'),
+            _ => {
+                // Writing to a string cannot fail.
+                let _ = std::fmt::Write::write_fmt(out, format_args!("%{byte:02X}"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gateways_own_credentials_are_encoded_before_they_are_joined() {
+        for (id, secret, expect) in [
+            ("gateway", "s3cret", "gateway:s3cret"),
+            ("gate:way", "a b+c%/é", "gate%3Away:a+b%2Bc%25%2F%C3%A9"),
+        ] {
+            assert_eq!(credentials(id, secret), format!("Basic {}", STANDARD.encode(expect)), "{id}");
+        }
+    }
+}
