@@ -25,14 +25,14 @@ fn may_call(rules: &AddressRules, client: Option<IpAddr>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use tollgate_plan::cidr::CidrSet;
+    use tollgate_plan::cidr::{Cidr, CidrSet};
 
     use super::*;
 
     #[test]
     fn denied_wins_and_a_list_of_the_allowed_refuses_the_rest() {
         let set = |texts: &[&str]| {
-            CidrSet::new(texts.iter().map(|text| text.parse().expect("an address range")).collect())
+            texts.iter().map(|text| text.parse::<Cidr>().expect("an address range")).collect::<CidrSet>()
         };
         for (allow, deny, client, expect) in [
             (None, &[][..], Some("192.0.2.1"), true),
