@@ -24,7 +24,7 @@ pub struct Template {
 }
 
 /// One piece of a template.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Part {
     /// Inserted as it is. Never empty; two of them never follow each other.
     Text(String),
@@ -167,6 +167,16 @@ impl fmt::Display for BindError {
 }
 
 impl std::error::Error for BindError {}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // A header that is set may carry a credential: a plan may be printed, its secrets may not.
+            Part::Text(_) => f.write_str("***"),
+            Part::Var(var) => write!(f, "{{{var}}}"),
+        }
+    }
+}
 
 impl fmt::Display for Var {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -304,3 +304,10 @@ proptest! {
         let _ = Template::parse_path(&text);
     }
 }
+
+/// A plan may be printed; what its author wrote into a header may be a credential.
+#[test]
+fn debug_shows_placeholders_but_no_text() {
+    let template = Template::parse("Bearer s3cret {header:x-user}").unwrap();
+    assert_eq!(format!("{template:?}"), "Template { parts: [***, {header:x-user}] }");
+}
