@@ -1,12 +1,13 @@
 //! What the gateway tells about itself: access log, metrics, health, and what it never tells.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tollgate_testkit::behaviour::{self, response};
 use tollgate_testkit::{
-    Client, Gate, Gateway, Metrics, Origin, Port, assert_problem, gateway, is_uuid_v7, wait_for,
+    Client, Gate, Gateway, Metrics, Origin, Port, assert_problem, binary, gateway, is_uuid_v7, wait_for,
 };
 
 /// The fields of a record, as the contract lists them.
@@ -486,4 +487,35 @@ fn failures_do_not_flood_the_operators_log() {
     let told = gateway.stderr().text().matches("request failed").count();
     assert!((10..150).contains(&told), "{told} lines for 300 failures");
     wait_for("all the records", || gateway.stdout().records().len() >= 300);
+}
+
+/// Without descriptors no connection can be accepted; the operator is told once a second, not for each try.
+#[test]
+fn failing_accepts_do_not_flood_the_operators_log() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let starter = dir.path().join("tollgate");
+    let script = format!("#!/bin/sh\nulimit -n 64\nexec {} \"$@\"\n", binary!());
+    std::fs::write(&starter, script).expect("a script");
+    std::fs::set_permissions(&starter, std::fs::Permissions::from_mode(0o755)).expect("it can be run");
+    let text = "workers: 2\nroutes:\n  - { path: /*, respond: { body: hello } }\n";
+    let gateway = Gateway::start(&starter.display().to_string(), text, &[]);
+    let begin = Instant::now();
+    let held: Vec<Client> = (0..80).map(|_| gateway.client()).collect();
+    let told = || {
+        let lines = gateway.stderr().lines();
+        lines.into_iter().filter(|line| line.contains("cannot accept connections")).collect::<Vec<_>>()
+    };
+    let failures = |line: &String| {
+        let count = line.split("failures=").nth(1).unwrap_or_default();
+        count.split_ascii_whitespace().next().and_then(|count| count.parse::<u64>().ok()).unwrap_or(0)
+    };
+    wait_for("many failures", || told().iter().map(failures).sum::<u64>() > 30);
+    let lines = told().len() as u64;
+    assert!((2..=begin.elapsed().as_secs() + 1).contains(&lines), "{lines} lines: {:#?}", told());
+    drop(held);
+    wait_for("connections to be accepted again", || {
+        let mut client = gateway.client();
+        client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.try_response().is_ok_and(|answer| answer.status == 200)
+    });
 }

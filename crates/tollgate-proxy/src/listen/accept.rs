@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketFlags, acceptfrom_with, sockopt};
 use socket2::{SockFilter, SockRef};
@@ -66,7 +66,9 @@ async fn admit(
         // The client was faster away than we were there.
         Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => return,
         Err(error) => {
-            tracing::warn!(listener = %live.name, %error, "cannot accept a connection");
+            if let Some(failures) = worker.shared.counts.accept_errors.note(Instant::now()) {
+                tracing::warn!(listener = %live.name, %error, failures, "cannot accept connections");
+            }
             return tokio::time::sleep(ACCEPT_PAUSE).await;
         }
     };

@@ -2,12 +2,16 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use crate::observe::Seldom;
+
 /// Connection counts. Written by every worker at accept and close, never per request.
 pub(crate) struct Counts {
     open: AtomicUsize,
     workers: Box<[AtomicUsize]>,
     /// Connections closed at accept because of `limits.connections`.
     pub(crate) refused: AtomicU64,
+    /// Connections that could not be accepted, for the operator's log: it may be every worker's trouble at once.
+    pub(crate) accept_errors: Seldom,
 }
 
 /// A worker may have this many connections more than the least loaded one before it hands a fresh one over;
@@ -20,6 +24,7 @@ impl Counts {
             open: AtomicUsize::new(0),
             workers: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
             refused: AtomicU64::new(0),
+            accept_errors: Seldom::default(),
         }
     }
 

@@ -8,6 +8,7 @@ mod id;
 mod exchange;
 mod record;
 mod reports;
+mod seldom;
 
 mod line;
 mod redact;
@@ -30,6 +31,7 @@ pub use date::rfc3339;
 pub(crate) use exchange::refusal;
 pub(crate) use id::{RequestId, RequestIds};
 pub(crate) use reports::{Reports, tell_left_out};
+pub(crate) use seldom::Seldom;
 pub(crate) use sink::{LogWriter, WorkerSink};
 pub(crate) use snapshot::{Gauges, WorkerSnapshot};
 

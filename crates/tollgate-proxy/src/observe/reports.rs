@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tollgate_plan::Reason;
 use tollgate_plan::reason::Level;
@@ -58,11 +58,14 @@ pub(super) fn report(reports: &Reports, record: &Record<'_>, reason: Reason, act
     }
 }
 
-/// Runs for the life of the worker: says how many lines were left out.
+/// Runs for the life of the worker: says how many lines were left out, here and where connections are accepted.
 pub(crate) async fn tell_left_out(worker: Rc<Worker>) {
     loop {
         tokio::time::sleep(EVERY).await;
         worker.reports.tell();
+        if let Some(failures) = worker.shared.counts.accept_errors.rest(Instant::now()) {
+            tracing::warn!(failures, "could not accept connections");
+        }
     }
 }
 
