@@ -49,6 +49,11 @@ impl Unread {
         self.bytes.borrow().is_empty()
     }
 
+    /// Whether all of it is of some kind.
+    pub(crate) fn all(&self, is_of_a_kind: impl FnOnce(&[u8]) -> bool) -> bool {
+        is_of_a_kind(&self.bytes.borrow())
+    }
+
     /// Adds what came after what is there.
     pub(crate) fn push(&self, more: &[u8]) {
         if !more.is_empty() {

@@ -289,6 +289,37 @@ fn the_time_between_two_requests() {
     assert!(begin.elapsed() > Duration::from_millis(500) && begin.elapsed() < SOON, "{:?}", begin.elapsed());
 }
 
+/// An empty line on an idle connection, which clients of old send behind a body, is no request on its way.
+#[test]
+fn an_empty_line_between_two_requests() {
+    let origin = Origin::ok();
+    let gateway = start("header_timeout: 300ms, keepalive_timeout: 60s", &origin);
+    let get = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
+    let mut client = gateway.client();
+    for (with, alone) in [("\r\n", ""), ("", "\r\n"), ("\r", ""), ("", "\r")] {
+        assert_eq!(client.exchange(format!("{get}{with}")).status, 200);
+        client.send(alone);
+        client.assert_silent(Duration::from_millis(500));
+        if with == "\r" || alone == "\r" {
+            client.send("\n");
+        }
+    }
+    client.send("GET /");
+    assert_problem(&client.response(), "request_timeout");
+    client.assert_closed();
+}
+
+/// And it does not make the connection live longer.
+#[test]
+fn an_empty_line_and_nothing_more() {
+    let origin = Origin::ok();
+    let gateway = start("header_timeout: 60s, keepalive_timeout: 400ms", &origin);
+    let mut client = gateway.client();
+    assert_eq!(client.get("/").status, 200);
+    client.send("\r\n");
+    client.assert_closed_cleanly();
+}
+
 /// Many slow heads neither stop others nor stay.
 #[test]
 fn slow_heads_do_not_block_others() {

@@ -111,6 +111,10 @@ impl Waiting {
 
     /// How many bytes were used, and what came of them.
     fn parse(&mut self, worker: &Worker, bytes: &[u8]) -> (usize, Option<Arrival>) {
+        if is_empty_line(bytes) {
+            // No head yet, and nothing is set aside for one.
+            return (0, None);
+        }
         let kit = self.kit.get_or_insert_with(|| worker.spare.kit());
         let limits = self.limits.get_or_insert_with(|| head_limits(worker));
         match parse_request(bytes, &mut self.progress, limits, &mut kit.head) {
@@ -120,9 +124,9 @@ impl Waiting {
         }
     }
 
-    /// From the first byte on the head has `header_timeout`.
+    /// From its first byte on the head has `header_timeout`.
     fn begin(&mut self, worker: &Worker, client: &Client) {
-        if !self.begun {
+        if !self.begun && !client.unread.all(is_empty_line) {
             self.begun = true;
             let timeout = worker.active.borrow().plan.limits.header_timeout;
             client.timer.arm(worker.clock.recent(), timeout);
@@ -150,6 +154,12 @@ impl Waiting {
         }
         client.timer.poll(cx).map(|()| Arrival::Closed)
     }
+}
+
+/// Whether the bytes are an empty line, or the beginning of one. In front of a head it is not part of it (RFC 9112
+/// section 2.2): clients of old send one behind a body, and the connection is as idle as before.
+fn is_empty_line(bytes: &[u8]) -> bool {
+    b"\r\n".starts_with(bytes)
 }
 
 /// The reason for which the head is refused. After a framing error nothing on the connection can be trusted.
