@@ -122,6 +122,10 @@ fn refusals_and_own_answers_have_records() {
         (&json!(502), &json!("upstream_connect"), &json!("gone"))
     );
     gateway.record(|record| record["reason"] == "bad_header" && record["status"] == 400);
+    let traced = gateway.client().exchange("TRACE /traced HTTP/1.1\r\nHost: test\r\n\r\n");
+    assert_problem(&traced, "method_not_implemented");
+    let traced = gateway.record_of("/traced");
+    assert_eq!((&traced["method"], &traced["status"]), (&json!("TRACE"), &json!(501)));
 }
 
 #[test]

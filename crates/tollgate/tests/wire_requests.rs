@@ -285,6 +285,30 @@ fn methods_and_expectations_that_are_not_served() {
     assert_still_serves(&gateway, &origin);
 }
 
+/// WebSocket is not served yet. Also as one of several protocols: the client may take any answer for its start.
+#[test]
+fn upgrades() {
+    let origin = Origin::ok();
+    let gateway = gateway!(ROUTES, ORIGIN = origin.url());
+    let ask = |upgrade: &str, connection: &str| {
+        let lines = format!("Upgrade: {upgrade}\r\nConnection: {connection}\r\nSec-WebSocket-Version: 13");
+        gateway.client().exchange(format!("GET / HTTP/1.1\r\nHost: test\r\n{lines}\r\n\r\n"))
+    };
+    for upgrade in
+        ["websocket", "WebSocket", "websocket, foo", "foo/1,websocket", "h2c\r\nUpgrade: websocket"]
+    {
+        assert_problem(&ask(upgrade, "keep-alive, Upgrade"), "upgrade_refused");
+    }
+    origin.assert_untouched();
+    // Not asked for, or another protocol: the request counts and the offer is not passed on (RFC 9110 section 7.8).
+    for (upgrade, connection) in
+        [("websocket", "keep-alive"), ("h2c", "upgrade"), ("xwebsocket, foo", "upgrade")]
+    {
+        assert_eq!(ask(upgrade, connection).status, 200, "{upgrade}");
+    }
+    assert!(origin.requests().iter().all(|seen| seen.header("upgrade").is_none()));
+}
+
 /// HEAD has the headers of the problem without its body, and the connection goes on where it may.
 #[test]
 fn head_gets_a_problem_without_its_body() {

@@ -41,6 +41,8 @@ pub(crate) fn check(exchange: &mut Exchange<'_>) -> Result<(), Reject> {
         host.push_str(parsed.name);
     }
     if matches!(head.method, Method::Connect | Method::Trace) {
+        // For the log: what CONNECT names has no normal form.
+        path.push_str(&String::from_utf8_lossy(head.path()));
         // After a refused CONNECT the client may already be sending what is no HTTP.
         return Err(Reject::new(Reason::MethodNotImplemented, "the method is not served").closing());
     }
@@ -64,11 +66,8 @@ pub(crate) fn check(exchange: &mut Exchange<'_>) -> Result<(), Reject> {
 }
 
 fn wants_websocket(head: &RequestHead) -> bool {
-    head.wants_upgrade()
-        && head
-            .headers
-            .get_all(&name::UPGRADE)
-            .any(|value| value.trim_ascii().eq_ignore_ascii_case(b"websocket"))
+    // One of several that the client offers is enough: it may take the answer for the start of that protocol.
+    head.wants_upgrade() && head.headers.has_token(&name::UPGRADE, "websocket")
 }
 
 /// A new id, for what is not even a request.
