@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tollgate_plan::Plan;
-use tollgate_plan::listener::ListenAddress;
+use tollgate_plan::listener::{ListenAddress, Listener};
 use tollgate_plan::upstream::UpstreamId;
 
 use crate::background::Background;
@@ -43,15 +43,15 @@ impl Gateway {
     ///
     /// The plan is the first generation, number 1.
     pub fn start(plan: Plan) -> Result<Gateway, StartError> {
-        let mut bound = Vec::new();
+        let mut fresh = Fresh::default();
         for listener in &plan.listeners {
-            bound.push(bind(&listener.address, &listener.name, plan.workers, false)?);
+            fresh.bind(listener, plan.workers, false)?;
         }
         let log = LogWriter::start(&plan.access_log).map_err(ApplyError::AccessLog)?;
         let issuers = IssuerRegistry::default();
         let background = Background::start(&issuers).map_err(ApplyError::Thread)?;
         let shared = Arc::new(Shared::new(plan, log, issuers, background));
-        let shares = shared.adopt(bound);
+        let shares = shared.adopt(fresh);
         let (started, ready) = std::sync::mpsc::sync_channel(shared.workers);
         let mut threads = Vec::new();
         let mut inboxes = Vec::new();
@@ -116,10 +116,24 @@ struct Bound {
     sockets: Vec<OwnedFd>,
 }
 
-fn bind(address: &ListenAddress, name: &Arc<str>, workers: usize, ours: bool) -> Result<Bound, ApplyError> {
-    let sockets = listen::bind(address, workers, ours)
-        .map_err(|source| ApplyError::Bind { address: name.clone(), source })?;
-    Ok(Bound { live: ListenerLive::new(address.clone(), name.clone()), sockets })
+/// Listeners that are bound but not in use yet; dropping them leaves nothing behind, in the file system either.
+#[derive(Default)]
+struct Fresh(Vec<Bound>);
+
+impl Fresh {
+    fn bind(&mut self, listener: &Listener, workers: usize, ours: bool) -> Result<(), ApplyError> {
+        let Listener { address, name, .. } = listener;
+        let sockets = listen::bind(address, workers, ours)
+            .map_err(|source| ApplyError::Bind { address: name.clone(), source })?;
+        self.0.push(Bound { live: ListenerLive::new(address.clone(), name.clone()), sockets });
+        Ok(())
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|bound| listen::unbind(&bound.live.address));
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -152,9 +166,9 @@ impl Shared {
     }
 
     /// Remembers listeners and deals their sockets out, one list for each worker.
-    fn adopt(&self, bound: Vec<Bound>) -> Vec<Vec<(OwnedFd, Arc<ListenerLive>)>> {
+    fn adopt(&self, mut fresh: Fresh) -> Vec<Vec<(OwnedFd, Arc<ListenerLive>)>> {
         let mut shares: Vec<Vec<_>> = (0..self.workers).map(|_| Vec::new()).collect();
-        for Bound { live, sockets } in bound {
+        for Bound { live, sockets } in std::mem::take(&mut fresh.0) {
             for (share, socket) in shares.iter_mut().zip(sockets) {
                 share.push((socket, live.clone()));
             }
@@ -314,18 +328,18 @@ impl Shared {
     }
 
     /// Binds what is new; names what is gone.
-    fn listener_changes(&self, plan: &Plan) -> Result<(Vec<Bound>, Vec<ListenAddress>), ApplyError> {
+    fn listener_changes(&self, plan: &Plan) -> Result<(Fresh, Vec<ListenAddress>), ApplyError> {
         let known: Vec<ListenAddress> = lock(&self.listeners).keys().cloned().collect();
         let port = |address: &ListenAddress| match address {
             ListenAddress::Tcp(address) => Some(address.port()),
             ListenAddress::Unix(_) => None,
         };
-        let mut fresh = Vec::new();
+        let mut fresh = Fresh::default();
         for listener in plan.listeners.iter().filter(|listener| !known.contains(&listener.address)) {
             // From 127.0.0.1:80 to 0.0.0.0:80 the old sockets are still there when the new ones come.
             let ours =
                 known.iter().any(|known| port(known).is_some() && port(known) == port(&listener.address));
-            fresh.push(bind(&listener.address, &listener.name, self.workers, ours)?);
+            fresh.bind(listener, self.workers, ours)?;
         }
         let wanted =
             |address: &ListenAddress| plan.listeners.iter().any(|listener| listener.address == *address);

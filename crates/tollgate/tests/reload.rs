@@ -209,6 +209,42 @@ fn a_listener_that_cannot_be_bound_changes_nothing() {
     assert_eq!(gateway.generation(), 1);
 }
 
+/// Nor does it leave a file where it would have listened: neither after a reload nor after a start.
+#[test]
+fn a_unix_listener_that_is_not_used_leaves_no_file() {
+    let gateway = gateway!(&numbered(1));
+    let socket = gateway.dir().join("new.sock");
+    let first = "  - address: \"@LISTEN@\"\n";
+    let taken = Origin::ok();
+    let beside = |more: &str| {
+        let listeners = format!("{first}  - address: \"unix:@DIR@/new.sock\"\n{more}");
+        gateway.complete(&numbered(2).replace(first, &listeners), &[])
+    };
+    for (n, wrong) in [
+        beside(&format!("  - address: \"{}\"\n", taken.address())),
+        beside("access_log: { sink: file, path: @DIR@/not/there.log }\n"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        gateway.replace_file(wrong);
+        let rejected = "tollgate_config_reloads_total{result=\"rejected\"}";
+        wait_for("the rejection", || gateway.metrics().get(rejected) > n as f64);
+        assert!(!socket.exists(), "{wrong}");
+    }
+    let mut refused = Gateway::spawn(
+        binary!(),
+        "listeners:\n  - address: \"unix:@DIR@/new.sock\"\n  - address: \"@TAKEN@\"\n\
+         routes:\n  - { path: /*, respond: { body: x } }\n",
+        &[("TAKEN", taken.address())],
+    );
+    assert_eq!(refused.wait_exit().code(), Some(1));
+    assert!(!refused.dir().join("new.sock").exists());
+    gateway.replace_file(&beside(""));
+    wait_number(&gateway, 2);
+    assert_eq!(Client::connect_unix(&socket).get("/number").text(), "2");
+}
+
 const PROXY: &str = "
 workers: 1
 upstreams:

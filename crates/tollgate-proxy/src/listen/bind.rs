@@ -58,8 +58,11 @@ fn tcp_socket(address: SocketAddr, share: bool) -> io::Result<Socket> {
 fn bind_unix(path: &Path, workers: usize) -> io::Result<Vec<OwnedFd>> {
     remove_stale(path)?;
     let listener = std::os::unix::net::UnixListener::bind(path)?;
-    listener.set_nonblocking(true)?;
-    (0..workers).map(|_| Ok(listener.try_clone()?.into())).collect()
+    let share = || -> io::Result<Vec<OwnedFd>> {
+        listener.set_nonblocking(true)?;
+        (0..workers).map(|_| Ok(listener.try_clone()?.into())).collect()
+    };
+    share().inspect_err(|_| unbind(&ListenAddress::Unix(path.to_owned())))
 }
 
 /// A socket file that nobody listens on is what a killed process left; anything else is not ours to remove.
