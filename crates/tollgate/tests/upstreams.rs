@@ -483,3 +483,28 @@ fn answers_do_not_cross() {
         thread.join().expect("no answer went to another client");
     }
 }
+
+/// A name's first address that does not answer takes a part of connect_timeout, not all of it.
+#[test]
+fn a_name_whose_first_address_hangs() {
+    let gate = Gate::new();
+    let hanging = Origin::start_behind(&gate, behaviour::ok);
+    let port = hanging.address().rsplit(':').next().expect("an address has a port").to_owned();
+    let origin = Origin::start_at(&format!("[::1]:{port}"), behaviour::named("second"));
+    let gateway = gateway!(
+        "
+workers: 1
+upstreams:
+  u: { targets: [\"http://localhost:@PORT@\"], connect_timeout: 900ms }
+routes:
+  - { path: /*, to: u }
+",
+        PORT = port
+    );
+    let begin = Instant::now();
+    let answer = gateway.get("/x");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "second"), "{answer:#?}");
+    assert!(begin.elapsed() < Duration::from_millis(800), "{:?}", begin.elapsed());
+    drop(origin);
+    assert_problem(&gateway.get("/x"), "upstream_connect");
+}

@@ -10,6 +10,8 @@ use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use rustix::net::{SocketAddrAny, SocketAddrUnix};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tollgate_plan::Reason;
 use tollgate_plan::upstream::{Address, Target, Upstream};
 use tollgate_policy::Penalty;
@@ -23,6 +25,12 @@ use crate::worker::Worker;
 
 /// While other workers hold all places, this often somebody looks whether one is free.
 const PLACE_RETRY: Duration = Duration::from_millis(5);
+
+/// An attempt at one address of a name has so long before the next address has its turn (RFC 8305 section 8).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Addresses of one name that are tried for one connection; they may all be tried at once.
+const ADDRESSES_MAX: usize = 16;
 
 /// A new connection, or one that becomes idle while the request waits for a place.
 pub(super) async fn connect(
@@ -43,11 +51,9 @@ pub(super) async fn connect(
     if let Some(conn) = idle {
         return Ok(conn);
     }
-    let late = |_| Reject::new(Reason::UpstreamConnect, "the service did not accept a connection in time");
     // The place is taken: whatever happens now, it must be given back.
     let slot = Slot(live);
-    let io = within(timer, open(worker, target)).await.map_err(late).flatten();
-    match io {
+    match open(worker, target, timer, now + upstream.connect_timeout).await {
         Ok(io) => {
             std::mem::forget(slot);
             live.penalty.set(Penalty::default());
@@ -108,25 +114,48 @@ async fn place_or_idle(
     .await
 }
 
-async fn open(worker: &Worker, target: &Target) -> Result<Stream, Reject> {
-    let refused =
-        |_: io::Error| Reject::new(Reason::UpstreamConnect, "the service does not accept connections");
-    match &target.address {
-        Address::Socket(address) => tcp(*address).await.map_err(refused),
-        Address::Unix(path) => unix(path).await.map_err(refused),
+async fn open(worker: &Worker, target: &Target, timer: &Timer, until: Instant) -> Result<Stream, Reject> {
+    let opened = match &target.address {
+        Address::Socket(address) => within(timer, tcp(*address)).await,
+        Address::Unix(path) => within(timer, unix(path)).await,
         Address::Name { host, port } => {
-            let addresses = worker.resolver.lookup(host).await;
-            let addresses = addresses
-                .map_err(|_| Reject::new(Reason::UpstreamDns, "the service's name has no address"))?;
-            first_that_answers(&addresses, *port).await.map_err(refused)
+            let looked_up = within(timer, worker.resolver.lookup(host)).await;
+            let unknown = |detail| Reject::new(Reason::UpstreamDns, detail);
+            let addresses = looked_up
+                .map_err(|Late| unknown("the service's name was not resolved in time"))?
+                .map_err(|_| unknown("the service's name has no address"))?;
+            within(timer, first_that_answers(&addresses, *port, until)).await
         }
-    }
+    };
+    let refused = |detail| Reject::new(Reason::UpstreamConnect, detail);
+    opened
+        .map_err(|Late| refused("the service did not accept a connection in time"))?
+        .map_err(|_| refused("the service does not accept connections"))
 }
 
-async fn first_that_answers(addresses: &[IpAddr], port: u16) -> io::Result<Stream> {
+/// Tries the addresses of a name in turn: the next one begins when one has failed, or took its share of the time
+/// (RFC 8305 section 5). The first connection wins; the other attempts are dropped.
+async fn first_that_answers(addresses: &[IpAddr], port: u16, until: Instant) -> io::Result<Stream> {
+    let addresses = addresses.get(..ADDRESSES_MAX).unwrap_or(addresses);
+    if let &[only] = addresses {
+        return tcp(SocketAddr::new(only, port)).await;
+    }
+    let left = until.saturating_duration_since(Instant::now());
+    // With many addresses and little time the delay is shorter, so that the last one has its turn, too.
+    let delay = ATTEMPT_DELAY.min(left / addresses.len().max(1) as u32);
+    let mut attempts = JoinSet::new();
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for &ip in addresses {
-        match tcp(SocketAddr::new(ip, port)).await {
+        attempts.spawn_local(tcp(SocketAddr::new(ip, port)));
+        // While it has not ended, the next one begins beside it.
+        let Ok(Some(ended)) = timeout(delay, attempts.join_next()).await else { continue };
+        match ended.map_err(io::Error::from).flatten() {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    while let Some(ended) = attempts.join_next().await {
+        match ended.map_err(io::Error::from).flatten() {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
