@@ -54,6 +54,12 @@ impl Gateway {
         gateway
     }
 
+    /// Begins to read the standard output of a gateway from [`Gateway::start_unread`].
+    #[track_caller]
+    pub fn read_stdout(&mut self) {
+        self.stdout = Output::gather(self.child.stdout.take().expect("nobody reads it yet"));
+    }
+
     /// The same with a file that the test has laid out itself under `dir`.
     pub fn spawn_file(binary: &str, dir: TempDir, file: PathBuf, listen: Port, admin: Port) -> Gateway {
         Gateway::spawn_with(binary, dir, file, listen, admin, true)

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tollgate_testkit::behaviour::{self, response};
 use tollgate_testkit::{
-    Client, End, Fault, Gate, Gateway, Origin, Port, Signal, assert_problem, binary, gateway, run, wait_for,
+    Client, End, Fault, Gate, Gateway, Origin, PATIENCE, Port, Signal, assert_problem, binary, gateway, run,
+    wait_for,
 };
 
 /// Runs `tollgate run` on this text to its end; it must refuse.
@@ -240,6 +241,52 @@ fn a_stalled_log_reader() {
     wait_for("records to be dropped and counted", || {
         gateway.metrics().sum("tollgate_log_dropped_total", &[]) > 0.0
     });
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.wait_exit().code(), Some(0));
+}
+
+/// The same with `on_full: block`: requests wait until the log is read, and no record is lost.
+#[test]
+fn a_stalled_log_reader_that_is_waited_for() {
+    let mut gateway = Gateway::start_unread(
+        binary!(),
+        "access_log: { on_full: block }\nroutes:\n  - { path: /*, respond: { body: hello } }\nworkers: 1\n",
+    );
+    let mut client = gateway.client();
+    client.set_patience(Duration::from_secs(1));
+    let request = format!("GET /{} HTTP/1.1\r\nHost: test\r\n\r\n", "a".repeat(4_000));
+    let mut served = 0;
+    while served < 10_000 {
+        client.send(&request);
+        if client.try_response().is_err() {
+            break;
+        }
+        served += 1;
+    }
+    assert!((1..10_000).contains(&served), "{served} requests were served without room for a record");
+    gateway.read_stdout();
+    client.set_patience(PATIENCE);
+    assert_eq!(client.response().status, 200, "the one that waited");
+    served += 1;
+    wait_for("every record", || gateway.stdout().lines().len() == served);
+    assert_eq!(gateway.metrics().sum("tollgate_log_dropped_total", &[]), 0.0);
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.wait_exit().code(), Some(0));
+    assert_eq!(gateway.stdout().records().len(), served);
+}
+
+/// A log that is waited for holds up the requests, but not the end: after the grace nobody waits any more.
+#[test]
+fn a_stalled_log_reader_and_the_end() {
+    let mut gateway = Gateway::start_unread(
+        binary!(),
+        "access_log: { on_full: block }\nshutdown: { grace: 200ms }\nworkers: 1\n\
+         routes:\n  - { path: /*, respond: { body: hello } }\n",
+    );
+    let mut client = gateway.client();
+    client.set_patience(Duration::from_secs(1));
+    let request = format!("GET /{} HTTP/1.1\r\nHost: test\r\n\r\n", "a".repeat(4_000));
+    while client.try_send(&request).is_ok() && client.try_response().is_ok() {}
     gateway.signal(Signal::TERM);
     assert_eq!(gateway.wait_exit().code(), Some(0));
 }
