@@ -507,4 +507,5 @@ routes:
     assert!(begin.elapsed() < Duration::from_millis(800), "{:?}", begin.elapsed());
     drop(origin);
     assert_problem(&gateway.get("/x"), "upstream_connect");
+    gate.open();
 }
