@@ -72,6 +72,9 @@ pub(crate) fn worker(
         tokio::task::spawn_local(reap(worker.clone()));
         tokio::task::spawn_local(hand_log_over(worker.clone()));
         tokio::task::spawn_local(tell_left_out(worker.clone()));
+        if index == 0 {
+            tokio::task::spawn_local(limit::sweep(worker.clone()));
+        }
         // The starter may have given up, and then tells the process itself.
         let _ = started.send(());
         take_orders(&worker, inbox, &mut accepting).await;
@@ -204,6 +207,13 @@ impl Active {
     fn new(current: Current, old: Option<&Active>, counters: &Counters, random: &Random) -> Active {
         let upstreams = reconcile(&current.plan.upstreams, &current.targets, old, &mut || random.next());
         let series = counters.attach(&current.plan);
-        Active { plan: current.plan, generation: current.generation, upstreams, series }
+        Active {
+            plan: current.plan,
+            generation: current.generation,
+            upstreams,
+            issuers: current.issuers,
+            limits: current.limits,
+            series,
+        }
     }
 }
