@@ -22,6 +22,7 @@ use crate::live::issuers::{IssuerHealth, IssuerLive, IssuerRegistry};
 use crate::live::listeners::ListenerLive;
 use crate::live::targets::{TargetRegistry, TargetShared, Targets};
 use crate::observe::{LogWriter, Snapshot, WorkerSnapshot};
+use crate::live::passwords::Passwords;
 use crate::run::{self, Order};
 
 /// Orders that wait for a worker: handed-over connections above all. Over it, who accepted one serves it.
@@ -99,6 +100,7 @@ pub(crate) struct Shared {
     pub(crate) applying: tokio::sync::Mutex<()>,
     pub(crate) drained: watch::Sender<Option<Drained>>,
 }
+    pub(crate) passwords: Passwords,
 
 /// The plan that new requests meet, and its targets.
 #[derive(Clone)]
@@ -176,6 +178,7 @@ impl Shared {
         }
         shares
     }
+            passwords: Passwords::default(),
 
     fn set_inboxes(&self, inboxes: Vec<mpsc::Sender<Order>>) {
         // Set once, by the only caller.

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use tollgate_plan::Plan;
 use tollgate_plan::consumer::ConsumerId;
+use tollgate_plan::issuer::IssuerId;
 use tollgate_token::Claims;
 
 /// Who was identified. Nobody is, on a public route and where `optional` lets anonymous callers pass.
@@ -17,6 +18,10 @@ pub(crate) enum Identity {
 
 /// A token that was found good.
 pub(crate) struct Verified {
+    /// Whose token it is, in the plan under which it was checked.
+    pub(crate) issuer: IssuerId,
+    /// The generation of the issuer's keys with which it was checked; 0 where they are not fetched.
+    pub(crate) keys: u64,
     /// `issuer:sub`: the issuer's name in the configuration, and the subject (empty when the token has none).
     pub(crate) consumer: Box<str>,
     /// What the token says.

@@ -17,6 +17,7 @@ mod worker;
 
 mod pipeline;
 
+mod credentials;
 mod exchange;
 mod identity;
 mod values;

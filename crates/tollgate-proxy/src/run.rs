@@ -13,6 +13,7 @@ use tollgate_plan::listener::ListenAddress;
 use crate::gateway::{Current, Shared};
 use crate::listen::{self, Accepted, Accepting};
 use crate::live::listeners::ListenerLive;
+use crate::identify::Known;
 use crate::live::targets::TargetShared;
 use crate::live::upstreams::{reap, reconcile};
 use crate::observe::{
@@ -164,6 +165,7 @@ impl Worker {
             date: RefCell::new(HttpDate::new()),
             resolver: Resolver::new(),
             clock: Clock::new(),
+            known: Known::new(),
             random,
             inflight: Cell::new(0),
             phase: Cell::new(Phase::Serving),

@@ -12,6 +12,7 @@ use tollgate_plan::table::Params;
 use tollgate_wire::{HeaderBlock, RequestHead, ResponseHead};
 
 use crate::gateway::Shared;
+use crate::identify::Known;
 use crate::limit::Verdict;
 use crate::live::issuers::IssuerLive;
 use crate::live::upstreams::UpstreamLive;
@@ -47,6 +48,8 @@ pub(crate) struct Worker {
     pub(crate) date: RefCell<HttpDate>,
     pub(crate) resolver: Resolver,
     pub(crate) clock: Clock,
+    /// Credentials that were checked before.
+    pub(crate) known: Known,
     pub(crate) random: Random,
     /// Requests between head and log record.
     pub(crate) inflight: Cell<u64>,

@@ -7,6 +7,7 @@ pub(crate) mod issuers;
 pub(crate) mod listeners;
 pub(crate) mod queue;
 pub(crate) mod targets;
+pub(crate) mod passwords;
 pub(crate) mod upstreams;
 
 pub(crate) use counts::Counts;

@@ -16,9 +16,9 @@ use tokio::task::AbortHandle;
 use tollgate_plan::Plan;
 use tollgate_plan::issuer::{Issuer, TokenCheck};
 
-pub(crate) use http::{Fault, Rim};
+use http::Rim;
 pub(crate) use introspection::{IntrospectionLive, Question};
-pub(crate) use keys::{Keys, KeysLive};
+pub(crate) use keys::KeysLive;
 pub use report::{IssuerHealth, IssuerStatus};
 
 /// What lives of one issuer; of a plan, in the order of its issuers.

@@ -1,0 +1,171 @@
+//! Where credentials stand on a request: to find them, and to take them off before the upstream.
+
+use std::borrow::Cow;
+
+use tollgate_plan::auth::{Auth, Place};
+use tollgate_plan::query;
+use tollgate_wire::{EntryRef, HeaderBlock, Name, RequestHead, name};
+
+/// What stands at one place.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Standing<'a> {
+    /// Nothing.
+    Absent,
+    /// One value.
+    One(Cow<'a, [u8]>),
+    /// More than one: whoever reads one of them may read another one than the service behind.
+    Several,
+}
+
+impl<'a> Standing<'a> {
+    fn of(mut values: impl Iterator<Item = Cow<'a, [u8]>>) -> Standing<'a> {
+        match (values.next(), values.next()) {
+            (None, _) => Standing::Absent,
+            (Some(one), None) => Standing::One(one),
+            (Some(_), Some(_)) => Standing::Several,
+        }
+    }
+}
+
+/// What a request says at `place`.
+pub(crate) fn at<'a>(head: &'a RequestHead, place: &'a Place) -> Standing<'a> {
+    match place {
+        Place::Header(name) => Standing::of(head.headers.get_all(name).map(Cow::Borrowed)),
+        Place::Cookie(name) => {
+            let values = cookie_pairs(&head.headers).filter(|pair| is_cookie(pair, name)).map(cookie_value);
+            Standing::of(values.map(Cow::Borrowed))
+        }
+        Place::Query(name) => match head.query() {
+            Some(raw) => Standing::of(query::values(raw, name)),
+            None => Standing::Absent,
+        },
+    }
+}
+
+/// The value of a `Bearer` credential; none of another scheme.
+pub(crate) fn bearer(value: &[u8]) -> Option<&[u8]> {
+    of_scheme(value, b"bearer")
+}
+
+/// The value of a `Basic` credential; none of another scheme.
+pub(crate) fn basic(value: &[u8]) -> Option<&[u8]> {
+    of_scheme(value, b"basic")
+}
+
+/// What follows a scheme (RFC 9110 section 11.4), which may be written in any case.
+fn of_scheme<'v>(value: &'v [u8], scheme: &[u8]) -> Option<&'v [u8]> {
+    let (start, rest) = value.split_at_checked(scheme.len())?;
+    let ends = rest.first().is_none_or(|&byte| byte == b' ');
+    (ends && start.eq_ignore_ascii_case(scheme)).then(|| rest.trim_ascii())
+}
+
+/// Whether tokens, or user and password, are taken from the Authorization header.
+pub(crate) fn from_authorization(auth: &Auth) -> bool {
+    auth.basic || auth.token_from.iter().any(is_authorization)
+}
+
+pub(crate) fn is_authorization(place: &Place) -> bool {
+    matches!(place, Place::Header(header) if *header == name::AUTHORIZATION)
+}
+
+/// What is taken off a request before the upstream.
+#[derive(Clone, Copy)]
+pub(crate) struct Stripped<'a> {
+    auth: &'a Auth,
+}
+
+impl<'a> Stripped<'a> {
+    /// None where all stays.
+    pub(crate) fn of(auth: Option<&'a Auth>) -> Option<Stripped<'a>> {
+        auth.filter(|auth| auth.strip).map(|auth| Stripped { auth })
+    }
+
+    /// Whether the line goes on. A cookie line with a credential does not: see [`Stripped::cookies`].
+    pub(crate) fn keeps(self, entry: EntryRef<'_>) -> bool {
+        if entry.is(&name::AUTHORIZATION) && self.carries(entry.value()) {
+            return false;
+        }
+        !self.places().any(|place| match place {
+            Place::Header(header) => *header != name::AUTHORIZATION && entry.is(header),
+            Place::Cookie(cookie) => {
+                entry.is(&name::COOKIE) && pairs(entry.value()).any(|pair| is_cookie(pair, cookie))
+            }
+            Place::Query(_) => false,
+        })
+    }
+
+    /// Writes what is left of the cookie lines that [`Stripped::keeps`] held back, one value for each.
+    pub(crate) fn cookies(self, headers: &HeaderBlock, value: &mut Vec<u8>, mut put: impl FnMut(&Name, &[u8])) {
+        let named = |pair: &&[u8]| {
+            self.places().any(|place| matches!(place, Place::Cookie(cookie) if is_cookie(pair, cookie)))
+        };
+        for line in headers.get_all(&name::COOKIE) {
+            if !pairs(line).any(|pair| named(&pair)) {
+                continue;
+            }
+            value.clear();
+            for pair in pairs(line).filter(|pair| !named(pair)) {
+                if !value.is_empty() {
+                    value.extend_from_slice(b"; ");
+                }
+                value.extend_from_slice(pair);
+            }
+            if !value.is_empty() {
+                put(&name::COOKIE, value);
+            }
+        }
+    }
+
+    /// Query parameters that are taken off.
+    pub(crate) fn parameters(self) -> impl Iterator<Item = &'a str> {
+        self.places().filter_map(|place| match place {
+            Place::Query(name) => Some(&**name),
+            Place::Header(_) | Place::Cookie(_) => None,
+        })
+    }
+
+    fn places(self) -> impl Iterator<Item = &'a Place> {
+        self.auth.token_from.iter().chain(&self.auth.api_key)
+    }
+
+    /// Whether an Authorization line is one of the credentials that are accepted; another scheme is for the service.
+    fn carries(self, value: &[u8]) -> bool {
+        (self.auth.basic && basic(value).is_some())
+            || (self.auth.token_from.iter().any(is_authorization) && bearer(value).is_some())
+            || self.auth.api_key.as_ref().is_some_and(is_authorization)
+    }
+}
+
+/// Whether the line has this name in any spelling: an application that reads CGI names cannot tell `_` from `-`.
+pub(crate) fn spells(entry: EntryRef<'_>, name: &Name) -> bool {
+    if entry.is(name) {
+        return true;
+    }
+    let same = |(&sent, &own): (&u8, &u8)| {
+        let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+        fold(sent) == fold(own)
+    };
+    let (sent, own) = (entry.name(), name.as_str().as_bytes());
+    sent.len() == own.len() && sent.iter().zip(own).all(same)
+}
+
+/// All cookie pairs, of all lines.
+fn cookie_pairs(headers: &HeaderBlock) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(&name::COOKIE).flat_map(pairs)
+}
+
+/// The pairs of one line (RFC 6265 section 4.2); empty ones are none.
+fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|&byte| byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
+}
+
+fn is_cookie(pair: &[u8], wanted: &str) -> bool {
+    memchr::memchr(b'=', pair).and_then(|at| pair.get(..at)) == Some(wanted.as_bytes())
+}
+
+fn cookie_value(pair: &[u8]) -> &[u8] {
+    memchr::memchr(b'=', pair).and_then(|at| pair.get(at + 1..)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

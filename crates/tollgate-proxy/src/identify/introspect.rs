@@ -1,0 +1,109 @@
+//! Tokens that only their issuer understands: asked about, and the answer remembered for a while (RFC 7662).
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tollgate_plan::issuer::{Introspection, Issuer, IssuerId, TokenCheck};
+use tollgate_token::introspection::{self, Refused as Unfit};
+use tollgate_token::{MAX_TOKEN_BYTES, TokenError};
+
+use super::token::{UNAVAILABLE, refused, remember, tag, unix_s};
+use super::{Refused, Verified};
+use crate::exchange::Exchange;
+use crate::live::issuers::{IntrospectionLive, IssuerLive};
+
+/// A request waits so long at most for an answer, its turn included.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// What a remembered refusal takes beside the token, in bytes.
+const REFUSAL_BYTES: usize = 128;
+
+/// Asks one issuer after the other until one knows the token.
+pub(super) async fn ask(
+    exchange: &Exchange<'_>,
+    issuers: &[IssuerId],
+    token: &[u8],
+) -> Result<Verified, Refused> {
+    let text = str::from_utf8(token).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()));
+    let Some(text) = text.filter(|text| (1..=MAX_TOKEN_BYTES).contains(&text.len())) else {
+        return Err(refused(TokenError::Malformed("the token is empty, too long or not of plain characters")));
+    };
+    let mut verdict = None;
+    for &id in issuers {
+        match ask_one(exchange, id, text).await {
+            Ok(verified) => return Ok(verified),
+            // One that cannot tell at the moment weighs more: the token may be good.
+            Err(refused) if verdict.is_none() || refused == UNAVAILABLE => verdict = Some(refused),
+            Err(_) => {}
+        }
+    }
+    Err(verdict.unwrap_or(UNAVAILABLE))
+}
+
+async fn ask_one(exchange: &Exchange<'_>, id: IssuerId, token: &str) -> Result<Verified, Refused> {
+    let (worker, active) = (exchange.worker, &exchange.active);
+    if let Some(error) = refused_before(exchange, id, token) {
+        return Err(refused(error));
+    }
+    let at = usize::from(id.0);
+    let (Some(issuer), Some(IssuerLive::Introspection(live))) = (active.plan.issuers.get(at), active.issuers.get(at))
+    else {
+        return Err(UNAVAILABLE);
+    };
+    let TokenCheck::Introspection(endpoint) = &issuer.check else { return Err(UNAVAILABLE) };
+    if endpoint.cache.is_zero() {
+        return ask_now(exchange, id, issuer, endpoint, live, token).await;
+    }
+    let question = || ask_now(exchange, id, issuer, endpoint, live, token);
+    worker.known.questions.share((active.generation, id, token.as_bytes().into()), question).await
+}
+
+/// What this issuer said against the token not long ago.
+fn refused_before(exchange: &Exchange<'_>, id: IssuerId, token: &str) -> Option<TokenError> {
+    let (worker, active) = (exchange.worker, &exchange.active);
+    let said = worker.known.refused.borrow_mut().get(token.as_bytes(), unix_s(worker), tag(active))?;
+    said.iter().find(|(by, _)| *by == id).map(|(_, error)| *error)
+}
+
+async fn ask_now(
+    exchange: &Exchange<'_>,
+    id: IssuerId,
+    issuer: &Issuer,
+    endpoint: &Introspection,
+    live: &std::sync::Arc<IntrospectionLive>,
+    token: &str,
+) -> Result<Verified, Refused> {
+    let worker = exchange.worker;
+    let (question, answer) = live.question(token).ok_or(UNAVAILABLE)?;
+    if !worker.shared.background.ask(question) {
+        return Err(UNAVAILABLE);
+    }
+    let Ok(Ok(Ok(body))) = timeout(ANSWER_WITHIN, answer).await else { return Err(UNAVAILABLE) };
+    // The clock may not have been asked while this waited.
+    worker.clock.now();
+    let now = unix_s(worker);
+    let forget = now.saturating_add(i64::try_from(endpoint.cache.as_secs()).unwrap_or(i64::MAX));
+    match introspection::read(&body, &issuer.expect, now) {
+        Ok(claims) => Ok(remember(exchange, token.as_bytes(), id, claims, 0, forget)),
+        Err(Unfit::Token(error)) => {
+            remember_refusal(exchange, id, token, error, forget);
+            Err(refused(error))
+        }
+        Err(Unfit::Unreadable(why)) => {
+            tracing::warn!(issuer = &*issuer.name, why, "the introspection endpoint's answer cannot be used");
+            Err(UNAVAILABLE)
+        }
+    }
+}
+
+fn remember_refusal(exchange: &Exchange<'_>, id: IssuerId, token: &str, error: TokenError, forget_unix_s: i64) {
+    let (worker, tag) = (exchange.worker, tag(&exchange.active));
+    let (token, now) = (token.as_bytes(), unix_s(worker));
+    let mut memory = worker.known.refused.borrow_mut();
+    // What other issuers said stays, and with it this one's answer is forgotten no later than theirs would be read.
+    let mut said = memory.get(token, now, tag).map_or_else(Vec::new, |said| said.to_vec());
+    said.retain(|(by, _)| *by != id);
+    said.push((id, error));
+    let bytes = REFUSAL_BYTES + said.len() * size_of::<(IssuerId, TokenError)>();
+    memory.insert(token, Rc::new(said), bytes, now, forget_unix_s, tag);
+}
