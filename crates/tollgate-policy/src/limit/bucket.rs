@@ -32,10 +32,11 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// A bucket which a full time of `missing` away from being full at `now_ns`.
+    /// A bucket that at `now_ns` lacks `missing` of being full.
     pub fn lacking(missing: Span, now_ns: u64) -> Bucket {
-        let full_at = Span { ns: now_ns.saturating_add(missing.ns), part: missing.part };
-        Bucket { full_at, latest_ns: now_ns, brimful_ns: now_ns }
+        let mut bucket = Bucket { brimful_ns: now_ns, ..Bucket::default() };
+        bucket.lack(now_ns, missing);
+        bucket
     }
 
     /// Takes `n` tokens, all or none.
@@ -44,13 +45,16 @@ impl Bucket {
         let missing = self.missing(now_ns, quota);
         let after = quota.add(missing, quota.cost(n));
         if n > quota.burst() || after > quota.burst_span() {
+            if missing == quota.burst_span() {
+                // The burst may have become smaller: what is missing is no more than that, from now on.
+                self.lack(now_ns, missing);
+            }
             return refusal(missing, quota, n);
         }
         if missing < quota.cost(1) {
             self.brimful_ns = now_ns;
         }
-        self.latest_ns = now_ns;
-        self.full_at = Span { ns: now_ns.saturating_add(after.ns), part: after.part };
+        self.lack(now_ns, after);
         let left = quota.sub(quota.burst_span(), after);
         Decision {
             allowed: true,
@@ -94,6 +98,11 @@ impl Bucket {
         nanoseconds_up(self.full_at)
     }
 
+    fn lack(&mut self, now_ns: u64, missing: Span) {
+        self.latest_ns = now_ns;
+        self.full_at = Span { ns: now_ns.saturating_add(missing.ns), part: missing.part };
+    }
+
     /// The time until it is full. After a change to a smaller burst it lacks that at most.
     fn missing(&self, now_ns: u64, quota: &Quota) -> Span {
         quota.sub(self.full_at, Span { ns: now_ns, part: 0 }).min(quota.burst_span())
@@ -113,3 +122,6 @@ fn refusal(missing: Span, quota: &Quota, n: u64) -> Decision {
         retry_after: duration_up(wait),
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

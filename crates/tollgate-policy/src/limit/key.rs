@@ -27,3 +27,32 @@ pub fn ip_key(address: IpAddr) -> [u8; 17] {
     }
     key
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_same(a: &str, b: &str, expect: bool) {
+        let key = |text: &str| ip_key(text.parse().unwrap());
+        assert_eq!(key(a) == key(b), expect, "{a} and {b}");
+    }
+
+    #[test]
+    fn an_address_counts_as_its_customer() {
+        check_same("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", true);
+        check_same("2001:db8:1:2::1", "2001:db8:1:3::1", false);
+        check_same("192.0.2.1", "192.0.2.2", false);
+        check_same("192.0.2.1", "::ffff:192.0.2.1", true);
+        check_same("::ffff:192.0.2.1", "::ffff:192.0.2.2", false);
+        check_same("192.0.2.1", "c000:201::", false);
+    }
+
+    #[test]
+    fn identities_are_those_of_the_parts_and_stay_the_same() {
+        assert_eq!(limit_identity(&["orders", "100/s", "ip"]), 14_013_155_100_388_519_977);
+        assert_ne!(limit_identity(&["ab", "c"]), limit_identity(&["a", "bc"]));
+        assert_ne!(limit_identity(&["a"]), limit_identity(&["a", ""]));
+        assert_ne!(limit_identity(&[]), limit_identity(&[""]));
+    }
+}

@@ -320,3 +320,6 @@ impl Batch {
 fn held_max_ns(quota: &Quota) -> u64 {
     quota.cost(u64::from(lease_max(quota))).ns
 }
+
+#[cfg(test)]
+mod tests;

@@ -185,3 +185,41 @@ pub(super) fn duration_up(span: Span) -> Duration {
 pub(super) fn nanoseconds_up(span: Span) -> u64 {
     span.ns.saturating_add(u64::from(span.part > 0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(count: u64, period_ns: u64, burst: u64, expect: Result<u64, QuotaError>) {
+        let count = NonZeroU64::new(count).unwrap();
+        assert_eq!(Quota::new(count, period_ns, burst).map(|quota| quota.refill_s()), expect);
+    }
+
+    #[test]
+    fn numbers_are_bounded() {
+        const DAY: u64 = PERIOD_MAX_NS;
+        check(100, NS_PER_S, 200, Ok(2));
+        check(100, NS_PER_S, 1, Ok(1));
+        check(3, NS_PER_S, 4, Ok(2));
+        check(RATE_COUNT_MAX, DAY, BURST_MAX, Ok(86_400));
+        check(1, DAY, 3_650, Ok(3_650 * 86_400));
+        check(1, DAY, 3_651, Err(QuotaError::Refill));
+        check(RATE_COUNT_MAX + 1, DAY, 1, Err(QuotaError::Count));
+        check(1, 0, 1, Err(QuotaError::Period));
+        check(1, DAY + 1_000, 1, Err(QuotaError::Period));
+        check(1, NS_PER_S + 1, 1, Err(QuotaError::Period));
+        check(1, NS_PER_S, 0, Err(QuotaError::Burst));
+        check(RATE_COUNT_MAX, NS_PER_S, BURST_MAX + 1, Err(QuotaError::Burst));
+    }
+
+    #[test]
+    fn shares_add_up_to_the_whole() {
+        let whole = Quota::new(NonZeroU64::new(100).unwrap(), NS_PER_S, 200).unwrap();
+        let share = |instances| whole.share(NonZeroU32::new(instances).unwrap());
+        assert_eq!(share(1), whole);
+        assert_eq!((share(3).burst(), share(3).cost(100)), (66, whole.cost(300)));
+        assert_eq!((share(500).burst(), share(500).cost(1)), (1, whole.cost(500)));
+        assert_eq!(share(u32::MAX), share(INSTANCES_MAX));
+    }
+}

@@ -80,6 +80,7 @@ impl Shard {
 
     /// Looks at `steps` buckets that should have been full for a while, and frees those that have been.
     pub(super) fn sweep(&mut self, now_ns: u64, steps: usize) {
+        let now_ns = self.moved_on(now_ns);
         for _ in 0..steps {
             if self.eldest(now_ns.saturating_sub(KEPT_FULL_NS)) == Eldest::Busy {
                 break;

@@ -70,3 +70,46 @@ impl State {
         self.0 = [a, b, c, d];
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: [u64; 2] = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
+
+    /// The reference's vectors (`vectors_sip128`) are of SipHash-2-4, with messages 00 01 02 …
+    #[track_caller]
+    fn check(length: u8, expect: [u8; 16]) {
+        let message: Vec<u8> = (0..length).collect();
+        let hash = State::new(SECRET).finish::<2, 4>(&message, message.len());
+        assert_eq!(hash.map(u64::to_le_bytes).concat(), expect, "of {length} bytes");
+    }
+
+    #[test]
+    fn the_permutation_is_siphash() {
+        check(0, 0xa381_7f04_ba25_a8e6_6df6_7214_c755_0293_u128.to_be_bytes());
+        check(1, 0xda87_c1d8_6b99_af44_3476_5911_9b22_fc45_u128.to_be_bytes());
+        check(4, 0xf881_64c1_2d9c_8faf_7d0f_6e7c_7bcd_5579_u128.to_be_bytes());
+        check(15, 0x5493_e999_33b0_a811_7e08_ec0f_97cf_c3d9_u128.to_be_bytes());
+    }
+
+    #[test]
+    fn the_number_is_eight_bytes_in_front() {
+        let number = 0x0706_0504_0302_0100_u64;
+        for length in 0..40u8 {
+            let rest: Vec<u8> = (8..8 + length).collect();
+            let whole: Vec<u8> = (0..8 + length).collect();
+            assert_eq!(hash(SECRET, number, &rest), State::new(SECRET).finish::<1, 3>(&whole, whole.len()));
+        }
+    }
+
+    #[test]
+    fn limits_keys_and_secrets_all_count() {
+        let base = hash(SECRET, 1, b"a");
+        assert_ne!(hash(SECRET, 2, b"a"), base);
+        assert_ne!(hash(SECRET, 1, b"b"), base);
+        assert_ne!(hash(SECRET, 1, b"a\0"), base);
+        assert_ne!(hash([1, 2], 1, b"a"), base);
+        assert_ne!(base[0], base[1]);
+    }
+}
