@@ -24,3 +24,17 @@ pub(crate) const DIAGNOSTICS: usize = 10_000;
 pub(crate) const NAME_BYTES: usize = 200;
 /// Bytes of a unix socket path: `sun_path` holds 108 with its terminating NUL.
 pub(crate) const SOCKET_PATH_BYTES: usize = 107;
+/// Issuers: an index is 16 bits wide, and each may have a task that fetches.
+pub(crate) const ISSUERS: usize = 1_000;
+/// Limits of one route: every request counts in each.
+pub(crate) const ROUTE_LIMITS: usize = 32;
+/// What a rate may count; the deciders of limits hold no more.
+pub(crate) const RATE: u64 = 1_000_000_000;
+/// What a burst may hold; the deciders of limits hold no more.
+pub(crate) const BURST: u64 = 1_000_000_000;
+/// How long a whole burst may take to come back: ten years; the deciders of limits count no further.
+pub(crate) const REFILL_S: u64 = 3_650 * 86_400;
+/// Gateways that may share limits; the deciders of limits divide by no more.
+pub(crate) const INSTANCES: i64 = 1_000;
+/// Bytes of a file with keys or certificates.
+pub(crate) const KEY_FILE_BYTES: u64 = 1024 * 1024;

@@ -143,8 +143,16 @@ codes! {
     RouteShadowed = "route_shadowed";
     /// An admin address that others can reach, without a token.
     AdminOpen = "admin_open";
+    /// What would protect less than it says: a signature that anybody can make, keys over plain http.
+    Insecure = "insecure";
+    /// What no request, or no credential, can satisfy.
+    Impossible = "impossible";
+    /// A file of keys or certificates that cannot be used, or a part of one.
+    BadKeys = "bad_keys";
     /// A key that changes nothing where it stands.
     NoEffect = "no_effect";
     /// An upstream that no route uses.
     UnusedUpstream = "unused_upstream";
+    /// An issuer that no route uses.
+    UnusedIssuer = "unused_issuer";
 }

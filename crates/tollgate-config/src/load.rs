@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::bounds;
 use crate::compile::{self, Input};
@@ -46,7 +45,7 @@ impl Load<'_> {
         let Some(tree) = self.parse(path, text) else { return Err(self.fail()) };
         let Some(main) = Root::read(tree.root(), "", &mut self.report) else { return Err(self.fail()) };
         let included = self.includes(&main, path);
-        let files = self.respond_files(&main, &included);
+        let files = self.companions(&main, &included);
         let input = Input { main: &main, included: &included, files: &files, cores: self.reader.cores() };
         let Some(plan) = compile::compile(&input, &mut self.report) else { return Err(self.fail()) };
         let (files, directories) = self.reader.finish();
@@ -165,11 +164,11 @@ impl Load<'_> {
         });
     }
 
-    /// The bytes that routes respond with.
-    fn respond_files(&mut self, main: &Root, included: &[Included]) -> HashMap<PathBuf, Arc<[u8]>> {
+    /// The bytes of the files that the configuration names.
+    fn companions(&mut self, main: &Root, included: &[Included]) -> compile::Contents {
         let mut files = HashMap::new();
-        for At { value: path, span, .. } in compile::respond_files(main, included) {
-            match self.reader.bytes(path, bounds::RESPOND_FILE_BYTES) {
+        for (At { value: path, span, .. }, limit) in compile::companions(main, included) {
+            match self.reader.bytes(path, limit) {
                 Ok(bytes) => {
                     files.insert(path.clone(), bytes);
                 }

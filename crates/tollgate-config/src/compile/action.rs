@@ -1,14 +1,17 @@
 //! The one thing a route does.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use tollgate_plan::route::{Action, Redirect, Respond, RespondBody, Weighted};
 use tollgate_plan::template::Template;
 use tollgate_wire::{Name, name};
 
+use super::Contents;
+use super::consumers::People;
 use super::edits::Scope;
+use super::issuers::Issuers;
+use super::limits::RateLimits;
 use super::upstreams::Upstreams;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
@@ -20,10 +23,13 @@ use crate::suggest;
 const JSON: &str = "application/json";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
-/// What actions are made from.
+/// What routes are made from.
 pub(super) struct Parts<'a> {
-    pub(super) upstreams: &'a mut Upstreams,
-    pub(super) files: &'a HashMap<PathBuf, Arc<[u8]>>,
+    pub(super) upstreams: Upstreams,
+    pub(super) issuers: Issuers,
+    pub(super) people: People,
+    pub(super) rate_limits: RateLimits,
+    pub(super) files: &'a Contents,
 }
 
 /// The action of a route. `None` when the report says what is wrong with it.
@@ -36,7 +42,7 @@ pub(super) fn action(
     exactly_one(route, report)?;
     let block = &route.value;
     if let Some(To(to)) = block.to.value() {
-        return forward(to, parts.upstreams, report).map(Action::To);
+        return forward(to, &mut parts.upstreams, report).map(Action::To);
     }
     if let Some(At { value, .. }) = block.respond.given() {
         return respond(value, parts.files, scope, report).map(Action::Respond);
@@ -46,7 +52,7 @@ pub(super) fn action(
         let to = scope.bind(&location.0.0, *span, report);
         return Some(Action::Redirect(Redirect { to, status: redirect.status().0 }));
     }
-    health(block.health.value()?, parts.upstreams, report).map(Action::Health)
+    health(block.health.value()?, &mut parts.upstreams, report).map(Action::Health)
 }
 
 /// Reports a route with no action, or with more than one.
@@ -115,7 +121,7 @@ fn health(
 
 fn respond(
     block: &spec::Respond,
-    files: &HashMap<PathBuf, Arc<[u8]>>,
+    files: &Contents,
     scope: &Scope<'_>,
     report: &mut Report,
 ) -> Option<Respond> {
@@ -147,7 +153,7 @@ fn respond(
 
 fn body(
     block: &spec::Respond,
-    files: &HashMap<PathBuf, Arc<[u8]>>,
+    files: &Contents,
     scope: &Scope<'_>,
     report: &mut Report,
 ) -> Option<(RespondBody, Option<&'static str>)> {

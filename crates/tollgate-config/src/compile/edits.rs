@@ -4,6 +4,7 @@ use tollgate_plan::route::{HeaderEdit, QueryEdit, RequestEdits, ResponseEdits, R
 use tollgate_plan::table::PathPattern;
 use tollgate_plan::template::{BindError, Template, Var};
 
+use super::auth::Found;
 use super::merge::Layers;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
@@ -15,11 +16,15 @@ pub(super) struct Scope<'a> {
     pub(super) route: &'a str,
     pub(super) pattern: &'a PathPattern,
     pub(super) path: Span,
+    /// The whole route.
+    pub(super) block: Span,
+    pub(super) auth: &'a Found,
 }
 
 impl Scope<'_> {
     /// Ties a template to the route's parameters. Every placeholder that has no value is reported.
     pub(super) fn bind(&self, template: &Template, span: Span, report: &mut Report) -> Template {
+        self.warn_nobody(template, span, report);
         let mut bound = template.clone();
         let Err(error) = bound.bind(self.pattern) else { return bound };
         let unknown = template.vars().filter_map(|var| match var {
@@ -41,6 +46,22 @@ impl Scope<'_> {
             report.push(finding.hint(params_hint(name, self.pattern)));
         }
         bound
+    }
+
+    /// Placeholders of an identity that no request of the route has. From defaults they are no surprise.
+    fn warn_nobody(&self, template: &Template, span: Span, report: &mut Report) {
+        let own = span.file == self.block.file && (self.block.start..self.block.end).contains(&span.start);
+        for var in template.vars().filter(|_| own) {
+            let lacking = match (var, self.auth) {
+                (Var::Consumer | Var::Claim(_), Found::Public) => "the route identifies nobody",
+                (Var::Claim(_), Found::By(auth)) if auth.issuers.is_empty() => "the route takes no tokens",
+                _ => continue,
+            };
+            let name = var.to_string();
+            let place = placeholder(&name, span, report);
+            let shown = report.sources.shown(place);
+            report.push(Finding::warning(Code::NoEffect, place, format!("`{shown}` has no value: {lacking}")));
+        }
     }
 }
 

@@ -1,10 +1,19 @@
 //! From what users typed to a plan. Pure and total: every remaining error and warning comes from here.
 
+mod access;
 mod action;
+mod auth;
+mod certificates;
+mod consumers;
 mod edits;
+mod issuers;
+mod keys;
+mod limits;
+mod logged;
 mod matching;
 mod merge;
 mod names;
+mod redis;
 mod routes;
 mod server;
 mod upstreams;
@@ -14,28 +23,36 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tollgate_plan::Plan;
-use tollgate_plan::consumer::Consumers;
-use tollgate_plan::limit::RateLimitHeaders;
 use tollgate_plan::table::RouteTable;
 
+use self::action::Parts;
+use self::limits::RateLimits;
+use crate::bounds;
 use crate::report::Report;
 use crate::shape::{At, Dict, Rows, Slot};
 use crate::source_map::{FileId, Span};
-use crate::spec::{Defaults, Included, Root, Route, Upstream, UpstreamName};
+use crate::spec::{
+    Consumer, Defaults, Included, Issuer, IssuerName, Root, Route, Upstream, UpstreamName,
+};
 
 /// Everything that the verbs before have found.
 pub(crate) struct Input<'a> {
     pub(crate) main: &'a Root,
     pub(crate) included: &'a [Included],
-    /// What `respond` files hold, by path.
-    pub(crate) files: &'a HashMap<PathBuf, Arc<[u8]>>,
+    /// What the [`companions`] hold, by path; those that could not be read are in the report.
+    pub(crate) files: &'a Contents,
     pub(crate) cores: usize,
 }
+
+/// Bytes of files, by path.
+pub(crate) type Contents = HashMap<PathBuf, Arc<[u8]>>;
 
 /// What main and included files have in common.
 #[derive(Clone, Copy)]
 struct File<'a> {
     upstreams: &'a Slot<Dict<UpstreamName, Upstream>>,
+    issuers: &'a Slot<Dict<IssuerName, Issuer>>,
+    consumers: &'a Slot<Rows<Consumer>>,
     /// Its own defaults; the main file's apply everywhere.
     defaults: &'a Slot<Defaults>,
     routes: &'a Slot<Rows<Route>>,
@@ -47,11 +64,20 @@ pub(crate) fn compile(input: &Input<'_>, report: &mut Report) -> Option<Plan> {
     let limits = server::limits(&input.main.limits, report);
     let admin = server::admin(&input.main.admin, report);
     let listeners = server::listeners(input.main, admin.address, report);
-    let access_log = server::access_log(&input.main.access_log, report);
+    let mut access_log = server::access_log(&input.main.access_log, report);
+    let redis = redis::redis(&input.main.redis, input.files, report);
 
-    let mut upstreams = upstreams::collect(&files, report);
-    let found = routes::compile(input, &files, &limits, &mut upstreams, report);
-    upstreams.warn_unused(report);
+    let mut parts = Parts {
+        upstreams: upstreams::collect(&files, report),
+        issuers: issuers::collect(&files, input.files, report),
+        people: consumers::collect(&files, report),
+        rate_limits: RateLimits::new(input.main.redis.key().is_some()),
+        files: input.files,
+    };
+    let found = routes::compile(input, &files, &limits, &mut parts, report);
+    logged::mask(&mut access_log, &input.main.access_log, &found.routes, report);
+    parts.upstreams.warn_unused(report);
+    parts.issuers.warn_unused(report);
     found.analyse(report);
     if report.has_errors() {
         return None;
@@ -64,32 +90,44 @@ pub(crate) fn compile(input: &Input<'_>, report: &mut Report) -> Option<Plan> {
         shutdown: server::shutdown(&input.main.shutdown),
         admin,
         access_log,
-        issuers: Vec::new(),
-        consumers: Consumers::default(),
-        rate_limits: Vec::new(),
-        rate_limit_headers: RateLimitHeaders::default(),
-        redis: None,
-        upstreams: upstreams.finish(),
+        issuers: parts.issuers.finish(),
+        consumers: parts.people.consumers,
+        rate_limits: parts.rate_limits.finish(),
+        rate_limit_headers: limits::headers(input.main),
+        redis,
+        upstreams: parts.upstreams.finish(),
         table: RouteTable::build(found.specs),
         routes: found.routes,
     })
 }
 
-/// Paths of `respond` files with the places that name them.
-pub(crate) fn respond_files<'a>(
-    main: &'a Root,
-    included: &'a [Included],
-) -> impl Iterator<Item = &'a At<PathBuf>> {
+/// Files that the configuration names, with the places that name them and the bytes that they may have.
+pub(crate) fn companions<'a>(main: &'a Root, included: &'a [Included]) -> Vec<(&'a At<PathBuf>, u64)> {
     let routes = std::iter::once(&main.routes).chain(included.iter().map(|file| &file.routes));
     let rows = routes.filter_map(Slot::value).flat_map(|Rows(rows)| rows);
-    rows.filter_map(|route| route.value.respond.value()?.file.given())
+    let respond = rows.filter_map(|route| route.value.respond.value()?.file.given());
+    let issuers = std::iter::once(&main.issuers).chain(included.iter().map(|file| &file.issuers));
+    let keys = issuers.flat_map(issuers::files);
+    let redis = main.redis.value().and_then(|redis| redis.ca.given());
+    respond
+        .map(|file| (file, bounds::RESPOND_FILE_BYTES))
+        .chain(keys.chain(redis).map(|file| (file, bounds::KEY_FILE_BYTES)))
+        .collect()
 }
 
 fn files<'a>(input: &Input<'a>) -> impl Iterator<Item = File<'a>> {
     let main = input.main;
-    let first = File { upstreams: &main.upstreams, defaults: &Slot::Absent, routes: &main.routes };
+    let first = File {
+        upstreams: &main.upstreams,
+        issuers: &main.issuers,
+        consumers: &main.consumers,
+        defaults: &Slot::Absent,
+        routes: &main.routes,
+    };
     let rest = input.included.iter().map(|file| File {
         upstreams: &file.upstreams,
+        issuers: &file.issuers,
+        consumers: &file.consumers,
         defaults: &file.defaults,
         routes: &file.routes,
     });

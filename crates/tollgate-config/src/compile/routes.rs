@@ -8,8 +8,7 @@ use super::action::{self, Parts};
 use super::edits::{self, Scope};
 use super::merge::Layers;
 use super::names::Names;
-use super::upstreams::Upstreams;
-use super::{File, Input, matching, whole};
+use super::{File, Input, access, auth, limits, matching, whole};
 use crate::bounds;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
@@ -36,13 +35,12 @@ struct Written<'a> {
 pub(super) fn compile(
     input: &Input<'_>,
     files: &[File<'_>],
-    limits: &Limits,
-    upstreams: &mut Upstreams,
+    process: &Limits,
+    parts: &mut Parts<'_>,
     report: &mut Report,
 ) -> Routes {
     let written = written(files, report);
     let mut names = Names::new(written.iter().map(|written| written.route), report);
-    let mut parts = Parts { upstreams, files: input.files };
     let mut routes = Routes { routes: Vec::new(), specs: Vec::new(), places: Vec::new() };
     for Written { route, defaults } in written {
         let shared = [Some(route.value.shared()), shared(defaults), shared(&input.main.defaults)];
@@ -55,8 +53,13 @@ pub(super) fn compile(
             Slot::Given(name) => name.value.0.clone(),
             Slot::Absent | Slot::Faulty(_) => made_name(&mut names, spec.as_ref(), &path.value),
         };
-        let scope = Scope { route: &name, pattern: &path.value.pattern, path: path.span };
-        let built = build(route, &layers, limits, &mut parts, &scope, report);
+        let auth = auth::auth(layers.key(|keys| keys.auth), &mut parts.issuers, &parts.people, report);
+        let scope =
+            Scope { route: &name, pattern: &path.value.pattern, path: path.span, block: route.span, auth: &auth };
+        let mut built = build(route, &layers, process, parts, &scope, report);
+        if let (Some(route), auth::Found::By(auth)) = (&mut built, auth) {
+            route.auth = Some(auth);
+        }
         routes.routes.extend(built);
         routes.specs.extend(spec);
     }
@@ -97,11 +100,15 @@ fn made_name(names: &mut Names, spec: Option<&RouteSpec>, path: &Pattern) -> Str
 fn build(
     route: &At<spec::Route>,
     layers: &Layers<'_>,
-    limits: &Limits,
+    process: &Limits,
     parts: &mut Parts<'_>,
     scope: &Scope<'_>,
     report: &mut Report,
 ) -> Option<Route> {
+    let cors = access::cors(layers, report);
+    let addresses = access::addresses(layers, report);
+    let rate_limits = layers.key(|keys| keys.rate_limit);
+    let route_limits = parts.rate_limits.of_route(rate_limits, scope, report);
     let request = edits::request(layers, scope, report);
     let response = edits::response(layers, scope, report);
     let action = action::action(route, parts, scope, report)?;
@@ -111,12 +118,12 @@ fn build(
     Some(Route {
         name: scope.route.into(),
         pattern: route.value.path.value()?.text.as_str().into(),
-        cors: None,
-        addresses: None,
+        cors,
+        addresses,
         auth: None,
-        limits: None,
-        concurrency: None,
-        max_body: layers.key(|keys| keys.max_body).value().map_or(limits.body, |size| size.0),
+        limits: route_limits,
+        concurrency: limits::concurrency(layers.key(|keys| keys.concurrency)),
+        max_body: layers.key(|keys| keys.max_body).value().map_or(process.body, |size| size.0),
         timeout: layers.key(|keys| keys.timeout).value().map(|timeout| timeout.0),
         request,
         response,

@@ -127,7 +127,9 @@ pub(crate) fn duplicate_key(entry: Entry<'_>, first: Span, report: &mut Report) 
 
 pub(crate) fn missing_key(block: Span, title: &str, key: &str, report: &mut Report) {
     let span = report.head(block);
-    report.push(Finding::error(Code::MissingKey, span, format!("`{title}` needs the key `{key}`")));
+    let hint = NEEDED.iter().find(|(block, word, _)| (*block, *word) == (title, key)).map(|(_, _, hint)| *hint);
+    let finding = Finding::error(Code::MissingKey, span, format!("`{title}` needs the key `{key}`"));
+    report.push(finding.maybe_hint(hint.map(str::to_owned)));
 }
 
 pub(crate) fn unknown_key(entry: Entry<'_>, title: &str, keys: &[&str], report: &mut Report) {
@@ -149,6 +151,9 @@ pub(crate) fn unknown_key(entry: Entry<'_>, title: &str, keys: &[&str], report: 
     report.push(Finding::error(Code::UnknownKey, entry.key_span, message).maybe_hint(hint));
 }
 
+/// What a missing key may be, where its name does not say it.
+const NEEDED: &[(&str, &str, &str)] = &[("rate_limit", "per", crate::spec::PER_HINT)];
+
 /// What people write who come from elsewhere.
 const HABITS: &[(&str, &[&str], &str)] = &[
     ("root", &["services", "backends", "clusters"], "upstreams"),
@@ -157,6 +162,19 @@ const HABITS: &[(&str, &[&str], &str)] = &[
     ("listener", &["port", "bind", "listen"], "address"),
     ("upstream", &["url", "urls", "servers", "hosts", "nodes", "endpoints"], "targets"),
     ("route", &["upstream", "service", "backend", "proxy", "proxy_pass", "forward", "url", "target"], "to"),
+    ("auth", &["issuer", "issuers", "jwts", "token", "tokens"], "jwt"),
+    ("auth", &["keys", "apikey", "key", "key_auth"], "api_key"),
+    ("auth", &["basic_auth"], "basic"),
+    ("issuer", &["alg", "algs", "algorithm"], "algorithms"),
+    ("issuer", &["aud", "audiences"], "audience"),
+    ("issuer", &["iss", "issuer_url"], "issuer"),
+    ("issuer", &["jwks", "jwks_uri"], "jwks_url"),
+    ("issuer", &["public_key", "pem"], "public_key_file"),
+    ("consumer", &["key", "api_key", "api_keys"], "keys"),
+    ("rate_limit", &["limit", "requests"], "rate"),
+    ("rate_limit", &["by", "key"], "per"),
+    ("cors", &["allow_origins", "allowed_origins", "origin"], "origins"),
+    ("concurrency", &["limit", "max_concurrent"], "max"),
     ("route", &["paths", "prefix", "uri", "match", "location"], "path"),
 ];
 
@@ -169,7 +187,7 @@ fn habit(key: &str, title: &str) -> Option<String> {
 fn elsewhere(key: &str, title: &str) -> Option<String> {
     let catalogue = Catalogue::whole();
     // These blocks stand inside a list or a value, where nobody looks for a key.
-    let inner = ["weighted", "target", "hash"];
+    let inner = ["weighted", "target", "hash", "redis", "introspection", "basic", "api_key"];
     let mut blocks =
         catalogue.blocks().iter().filter(|block| block.title != title && !inner.contains(&block.title));
     let found = blocks.find(|block| block.fields.iter().any(|field| field.key == key))?;

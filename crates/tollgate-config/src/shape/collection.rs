@@ -63,6 +63,24 @@ fn items<T: Shape>(node: NodeRef<'_>, what: &str, report: &mut Report) -> Option
     Some((list, complete))
 }
 
+impl<T> List<T> {
+    /// A list that nobody wrote: a default.
+    pub(crate) fn of(values: impl IntoIterator<Item = T>) -> Self {
+        List(unwritten(values))
+    }
+}
+
+impl<T> OneOrMany<T> {
+    /// What nobody wrote: a default.
+    pub(crate) fn of(values: impl IntoIterator<Item = T>) -> Self {
+        OneOrMany(unwritten(values))
+    }
+}
+
+fn unwritten<T>(values: impl IntoIterator<Item = T>) -> Vec<At<T>> {
+    values.into_iter().map(|value| At { value, span: Span::default(), key: Span::default() }).collect()
+}
+
 impl<T> Default for List<T> {
     fn default() -> Self {
         List(Vec::new())
@@ -119,6 +137,10 @@ impl<T: Shape> Shape for OneOrMany<T> {
         let item = T::describe(catalogue);
         let list = json!({ "type": "array", "items": item.schema });
         Description::new(format!("{} or a list", item.label), json!({ "anyOf": [item.schema, list] }))
+    }
+
+    fn show(&self) -> Value {
+        self.0.iter().map(|item| item.value.show()).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tollgate_plan::cidr::{Cidr, CidrError};
 use tollgate_plan::host::HostPattern;
 use tollgate_plan::table::{PathPattern, ValueMatch};
-use tollgate_plan::template::{Part, Template, TemplateError, Var};
+use tollgate_plan::template::{Part, Template, TemplateError};
 use tollgate_wire::{Method, Name as WireName, name};
 
 use super::collection::Key;
@@ -121,6 +121,13 @@ impl Key for EditedHeader {
             false => "the gateway frames each connection itself; remove it",
         };
         Err(Box::new(Finding::error(Code::BadValue, span, message).hint(hint)))
+    }
+}
+
+impl EditedHeader {
+    /// A header's name, when the gateway does not own it.
+    pub(crate) fn checked(text: &str, span: Span) -> Result<WireName, Box<Finding>> {
+        EditedHeader::parse(text, span).map(|EditedHeader(name)| name)
     }
 }
 
@@ -317,8 +324,8 @@ pub(crate) fn template(
     parse: fn(&str) -> Result<Template, TemplateError>,
     report: &mut Report,
 ) -> Option<Template> {
-    let template = match parse(&scalar.braces_escaped()) {
-        Ok(template) => template,
+    match parse(&scalar.braces_escaped()) {
+        Ok(template) => Some(template),
         Err(error) => {
             let at = error.offset.min(scalar.text.len());
             let span = scalar.part(node.span(), report.sources.text(node.span()), at..scalar.text.len());
@@ -327,16 +334,9 @@ pub(crate) fn template(
             let hint =
                 if public { error.to_string() } else { "a literal brace is written `{{` or `}}`".to_owned() };
             report.push(Finding::error(Code::BadValue, span, "this is no template").hint(hint));
-            return None;
+            None
         }
-    };
-    let later = template.vars().find(|var| matches!(var, Var::Consumer | Var::Claim(_)));
-    if let Some(var) = later {
-        let message = format!("`{{{var}}}` is not supported yet by this version");
-        report.push(Finding::error(Code::NotSupportedYet, node.span(), message));
-        return None;
     }
-    Some(template)
 }
 
 fn bad<T>(

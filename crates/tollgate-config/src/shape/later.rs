@@ -86,8 +86,6 @@ neutrals! {
     Off { "const": "off" } |node| node.scalar().is_some_and(|scalar| &*scalar.text == "off");
     /// An empty list.
     EmptyList { "type": "array", "maxItems": 0 } |node| node.items().is_some_and(|items| items.len() == 0);
-    /// An empty map.
-    EmptyMap { "type": "object", "maxProperties": 0 } |node| node.entries().is_some_and(|entries| entries.len() == 0);
 }
 
 fn is(node: NodeRef<'_>, value: Core) -> bool {

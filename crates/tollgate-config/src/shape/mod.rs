@@ -24,7 +24,7 @@ pub(crate) use http::{
     Text, Verb, params_hint, shown, template,
 };
 pub(crate) use later::{Later, neutral};
-pub(crate) use scalar::{Int, Name, Seconds, Size, text};
+pub(crate) use scalar::{Int, Name, Seconds, Size, plain_name, text};
 
 use serde_json::Value;
 

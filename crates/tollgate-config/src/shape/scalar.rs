@@ -79,20 +79,31 @@ impl Shape for bool {
     }
 }
 
-/// A duration of at least `MIN` milliseconds.
+/// A duration of at least `MIN` and at most `MAX` milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Seconds<const MIN: u64>(pub(crate) Duration);
+pub(crate) struct Seconds<const MIN: u64, const MAX: u64 = { u64::MAX }>(pub(crate) Duration);
 
-impl<const MIN: u64> Seconds<MIN> {
+impl<const MIN: u64, const MAX: u64> Seconds<MIN, MAX> {
     pub(crate) const fn of(seconds: u64) -> Self {
         Seconds(Duration::from_secs(seconds))
     }
+
+    pub(crate) const fn millis(milliseconds: u64) -> Self {
+        Seconds(Duration::from_millis(milliseconds))
+    }
 }
 
-impl<const MIN: u64> Shape for Seconds<MIN> {
+impl<const MIN: u64, const MAX: u64> Shape for Seconds<MIN, MAX> {
     fn read(node: NodeRef<'_>, what: &str, report: &mut Report) -> Option<Self> {
         let duration = quantity(node, what, "a duration such as `5s`", units::duration, report)?;
-        if duration < Duration::from_millis(MIN) {
+        let (min, max) = (Duration::from_millis(MIN), Duration::from_millis(MAX));
+        if MAX != u64::MAX && !(min..=max).contains(&duration) {
+            let (min, max) = (units::show_duration(min), units::show_duration(max));
+            let message = format!("`{what}` must be from {min} to {max}");
+            report.push(Finding::error(Code::BadValue, node.span(), message));
+            return None;
+        }
+        if duration < min {
             let message = format!("`{what}` must be at least {MIN}ms: a bound is never switched off");
             report.push(
                 Finding::error(Code::BadValue, node.span(), message).hint("write a long one, such as `24h`"),
@@ -189,6 +200,12 @@ impl Shape for Name {
     fn describe(_: &mut Catalogue) -> Description {
         Description::new("text", json!({ "type": "string", "minLength": 1, "maxLength": bounds::NAME_BYTES }))
     }
+}
+
+/// Whether a name needs no quoting anywhere: not in a metric, a header or a command line.
+pub(crate) fn plain_name(name: &str) -> bool {
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
+    plain && (1..=bounds::NAME_BYTES).contains(&name.len())
 }
 
 /// What is wrong with a name, in words that complete "the name …".

@@ -1,14 +1,28 @@
 //! The full shape that users type: every block of the file, every key, each once.
 
+mod access;
 mod action;
+mod auth;
+mod consumer;
+mod issuer;
 mod json;
+mod limit;
+mod redis;
 mod root;
 mod route;
 mod server;
 mod target;
 mod upstream;
 
+pub(crate) use access::{Cors, Names, Origin};
 pub(crate) use action::{Destination, Health, HealthSet, Respond, To};
+pub(crate) use auth::{ApiKey, Auth, AuthSetting, ClaimValue, repeated};
+pub(crate) use consumer::{Basic, Consumer};
+pub(crate) use issuer::{Audience, Claim, Exp, Issuer, IssuerName, ServiceUrl};
+pub(crate) use limit::{
+    Concurrency, LimitName, PER_HINT, PerKey, Rate, RateLimit, RateLimitHeaders, Sharing, Store,
+};
+pub(crate) use redis::{OnFailure, Redis, RedisUrl};
 pub(crate) use root::{Included, Root};
 pub(crate) use route::{Defaults, Request, Response, Route, Shared};
 pub(crate) use server::{AccessLog, Admin, Limits, OnFull, Shutdown, Sink, Workers};

@@ -1,5 +1,9 @@
 //! The top level of the main file and of included files.
 
+use super::consumer::Consumer;
+use super::issuer::{Issuer, IssuerName};
+use super::limit::RateLimitHeaders;
+use super::redis::Redis;
 use super::route::{Defaults, Route};
 use super::server::{AccessLog, Admin, Limits, Listener, Shutdown, Workers};
 use super::upstream::{Upstream, UpstreamName};
@@ -26,11 +30,11 @@ block! {
         /// The admin side: health, metrics, console, API.
         admin: Admin;
         /// The Redis that gateways share limits in.
-        redis: Later;
-        /// Who signs tokens.
-        issuers: Later<neutral::EmptyMap>;
+        redis: Redis;
+        /// Who signs tokens, by name.
+        issuers: Dict<IssuerName, Issuer>;
         /// Machine clients with keys.
-        consumers: Later<neutral::EmptyList>;
+        consumers: Rows<Consumer>;
         /// Services behind the gateway, by name.
         upstreams: Dict<UpstreamName, Upstream>;
         /// Keys that every route of this file, and of included files, has unless it says otherwise. A key of
@@ -42,8 +46,9 @@ block! {
         tests: Later<neutral::EmptyList>;
         /// What a reload requires.
         reload: Later;
-        /// Which rate limit headers are sent.
-        rate_limit_headers: Later;
+        /// Which headers tell clients about their limits: `standard` is `RateLimit-Policy` and `RateLimit`
+        /// (draft-ietf-httpapi-ratelimit-headers), `legacy` is `X-RateLimit-Limit`, `-Remaining` and `-Reset`.
+        rate_limit_headers: RateLimitHeaders = RateLimitHeaders::Standard;
         /// What a script may use.
         lua_limits: Later;
         /// One JSON line for every request.
@@ -57,9 +62,9 @@ block! {
         /// Services behind the gateway, by name. Names are global.
         upstreams: Dict<UpstreamName, Upstream>;
         /// Who signs tokens. Names are global.
-        issuers: Later<neutral::EmptyMap>;
+        issuers: Dict<IssuerName, Issuer>;
         /// Machine clients with keys. Names are global.
-        consumers: Later<neutral::EmptyList>;
+        consumers: Rows<Consumer>;
         /// Defaults for the routes of this file only, over those of the main file.
         defaults: Defaults;
         /// What to do with which request.

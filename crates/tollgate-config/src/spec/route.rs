@@ -1,11 +1,14 @@
 //! Routes and their defaults.
 
 use crate::shape::{
-    Condition, Dict, EditedHeader, HeaderName, HeaderText, HostName, Int, Later, List, Name, OneOrMany,
+    Condition, Dict, EditedHeader, HeaderName, HeaderText, HostName, Int, Later, List, Name, Network, OneOrMany,
     PathText, Pattern, Seconds, Size, Slot, Text, Verb, neutral,
 };
 
+use super::access::Cors;
 use super::action::{Health, Redirect, Respond, To};
+use super::auth::AuthSetting;
+use super::limit::{Concurrency, RateLimit};
 
 /// The keys that routes and defaults share, by reference.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +18,12 @@ pub(crate) struct Shared<'a> {
     pub(crate) headers: &'a Slot<Dict<HeaderName, Condition>>,
     pub(crate) query: &'a Slot<Dict<String, Condition>>,
     pub(crate) priority: &'a Slot<Int<PRIORITY_MIN, PRIORITY_MAX>>,
+    pub(crate) cors: &'a Slot<Cors>,
+    pub(crate) allow_ips: &'a Slot<List<Network>>,
+    pub(crate) deny_ips: &'a Slot<List<Network>>,
+    pub(crate) auth: &'a Slot<AuthSetting>,
+    pub(crate) rate_limit: &'a Slot<OneOrMany<RateLimit>>,
+    pub(crate) concurrency: &'a Slot<Concurrency>,
     pub(crate) max_body: &'a Slot<Size<0, { u64::MAX }>>,
     pub(crate) timeout: &'a Slot<Seconds<1>>,
     pub(crate) request: &'a Slot<Request>,
@@ -42,20 +51,20 @@ macro_rules! routing_block {
                 query: Dict<String, Condition>;
                 /// Settles what specificity does not: the higher one wins.
                 priority: Int<PRIORITY_MIN, PRIORITY_MAX> = Int(0);
-                /// Answers to browsers of other origins.
-                cors: Later;
-                /// Addresses that may call.
-                allow_ips: Later;
-                /// Addresses that may not call.
-                deny_ips: Later<neutral::EmptyList>;
+                /// Answers to browsers of other origins. Left out: they are the upstream's matter.
+                cors: Cors;
+                /// Addresses and blocks (CIDR) that may call, else 403 `ip_denied`. Left out: everybody may.
+                allow_ips: List<Network>;
+                /// Addresses and blocks (CIDR) that may not call, also where `allow_ips` names them.
+                deny_ips: List<Network>;
                 /// User agents that may not call.
                 user_agents: Later;
-                /// How callers identify themselves.
-                auth: Later;
-                /// How often it may be called.
-                rate_limit: Later<neutral::EmptyList>;
-                /// How many requests may be in flight.
-                concurrency: Later;
+                /// How callers identify themselves. Left out, or `public`: they need not.
+                auth: AuthSetting;
+                /// How often it may be called: one limit or a list, of which every one must pass.
+                rate_limit: OneOrMany<RateLimit>;
+                /// How many requests may be in flight. Left out: any number.
+                concurrency: Concurrency;
                 /// Bytes of a request body. Left out: `limits.body`.
                 max_body: Size<0, { u64::MAX }>;
                 /// To the upstream's response head. Left out: the upstream's own.
@@ -90,6 +99,12 @@ macro_rules! routing_block {
                     headers: &self.headers,
                     query: &self.query,
                     priority: &self.priority,
+                    cors: &self.cors,
+                    allow_ips: &self.allow_ips,
+                    deny_ips: &self.deny_ips,
+                    auth: &self.auth,
+                    rate_limit: &self.rate_limit,
+                    concurrency: &self.concurrency,
                     max_body: &self.max_body,
                     timeout: &self.timeout,
                     request: &self.request,

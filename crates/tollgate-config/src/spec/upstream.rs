@@ -10,7 +10,8 @@ use crate::bounds;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{
-    Catalogue, Description, Int, Key, Later, List, Seconds, Shape, choose, neutral, or_expansion, shown, text,
+    Catalogue, Description, Int, Key, Later, List, Seconds, Shape, choose, neutral, or_expansion, plain_name,
+    shown, text,
 };
 use crate::source_map::Span;
 use crate::yaml::NodeRef;
@@ -80,9 +81,7 @@ impl Key for UpstreamName {
     const LABEL: &'static str = "name";
 
     fn parse(text: &str, span: Span) -> Result<Self, Box<Finding>> {
-        let plain =
-            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'));
-        if plain && (1..=bounds::NAME_BYTES).contains(&text.len()) {
+        if plain_name(text) {
             return Ok(UpstreamName(text.to_owned()));
         }
         let message = format!("`{}` is no name for an upstream", text.escape_debug());
