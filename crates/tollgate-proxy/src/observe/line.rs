@@ -35,7 +35,7 @@ pub(super) fn write_line(record: &Record<'_>, plan: &Plan, time: &mut LogTime, o
     out.extend_from_slice(b",\"path\":");
     write_optional(Some(record.path).filter(|path| !path.is_empty()), out);
     if plan.access_log.log_query {
-        write_query(record.query, out);
+        write_query(record.query, &plan.access_log, out);
     }
     out.extend_from_slice(b",\"route\":");
     write_optional(route.map(|route| &*route.name), out);
@@ -94,13 +94,13 @@ fn write_client(client: Option<IpAddr>, out: &mut Vec<u8>) {
     }
 }
 
-fn write_query(query: Option<&[u8]>, out: &mut Vec<u8>) {
+fn write_query(query: Option<&[u8]>, log: &AccessLog, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"query\":");
     match query {
         None => out.extend_from_slice(b"null"),
         Some(query) => {
             let mut text = Text::open(out);
-            redact::query(query, |piece| text.push(piece));
+            redact::query(log, query, |piece| text.push(piece));
             text.close();
         }
     }
@@ -124,10 +124,10 @@ fn write_headers(record: &Record<'_>, log: &AccessLog, out: &mut Vec<u8>) {
             continue;
         };
         let mut text = Text::open(out);
-        redact::header(name.as_str(), first, |piece| text.push(piece));
+        redact::header(log, name.as_str(), first, |piece| text.push(piece));
         for value in values {
             text.push(b", ");
-            redact::header(name.as_str(), value, |piece| text.push(piece));
+            redact::header(log, name.as_str(), value, |piece| text.push(piece));
         }
         text.close();
     }

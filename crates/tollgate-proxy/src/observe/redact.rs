@@ -1,6 +1,10 @@
 //! What an access record must not hold: the values of credentials, whatever the operator chose to log.
 //!
-//! Names are judged, because values cannot be. Each function hands out the pieces of what may be written.
+//! Names are judged, because values cannot be: those on the lists below, and those under which some route takes
+//! credentials. Each function hands out the pieces of what may be written.
+
+use tollgate_plan::plan::AccessLog;
+use tollgate_plan::query::Pair;
 
 /// Stands in the place of a credential.
 const MASK: &[u8] = b"***";
@@ -61,10 +65,11 @@ const CREDENTIAL_PARAMETERS: [&str; 30] = [
 const CREDENTIAL_SCHEMES: [&[u8]; 4] = [b"bearer ", b"basic ", b"digest ", b"negotiate "];
 
 /// A header's value. `name` is in lower case.
-pub(super) fn header(name: &str, value: &[u8], mut piece: impl FnMut(&[u8])) {
+pub(super) fn header(log: &AccessLog, name: &str, value: &[u8], mut piece: impl FnMut(&[u8])) {
     let scheme =
         |scheme: &&[u8]| value.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
-    if CREDENTIAL_HEADERS.contains(&name) || CREDENTIAL_SCHEMES.iter().any(scheme) {
+    let masked = log.masked_headers.iter().any(|masked| masked.as_str() == name);
+    if masked || CREDENTIAL_HEADERS.contains(&name) || CREDENTIAL_SCHEMES.iter().any(scheme) {
         piece(MASK);
         return;
     }
@@ -74,19 +79,31 @@ pub(super) fn header(name: &str, value: &[u8], mut piece: impl FnMut(&[u8])) {
         None => (value, [].as_slice()),
     };
     url_before_query(before, &mut piece);
-    query(parameters, piece);
+    query(log, parameters, piece);
 }
 
 /// A query, without the question mark.
-pub(super) fn query(query: &[u8], mut piece: impl FnMut(&[u8])) {
-    // Some servers read `;` as `&`, so a credential may stand behind either.
-    for parameter in query.split_inclusive(|byte| matches!(byte, b'&' | b';')) {
-        let (body, separator) = match parameter.split_last() {
-            Some((b'&' | b';', body)) => (body, parameter.get(body.len()..).unwrap_or_default()),
-            _ => (parameter, [].as_slice()),
-        };
-        match memchr::memchr(b'=', body).map(|at| body.split_at(at + 1)) {
-            Some((name, value)) if !value.is_empty() && names_credential(name) => {
+pub(super) fn query(log: &AccessLog, query: &[u8], mut piece: impl FnMut(&[u8])) {
+    for pair in query.split_inclusive(|&byte| byte == b'&') {
+        let (body, separator) = split_end(pair, b"&");
+        match named(body) {
+            // As the gateway reads it: what follows a `;` belongs to the value.
+            Some((name, value)) if !value.is_empty() && is_masked(log, name) => {
+                piece(name);
+                piece(MASK);
+            }
+            _ => semicolons(log, body, &mut piece),
+        }
+        piece(separator);
+    }
+}
+
+/// Some servers read `;` as `&`, so a credential may stand behind either.
+fn semicolons(log: &AccessLog, pair: &[u8], piece: &mut impl FnMut(&[u8])) {
+    for parameter in pair.split_inclusive(|&byte| byte == b';') {
+        let (body, separator) = split_end(parameter, b";");
+        match named(body) {
+            Some((name, value)) if !value.is_empty() && (names_credential(name) || is_masked(log, name)) => {
                 piece(name);
                 piece(MASK);
             }
@@ -94,6 +111,22 @@ pub(super) fn query(query: &[u8], mut piece: impl FnMut(&[u8])) {
         }
         piece(separator);
     }
+}
+
+fn split_end<'a>(text: &'a [u8], separator: &[u8]) -> (&'a [u8], &'a [u8]) {
+    let body = text.strip_suffix(separator).unwrap_or(text);
+    (body, text.get(body.len()..).unwrap_or_default())
+}
+
+/// Name, with its `=`, and value.
+fn named(parameter: &[u8]) -> Option<(&[u8], &[u8])> {
+    memchr::memchr(b'=', parameter).map(|at| parameter.split_at(at + 1))
+}
+
+/// Whether some route takes credentials from the parameter. `raw` ends with `=`.
+fn is_masked(log: &AccessLog, raw: &[u8]) -> bool {
+    let pair = Pair { name: raw.strip_suffix(b"=").unwrap_or(raw), value: &[] };
+    log.masked_query.iter().any(|masked| pair.is(masked))
 }
 
 /// Masks `user:password@` of a URL.
@@ -165,17 +198,28 @@ fn decoded(raw: &[u8]) -> impl Iterator<Item = u8> + '_ {
 
 #[cfg(test)]
 mod tests {
+    use tollgate_wire::Name;
+
     use super::*;
+
+    /// The parameter `k` and the header `x-k` carry credentials here.
+    fn log() -> AccessLog {
+        AccessLog {
+            masked_query: vec!["k".into()],
+            masked_headers: vec![Name::new("x-k").unwrap()],
+            ..super::super::fixture::plan(&[], &[]).access_log
+        }
+    }
 
     fn check_query(input: &str, expected: &str) {
         let mut out = Vec::new();
-        query(input.as_bytes(), |piece| out.extend_from_slice(piece));
+        query(&log(), input.as_bytes(), |piece| out.extend_from_slice(piece));
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
     fn check_header(name: &str, value: &str, expected: &str) {
         let mut out = Vec::new();
-        header(name, value.as_bytes(), |piece| out.extend_from_slice(piece));
+        header(&log(), name, value.as_bytes(), |piece| out.extend_from_slice(piece));
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
@@ -198,6 +242,18 @@ mod tests {
         for name in ["refresh_token", "signature", "sig", "X-Amz-Signature", "client_secret", "accessToken"] {
             check_query(&format!("{name}=v"), &format!("{name}=***"));
         }
+    }
+
+    #[test]
+    fn what_a_route_takes_credentials_from_is_masked() {
+        check_query("k=v&kk=v&K=v", "k=***&kk=v&K=v");
+        check_query("%6B=v", "%6B=***");
+        check_query("a=1;k=v;b=2", "a=1;k=***;b=2");
+        check_query("k=v;w&b=2", "k=***&b=2");
+        check_query("a=1;b=2", "a=1;b=2");
+        check_header("x-k", "v", "***");
+        check_header("x-kk", "v", "v");
+        check_header("referer", "https://a.example/?k=1&l=2", "https://a.example/?k=***&l=2");
     }
 
     #[test]

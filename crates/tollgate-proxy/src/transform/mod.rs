@@ -1,6 +1,7 @@
 //! Stages 10 and 12: edits on the way to the upstream and on the way back.
 
 mod forwarding;
+mod identity;
 mod request;
 mod response;
 

@@ -6,6 +6,7 @@ use tollgate_plan::route::{HeaderEdit, QueryEdit, Rewrite, Route};
 use tollgate_wire::{BodyLength, HopByHop, Name, name, write_header};
 
 use super::forwarding;
+use super::identity::Told;
 use crate::exchange::{Exchange, Outgoing, Reject};
 
 /// Makes the target and the header lines, all but Host, which depends on the upstream's target.
@@ -14,15 +15,16 @@ pub(crate) fn request(exchange: &Exchange<'_>) -> Result<Outgoing, Reject> {
     let mut outgoing = Outgoing { target: worker.spare.buffer(), lines: worker.spare.buffer() };
     let Some(route) = exchange.matched() else { return Ok(outgoing) };
     write_path(exchange, route, &mut outgoing.target)?;
-    write_query(exchange, route, &mut outgoing.target);
+    let told = Told::of(route.auth.as_deref());
+    write_query(exchange, route, told, &mut outgoing.target);
 
-    write_lines(exchange, &route.request.headers, &mut outgoing.lines);
+    write_lines(exchange, &route.request.headers, told, &mut outgoing.lines);
     Ok(outgoing)
 }
 
 /// The client's lines that go on, the gateway's own, and the route's, written in one pass: the block that the
 /// client sent stays as it is, for the log and for templates.
-fn write_lines(exchange: &Exchange<'_>, edits: &[HeaderEdit], out: &mut Vec<u8>) {
+fn write_lines(exchange: &Exchange<'_>, edits: &[HeaderEdit], told: Told<'_>, out: &mut Vec<u8>) {
     let headers = &exchange.kit.head.headers;
     let replaced = |is: &dyn Fn(&Name) -> bool| {
         edits.iter().any(|edit| match edit {
@@ -35,15 +37,18 @@ fn write_lines(exchange: &Exchange<'_>, edits: &[HeaderEdit], out: &mut Vec<u8>)
         !entry.is(&name::HOST)
             && hop.keeps(entry)
             && forwarding::keeps(exchange, entry)
+            && told.keeps(entry)
             && (edits.is_empty() || !replaced(&|name| entry.is(name)))
     });
     let mut scratch = exchange.worker.scratch.borrow_mut();
     let value = &mut scratch.value;
-    forwarding::write(exchange, value, |name, value| {
+    let mut put = |name: &Name, value: &[u8]| {
         if edits.is_empty() || !replaced(&|edited| edited == name) {
             write_header(out, name, value);
         }
-    });
+    };
+    forwarding::write(exchange, value, &mut put);
+    told.write(exchange, headers, value, &mut put);
     if hop.trailers {
         write_header(out, &name::TE, b"trailers");
     }
@@ -80,9 +85,10 @@ fn write_path(exchange: &Exchange<'_>, route: &Route, out: &mut Vec<u8>) -> Resu
     Ok(())
 }
 
-fn write_query(exchange: &Exchange<'_>, route: &Route, out: &mut Vec<u8>) {
+fn write_query(exchange: &Exchange<'_>, route: &Route, told: Told<'_>, out: &mut Vec<u8>) {
     let raw = exchange.kit.head.query();
-    if route.request.query.is_empty() {
+    let mut edits: Vec<Edit<'_>> = told.parameters().map(Edit::Remove).collect();
+    if edits.is_empty() && route.request.query.is_empty() {
         if let Some(raw) = raw {
             out.push(b'?');
             out.extend_from_slice(raw);
@@ -90,11 +96,11 @@ fn write_query(exchange: &Exchange<'_>, route: &Route, out: &mut Vec<u8>) {
         return;
     }
     let values: Vec<Vec<u8>> = route.request.query.iter().map(|edit| query_value(exchange, edit)).collect();
-    let edits = route.request.query.iter().zip(&values).map(|(edit, value)| match edit {
+    edits.extend(route.request.query.iter().zip(&values).map(|(edit, value)| match edit {
         QueryEdit::Remove(name) => Edit::Remove(name),
         QueryEdit::Set(name, _) => Edit::Set(name, value),
-    });
-    if let Some(edited) = query::edit(raw, &edits.collect::<Vec<_>>()) {
+    }));
+    if let Some(edited) = query::edit(raw, &edits) {
         out.push(b'?');
         out.extend_from_slice(&edited);
     }
