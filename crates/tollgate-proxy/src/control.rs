@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use tollgate_plan::Plan;
+use tollgate_policy::limit::QuotaError;
 
 use crate::gateway::Shared;
 use crate::health::HealthReport;
 use crate::live::issuers::IssuerHealth;
+use crate::live::limits::BadLimit;
 use crate::observe::Snapshot;
 
 /// A handle on the running data plane. Cheap to clone; usable from any thread and any runtime.
@@ -52,6 +54,13 @@ pub enum ApplyError {
     AccessLog(std::io::Error),
     /// A thread or a runtime could not be made.
     Thread(std::io::Error),
+    /// A rate limit cannot be kept.
+    RateLimit {
+        /// The limit, as its users know it.
+        limit: Arc<str>,
+        /// Why.
+        source: QuotaError,
+    },
     /// The gateway is draining.
     Draining,
 }
@@ -62,12 +71,21 @@ impl std::fmt::Display for ApplyError {
             ApplyError::Bind { address, source } => write!(f, "cannot listen on {address}: {source}"),
             ApplyError::AccessLog(source) => write!(f, "cannot open the access log: {source}"),
             ApplyError::Thread(source) => write!(f, "cannot start a worker: {source}"),
+            ApplyError::RateLimit { limit, source } => {
+                write!(f, "the limit {limit} cannot be kept: {source}")
+            }
             ApplyError::Draining => f.write_str("the gateway is draining"),
         }
     }
 }
 
 impl std::error::Error for ApplyError {}
+
+impl From<BadLimit> for ApplyError {
+    fn from(BadLimit { label, source }: BadLimit) -> ApplyError {
+        ApplyError::RateLimit { limit: label, source }
+    }
+}
 
 /// The drain is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

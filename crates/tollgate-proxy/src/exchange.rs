@@ -15,8 +15,8 @@ use tollgate_wire::{
 
 use crate::client::Client;
 use crate::identity::Identity;
-use crate::limit::Place;
 use crate::live::conn::Conn;
+use crate::live::gate::Place;
 use crate::live::upstreams::InFlight;
 use crate::observe::{Outcome as AttemptOutcome, RequestId};
 use crate::pump::{Upload, Watch};

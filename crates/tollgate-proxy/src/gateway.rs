@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tollgate_plan::Plan;
 use tollgate_plan::listener::{ListenAddress, Listener};
 use tollgate_plan::upstream::UpstreamId;
+use tollgate_policy::limit::Table;
 
 use crate::background::Background;
 use crate::control::{Applied, ApplyError, Control, Drained, Status};
@@ -19,10 +20,11 @@ use crate::health::{HealthReport, TargetHealth, UpstreamHealth};
 use crate::listen::{self, Accepted};
 use crate::live::Counts;
 use crate::live::issuers::{IssuerHealth, IssuerLive, IssuerRegistry};
+use crate::live::limits::{BUCKETS_MAX, LimitsLive};
 use crate::live::listeners::ListenerLive;
+use crate::live::passwords::Passwords;
 use crate::live::targets::{TargetRegistry, TargetShared, Targets};
 use crate::observe::{LogWriter, Snapshot, WorkerSnapshot};
-use crate::live::passwords::Passwords;
 use crate::run::{self, Order};
 
 /// Orders that wait for a worker: handed-over connections above all. Over it, who accepted one serves it.
@@ -48,10 +50,11 @@ impl Gateway {
         for listener in &plan.listeners {
             fresh.bind(listener, plan.workers, false)?;
         }
+        let limits = LimitsLive::new(&plan, None)?;
         let log = LogWriter::start(&plan.access_log).map_err(ApplyError::AccessLog)?;
         let issuers = IssuerRegistry::default();
         let background = Background::start(&issuers).map_err(ApplyError::Thread)?;
-        let shared = Arc::new(Shared::new(plan, log, issuers, background));
+        let shared = Arc::new(Shared::new(plan, limits, log, issuers, background));
         let shares = shared.adopt(fresh);
         let (started, ready) = std::sync::mpsc::sync_channel(shared.workers);
         let mut threads = Vec::new();
@@ -85,6 +88,10 @@ impl Gateway {
 pub(crate) struct Shared {
     pub(crate) workers: usize,
     pub(crate) counts: Arc<Counts>,
+    /// The tokens of rate limits that count in this process.
+    pub(crate) buckets: Table,
+    /// Where the time of the buckets begins.
+    epoch: Instant,
     pub(crate) log: LogWriter,
     pub(crate) started: SystemTime,
     current: Mutex<Current>,
@@ -93,6 +100,7 @@ pub(crate) struct Shared {
     registry: TargetRegistry,
     issuers: IssuerRegistry,
     pub(crate) background: Background,
+    pub(crate) passwords: Passwords,
     inboxes: OnceLock<Vec<mpsc::Sender<Order>>>,
     listeners: Mutex<HashMap<ListenAddress, Arc<ListenerLive>>>,
     pub(crate) threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
@@ -100,7 +108,6 @@ pub(crate) struct Shared {
     pub(crate) applying: tokio::sync::Mutex<()>,
     pub(crate) drained: watch::Sender<Option<Drained>>,
 }
-    pub(crate) passwords: Passwords,
 
 /// The plan that new requests meet, and its targets.
 #[derive(Clone)]
@@ -109,6 +116,7 @@ pub(crate) struct Current {
     pub(crate) targets: Arc<Targets>,
     /// Indexed by `IssuerId`.
     pub(crate) issuers: Arc<[IssuerLive]>,
+    pub(crate) limits: Arc<LimitsLive>,
     pub(crate) generation: u64,
 }
 
@@ -143,22 +151,39 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    fn new(plan: Plan, log: LogWriter, issuers: IssuerRegistry, background: Background) -> Shared {
+    fn new(
+        plan: Plan,
+        limits: LimitsLive,
+        log: LogWriter,
+        issuers: IssuerRegistry,
+        background: Background,
+    ) -> Shared {
         let registry = TargetRegistry::default();
         let started = SystemTime::now();
         let targets = Arc::new(registry.reconcile(&plan, started));
         let living = issuers.reconcile(&plan).into();
+        let workers = plan.workers;
+        let current = Current {
+            plan: Arc::new(plan),
+            targets,
+            issuers: living,
+            limits: Arc::new(limits),
+            generation: 1,
+        };
         Shared {
-            workers: plan.workers,
-            counts: Arc::new(Counts::new(plan.workers)),
+            workers,
+            counts: Arc::new(Counts::new(workers)),
+            buckets: Table::new(BUCKETS_MAX),
+            epoch: Instant::now(),
             log,
             started,
-            current: Mutex::new(Current { plan: Arc::new(plan), targets, issuers: living, generation: 1 }),
+            current: Mutex::new(current),
             generation: AtomicU64::new(1),
             draining: AtomicBool::new(false),
             registry,
             issuers,
             background,
+            passwords: Passwords::default(),
             inboxes: OnceLock::new(),
             listeners: Mutex::default(),
             threads: Mutex::default(),
@@ -178,7 +203,6 @@ impl Shared {
         }
         shares
     }
-            passwords: Passwords::default(),
 
     fn set_inboxes(&self, inboxes: Vec<mpsc::Sender<Order>>) {
         // Set once, by the only caller.
@@ -191,6 +215,12 @@ impl Shared {
 
     pub(crate) fn current(&self) -> Current {
         lock(&self.current).clone()
+    }
+
+    /// A moment in the time of the buckets.
+    pub(crate) fn nanos(&self, at: Instant) -> u64 {
+        // 64 bits of nanoseconds are five centuries.
+        at.saturating_duration_since(self.epoch).as_nanos() as u64
     }
 
     pub(crate) fn plan(&self) -> Arc<Plan> {
@@ -299,13 +329,14 @@ impl Shared {
         }
         // Everything that can fail comes first; dropping it leaves no trace.
         let (fresh, gone) = self.listener_changes(&plan)?;
+        let limits = Arc::new(LimitsLive::new(&plan, Some((&old, &self.current().limits)))?);
         let log = self.log.prepare(&plan.access_log).map_err(ApplyError::AccessLog)?;
 
         self.log.commit(log);
         let targets = Arc::new(self.registry.reconcile(&plan, SystemTime::now()));
         let issuers = self.issuers.reconcile(&plan).into();
         let generation = self.generation.fetch_add(1, Relaxed) + 1;
-        let current = Current { plan: Arc::new(plan), targets, issuers, generation };
+        let current = Current { plan: Arc::new(plan), targets, issuers, limits, generation };
         *lock(&self.current) = current.clone();
         let mut shares = self.adopt(fresh).into_iter();
         lock(&self.listeners).retain(|address, _| !gone.contains(address));

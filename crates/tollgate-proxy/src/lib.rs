@@ -45,6 +45,6 @@ pub use gateway::{Gateway, StartError};
 pub use health::{HealthReport, TargetHealth, UpstreamHealth};
 pub use live::issuers::{IssuerHealth, IssuerStatus};
 pub use observe::{
-    Histogram, LogCounts, RejectedLabels, RequestLabels, Snapshot, UpstreamConnections, UpstreamLabels,
-    rfc3339,
+    Histogram, LimitLabels, LogCounts, RejectedLabels, RequestLabels, Snapshot, UpstreamConnections,
+    UpstreamLabels, rfc3339,
 };

@@ -11,9 +11,10 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tollgate_plan::listener::ListenAddress;
 
 use crate::gateway::{Current, Shared};
+use crate::identify::Known;
+use crate::limit;
 use crate::listen::{self, Accepted, Accepting};
 use crate::live::listeners::ListenerLive;
-use crate::identify::Known;
 use crate::live::targets::TargetShared;
 use crate::live::upstreams::{reap, reconcile};
 use crate::observe::{
@@ -164,8 +165,8 @@ impl Worker {
             ids: RefCell::new(RequestIds::new()),
             date: RefCell::new(HttpDate::new()),
             resolver: Resolver::new(),
-            clock: Clock::new(),
             known: Known::new(),
+            clock: Clock::new(),
             random,
             inflight: Cell::new(0),
             phase: Cell::new(Phase::Serving),

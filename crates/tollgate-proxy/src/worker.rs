@@ -15,6 +15,7 @@ use crate::gateway::Shared;
 use crate::identify::Known;
 use crate::limit::Verdict;
 use crate::live::issuers::IssuerLive;
+use crate::live::limits::LimitsLive;
 use crate::live::upstreams::UpstreamLive;
 use crate::observe::{Counters, HttpDate, Reports, RequestIds, Series, WorkerSink};
 use crate::timer::Timers;
@@ -47,9 +48,9 @@ pub(crate) struct Worker {
     pub(crate) ids: RefCell<RequestIds>,
     pub(crate) date: RefCell<HttpDate>,
     pub(crate) resolver: Resolver,
-    pub(crate) clock: Clock,
     /// Credentials that were checked before.
     pub(crate) known: Known,
+    pub(crate) clock: Clock,
     pub(crate) random: Random,
     /// Requests between head and log record.
     pub(crate) inflight: Cell<u64>,
@@ -76,6 +77,7 @@ pub(crate) struct Active {
     pub(crate) upstreams: Vec<Rc<UpstreamLive>>,
     /// Indexed by `IssuerId`.
     pub(crate) issuers: Arc<[IssuerLive]>,
+    pub(crate) limits: Arc<LimitsLive>,
     pub(crate) series: Series,
 }
 

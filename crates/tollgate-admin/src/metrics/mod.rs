@@ -6,7 +6,7 @@
 mod process;
 mod text;
 
-use tollgate_proxy::{Control, Histogram, Snapshot, Status, UpstreamHealth};
+use tollgate_proxy::{Control, Histogram, IssuerHealth, Snapshot, Status, UpstreamHealth};
 
 use crate::Build;
 use crate::reload::Reloads;
@@ -60,6 +60,8 @@ metrics! {
         "Time inside the gateway: the request's time minus the upstream's.";
     REJECTED = Counter "tollgate_rejected_total" ["route", "reason"]
         "Requests that the gateway refused or ended by itself, by reason.";
+    RATE_LIMITED = Counter "tollgate_rate_limited_total" ["route", "limit"]
+        "Requests that a rate limit refused, by the limit's name, or else its rate and what it counts by.";
     INFLIGHT = Gauge "tollgate_inflight_requests" []
         "Requests being served.";
     CONNECTIONS = Gauge "tollgate_connections" ["listener"]
@@ -76,6 +78,10 @@ metrics! {
         "Open connections to an upstream: `active` serves a request, `idle` waits to be used again.";
     TARGET_HEALTHY = Gauge "tollgate_target_healthy" ["upstream", "target"]
         "1 when requests are sent to the target, 0 when not.";
+    JWKS_AGE = Gauge "tollgate_jwks_age_seconds" ["issuer"]
+        "Time since the issuer's keys were last fetched; absent before the first time.";
+    JWKS_REFRESH = Counter "tollgate_jwks_refresh_total" ["issuer", "result"]
+        "Fetches of the issuer's keys, `ok` or `failed`, since it is configured as it is.";
     LOG_RECORDS = Counter "tollgate_log_records_total" ["sink"]
         "Access records written.";
     LOG_DROPPED = Counter "tollgate_log_dropped_total" ["sink"]
@@ -105,6 +111,7 @@ pub(crate) struct Scrape {
     pub(crate) status: Status,
     pub(crate) snapshot: Snapshot,
     pub(crate) health: Vec<UpstreamHealth>,
+    pub(crate) issuers: Vec<IssuerHealth>,
     /// Reloads applied and rejected.
     pub(crate) reloads: (u64, u64),
     pub(crate) process: Option<Process>,
@@ -116,6 +123,7 @@ impl Scrape {
             snapshot: control.snapshot().await,
             status: control.status(),
             health: control.health().upstreams,
+            issuers: control.issuers(),
             reloads: reloads.counts(),
             process: Process::read(),
         }
@@ -126,6 +134,7 @@ impl Scrape {
         let mut out = Writer::new(format);
         self.write_requests(&mut out);
         self.write_upstreams(&mut out);
+        self.write_issuers(&mut out);
         self.write_gateway(&mut out, build);
         if let Some(process) = &self.process {
             write_process(&mut out, process);
@@ -144,6 +153,10 @@ impl Scrape {
         out.family(&REJECTED);
         for (labels, count) in &seen.rejected {
             out.sample(&[&labels.route, labels.reason], count);
+        }
+        out.family(&RATE_LIMITED);
+        for (labels, count) in &seen.rate_limited {
+            out.sample(&[&labels.route, &labels.limit], count);
         }
         out.family(&INFLIGHT).sample(&[], seen.inflight_requests);
         out.family(&CONNECTIONS);
@@ -172,6 +185,21 @@ impl Scrape {
         for upstream in &self.health {
             for target in &upstream.targets {
                 out.sample(&[&upstream.name, &target.url], u8::from(target.healthy));
+            }
+        }
+    }
+
+    fn write_issuers(&self, out: &mut Writer) {
+        out.family(&JWKS_AGE);
+        for issuer in &self.issuers {
+            if let Some(age) = issuer.age {
+                out.sample(&[&issuer.name], age.as_secs_f64());
+            }
+        }
+        out.family(&JWKS_REFRESH);
+        for issuer in &self.issuers {
+            if let Some((ok, failed)) = issuer.refreshes {
+                out.sample(&[&issuer.name, "ok"], ok).sample(&[&issuer.name, "failed"], failed);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tollgate_proxy::{
-    LogCounts, RejectedLabels, RequestLabels, TargetHealth, UpstreamConnections, UpstreamLabels,
+    IssuerStatus, LimitLabels, LogCounts, RejectedLabels, RequestLabels, TargetHealth, UpstreamConnections, UpstreamLabels,
 };
 
 use super::*;
@@ -101,6 +101,7 @@ fn scrape() -> Scrape {
     snapshot.requests.insert(RequestLabels { route: route.clone(), method: "GET", status: 200 }, 7);
     snapshot.requests.insert(RequestLabels { route: "none".into(), method: "other", status: 0 }, 1);
     snapshot.rejected.insert(RejectedLabels { route: "none".into(), reason: "route_not_found" }, 2);
+    snapshot.rate_limited.insert(LimitLabels { route: "none".into(), limit: "100/s per ip".into() }, 14);
     snapshot.request_duration.insert(route.clone(), Histogram::new());
     snapshot.overhead.insert(route, Histogram::new());
     let labels = UpstreamLabels { upstream: "u".into(), target: "http://t".into(), outcome: "2xx" };
@@ -113,7 +114,16 @@ fn scrape() -> Scrape {
     snapshot.upstream_connections.insert("u".into(), UpstreamConnections { idle: 8, active: 9 });
     snapshot.logs.insert("stdout", LogCounts { records: 10, dropped: 11 });
     let target = TargetHealth { url: "http://t".into(), healthy: false, since: UNIX_EPOCH };
+    let issuer = IssuerHealth {
+        name: "main".into(),
+        status: IssuerStatus::Stale,
+        keys: Some(2),
+        age: Some(Duration::from_millis(1500)),
+        last_error: Some("answered 500 instead of 200".into()),
+        refreshes: Some((3, 4)),
+    };
     Scrape {
+        issuers: vec![issuer],
         status: Status { generation: 12, draining: false, ready: true, started: SystemTime::now() },
         snapshot,
         health: vec![UpstreamHealth { name: "u".into(), targets: vec![target] }],
@@ -166,8 +176,11 @@ fn values_arrive() {
         "tollgate_requests_total{route=\"a\\\"b\\\\c\\nd{},=\",method=\"GET\",status=\"200\"} 7",
         "tollgate_requests_total{route=\"none\",method=\"other\",status=\"other\"} 1",
         "tollgate_rejected_total{route=\"none\",reason=\"route_not_found\"} 2",
+        "tollgate_rate_limited_total{route=\"none\",limit=\"100/s per ip\"} 14",
         "tollgate_upstream_requests_total{upstream=\"u\",target=\"http://t\",outcome=\"2xx\"} 3",
         "tollgate_retries_total{upstream=\"u\"} 1",
+        "tollgate_jwks_age_seconds{issuer=\"main\"} 1.5",
+        "tollgate_jwks_refresh_total{issuer=\"main\",result=\"failed\"} 4",
         "tollgate_inflight_requests 4",
         "tollgate_connections{listener=\"0.0.0.0:8080\"} 5",
         "tollgate_connections_refused_total 6",

@@ -3,11 +3,13 @@
 pub(crate) mod balancer;
 pub(crate) mod conn;
 pub(crate) mod counts;
+pub(crate) mod gate;
 pub(crate) mod issuers;
+pub(crate) mod limits;
 pub(crate) mod listeners;
+pub(crate) mod passwords;
 pub(crate) mod queue;
 pub(crate) mod targets;
-pub(crate) mod passwords;
 pub(crate) mod upstreams;
 
 pub(crate) use counts::Counts;

@@ -18,7 +18,7 @@ use tollgate_plan::{Plan, Reason};
 use self::registry::{Registry, UNMATCHED};
 use self::tally::{RouteCounts, TargetCounts, UpstreamCounts};
 use super::record::Record;
-use super::snapshot::{Gauges, WorkerSnapshot};
+use super::snapshot::{Gauges, LimitLabels, WorkerSnapshot};
 
 /// All counters of one worker.
 pub(crate) struct Counters {
@@ -67,6 +67,9 @@ impl Counters {
             routes: registry.routes.map(|name, counts| counts.snapshot(name)),
             targets: registry.targets.map(|name, counts| counts.snapshot(name)),
             upstreams: registry.upstreams.map(|name, counts| counts.snapshot(name)),
+            limited: registry.limits.map(|(route, limit), count| {
+                (LimitLabels { route: route.clone(), limit: limit.clone() }, *count)
+            }),
             gauges,
         }
     }
@@ -91,6 +94,14 @@ impl Series {
         if let Some(target) = slots.target(target, &self.registry) {
             target.borrow_mut().count(outcome);
         }
+    }
+
+    /// Counts one request that a limit refused. Refusals are looked up by name: they are few, or their sender is in
+    /// no hurry.
+    pub(crate) fn count_limited(&self, route: Option<RouteId>, limit: &Arc<str>) {
+        let Some(slot) = route.and_then(|id| self.routes.get(id.0 as usize)) else { return };
+        let name = (slot.name.clone(), limit.clone());
+        *self.registry.borrow_mut().limits.get_or_insert(&name).borrow_mut() += 1;
     }
 
     /// Counts one attempt after the first.

@@ -16,7 +16,7 @@ use tollgate_wire::{Method, Version};
 use super::record::Record;
 
 /// Upstreams are written `name` with the URLs of their targets.
-pub(super) fn plan(routes: &[&str], upstreams: &[(&str, &[&str])]) -> Plan {
+pub(crate) fn plan(routes: &[&str], upstreams: &[(&str, &[&str])]) -> Plan {
     Plan {
         listeners: Vec::new(),
         trusted_proxies: Default::default(),

@@ -23,7 +23,9 @@ mod histogram;
 mod snapshot;
 
 pub use histogram::Histogram;
-pub use snapshot::{LogCounts, RejectedLabels, RequestLabels, Snapshot, UpstreamConnections, UpstreamLabels};
+pub use snapshot::{
+    LimitLabels, LogCounts, RejectedLabels, RequestLabels, Snapshot, UpstreamConnections, UpstreamLabels,
+};
 
 pub(crate) use counters::{Counters, Outcome, Series};
 pub(crate) use date::HttpDate;
@@ -36,4 +38,4 @@ pub(crate) use sink::{LogWriter, WorkerSink};
 pub(crate) use snapshot::{Gauges, WorkerSnapshot};
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;

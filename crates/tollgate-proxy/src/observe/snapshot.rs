@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub overhead: BTreeMap<Arc<str>, Histogram>,
     /// `rejected_total{route,reason}`
     pub rejected: BTreeMap<RejectedLabels, u64>,
+    /// `rate_limited_total{route,limit}`
+    pub rate_limited: BTreeMap<LimitLabels, u64>,
     /// `upstream_requests_total{upstream,target,outcome}`, each attempt counted.
     pub upstream_requests: BTreeMap<UpstreamLabels, u64>,
     /// `upstream_duration_seconds{upstream}`, each attempt counted.
@@ -69,6 +71,15 @@ pub struct RejectedLabels {
     pub reason: &'static str,
 }
 
+/// Labels of `rate_limited_total`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LimitLabels {
+    /// The route's name.
+    pub route: Arc<str>,
+    /// The limit's `name`, or its rate and what it counts by.
+    pub limit: Arc<str>,
+}
+
 /// Labels of `upstream_requests_total`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UpstreamLabels {
@@ -112,6 +123,8 @@ pub(crate) struct WorkerSnapshot {
     pub(crate) routes: Vec<RouteSnapshot>,
     pub(crate) targets: Vec<TargetSnapshot>,
     pub(crate) upstreams: Vec<UpstreamSnapshot>,
+    /// Requests refused by each limit.
+    pub(crate) limited: Vec<(LimitLabels, u64)>,
     pub(crate) gauges: Gauges,
 }
 
@@ -158,6 +171,9 @@ impl Snapshot {
             }
             for upstream in worker.upstreams {
                 sum.add_upstream(upstream);
+            }
+            for (labels, count) in worker.limited {
+                *sum.rate_limited.entry(labels).or_default() += count;
             }
             sum.add_gauges(worker.gauges);
         }

@@ -23,6 +23,8 @@ pub(super) struct Registry {
     pub(super) routes: Family<Arc<str>, RouteCounts>,
     pub(super) upstreams: Family<Arc<str>, UpstreamCounts>,
     pub(super) targets: Family<(Arc<str>, Arc<str>), TargetCounts>,
+    /// Requests refused, by route and limit.
+    pub(super) limits: Family<(Arc<str>, Arc<str>), u64>,
     /// Counts the plans that were attached: the clock by which names grow old.
     attached: u64,
 }
@@ -33,6 +35,10 @@ impl Registry {
         self.routes.keep(&Arc::from(UNMATCHED), self.attached);
         for route in &plan.routes {
             self.routes.keep(&route.name, self.attached);
+            let ids = route.limits.iter().flat_map(|of| of.by_address.iter().chain(&of.by_identity));
+            for limit in ids.filter_map(|id| plan.rate_limits.get(id.0 as usize)) {
+                self.limits.keep(&(route.name.clone(), limit.label.clone()), self.attached);
+            }
         }
         for upstream in &plan.upstreams {
             self.upstreams.keep(&upstream.name, self.attached);
@@ -43,6 +49,7 @@ impl Registry {
         self.routes.evict(self.attached);
         self.upstreams.evict(self.attached);
         self.targets.evict(self.attached);
+        self.limits.evict(self.attached);
     }
 }
 

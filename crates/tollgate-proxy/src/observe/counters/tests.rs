@@ -6,7 +6,7 @@ use super::registry::RETIRED_MAX;
 use super::*;
 use crate::observe::fixture;
 use crate::observe::snapshot::{
-    RejectedLabels, RequestLabels, Snapshot, UpstreamConnections, UpstreamLabels,
+    LimitLabels, RejectedLabels, RequestLabels, Snapshot, UpstreamConnections, UpstreamLabels,
 };
 
 const ROUTES: [&str; 4] = ["a", "b", "c", "d"];
@@ -236,4 +236,31 @@ fn gauges_and_retries_are_summed() {
     assert_eq!(sum.inflight_requests, 3);
     assert_eq!(sum.upstream_connections["v"], UpstreamConnections { idle: 3, active: 6 });
     assert_eq!(sum.retries["v"], 3);
+}
+
+#[test]
+fn refusals_of_limits_are_counted_by_route_and_limit_over_workers_and_reloads() {
+    let workers = [Counters::new(), Counters::new()];
+    let label = |text: &str| Arc::<str>::from(text);
+    for routes in [["a", "b"], ["b", "a"]] {
+        for counters in &workers {
+            let series = counters.attach(&fixture::plan(&routes, &[]));
+            for (at, route) in routes.iter().enumerate() {
+                let limit = if *route == "a" { "1/s per ip" } else { "login" };
+                series.count_limited(Some(RouteId(at as u32)), &label(limit));
+            }
+            series.count_limited(Some(RouteId(0)), &label("1/h per all"));
+            series.count_limited(None, &label("none"));
+        }
+    }
+    let counted = snapshot(&[&workers[0], &workers[1]]).rate_limited;
+    let entry =
+        |route: &str, limit: &str, count| (LimitLabels { route: label(route), limit: label(limit) }, count);
+    let expect = [
+        entry("a", "1/h per all", 2),
+        entry("a", "1/s per ip", 4),
+        entry("b", "1/h per all", 2),
+        entry("b", "login", 4),
+    ];
+    assert_eq!(counted.into_iter().collect::<Vec<_>>(), expect);
 }
