@@ -1,7 +1,7 @@
-//! The JSON of `/readyz`, and what `/health` says of reloads.
+//! The JSON of `/readyz`, and what `/health` says of issuers and reloads.
 
-use serde_json::{Value, json};
-use tollgate_proxy::{Status, rfc3339};
+use serde_json::{Map, Value, json};
+use tollgate_proxy::{IssuerHealth, Status, rfc3339};
 
 use crate::reload::LastReload;
 
@@ -13,6 +13,11 @@ pub(crate) fn readiness(status: &Status, last: &LastReload) -> Value {
         "last_reload": last_reload(last),
         "draining": status.draining,
     })
+}
+
+/// `{ name: { "status", "keys", "age_s", "last_error" } }`
+pub(crate) fn issuers(issuers: &[IssuerHealth]) -> Value {
+    issuers.iter().map(|issuer| (issuer.name.to_string(), issuer.to_json())).collect::<Map<_, _>>().into()
 }
 
 /// The last time a configuration was read.
