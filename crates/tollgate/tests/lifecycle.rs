@@ -245,6 +245,21 @@ fn a_stalled_log_reader() {
     assert_eq!(gateway.wait_exit().code(), Some(0));
 }
 
+/// Sends requests until one has no answer; the number of those that had one.
+#[track_caller]
+fn serve_until_the_log_is_full(client: &mut Client) -> usize {
+    const MOST: usize = 10_000;
+    client.set_patience(Duration::from_secs(1));
+    let request = format!("GET /{} HTTP/1.1\r\nHost: test\r\n\r\n", "a".repeat(4_000));
+    let answered = |_: &usize| {
+        client.send(&request);
+        client.try_response().is_ok()
+    };
+    let served = (0..MOST).take_while(answered).count();
+    assert!((1..MOST).contains(&served), "{served} requests were served without room for a record");
+    served
+}
+
 /// The same with `on_full: block`: requests wait until the log is read, and no record is lost.
 #[test]
 fn a_stalled_log_reader_that_is_waited_for() {
@@ -253,17 +268,7 @@ fn a_stalled_log_reader_that_is_waited_for() {
         "access_log: { on_full: block }\nroutes:\n  - { path: /*, respond: { body: hello } }\nworkers: 1\n",
     );
     let mut client = gateway.client();
-    client.set_patience(Duration::from_secs(1));
-    let request = format!("GET /{} HTTP/1.1\r\nHost: test\r\n\r\n", "a".repeat(4_000));
-    let mut served = 0;
-    while served < 10_000 {
-        client.send(&request);
-        if client.try_response().is_err() {
-            break;
-        }
-        served += 1;
-    }
-    assert!((1..10_000).contains(&served), "{served} requests were served without room for a record");
+    let mut served = serve_until_the_log_is_full(&mut client);
     gateway.read_stdout();
     client.set_patience(PATIENCE);
     assert_eq!(client.response().status, 200, "the one that waited");
@@ -283,10 +288,7 @@ fn a_stalled_log_reader_and_the_end() {
         "access_log: { on_full: block }\nshutdown: { grace: 200ms }\nworkers: 1\n\
          routes:\n  - { path: /*, respond: { body: hello } }\n",
     );
-    let mut client = gateway.client();
-    client.set_patience(Duration::from_secs(1));
-    let request = format!("GET /{} HTTP/1.1\r\nHost: test\r\n\r\n", "a".repeat(4_000));
-    while client.try_send(&request).is_ok() && client.try_response().is_ok() {}
+    serve_until_the_log_is_full(&mut gateway.client());
     gateway.signal(Signal::TERM);
     assert_eq!(gateway.wait_exit().code(), Some(0));
 }
