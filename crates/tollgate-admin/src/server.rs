@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -26,6 +26,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTION_LIFE: Duration = Duration::from_secs(300);
 /// Pause after a failed accept: usually the descriptors are used up, and trying again at once is a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// At most one line of the operator's log about each kind of refusal in this time.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
 
 /// Binds the admin address, so that a start that cannot have it fails before a client is accepted.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -84,17 +86,22 @@ async fn accept(listener: TcpListener, admin: Admin) {
     };
     let service = TowerToHyperService::new(router(admin));
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let (mut failed, mut closed) = (Seldom::default(), Seldom::default());
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(%error, "the admin side cannot accept");
+                if let Some(failures) = failed.note(Instant::now()) {
+                    tracing::warn!(%error, failures, "the admin side cannot accept connections");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
         let Ok(permit) = room.clone().try_acquire_owned() else {
-            tracing::warn!(max = CONNECTIONS_MAX, "too many admin connections: one is closed");
+            if let Some(closed) = closed.note(Instant::now()) {
+                tracing::warn!(max = CONNECTIONS_MAX, closed, "too many admin connections");
+            }
             continue;
         };
         let service = service.clone();
@@ -102,6 +109,24 @@ async fn accept(listener: TcpListener, admin: Admin) {
             serve(stream, service).await;
             drop(permit);
         });
+    }
+}
+
+/// Counts what happens again and again, and says how often it did when a line about it is due.
+#[derive(Default)]
+struct Seldom {
+    told: Option<Instant>,
+    count: u64,
+}
+
+impl Seldom {
+    fn note(&mut self, now: Instant) -> Option<u64> {
+        self.count += 1;
+        if self.told.is_some_and(|told| now.saturating_duration_since(told) < TOLD_EVERY) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.count))
     }
 }
 
