@@ -114,6 +114,14 @@ impl Key {
         self.uses.iter().map(|(algorithm, _)| *algorithm).collect()
     }
 
+    /// The signature of a secret over these bytes. `None`: no secret for this algorithm.
+    pub(crate) fn sign(&self, algorithm: Algorithm, message: &[u8]) -> Option<Vec<u8>> {
+        self.uses.iter().find(|(own, _)| *own == algorithm).and_then(|(_, verifier)| match verifier {
+            Verifier::Public(_) => None,
+            Verifier::Secret(key) => Some(hmac::sign(key, message).as_ref().to_vec()),
+        })
+    }
+
     /// Whether the signature over these exact bytes is this key's by this algorithm. `None`: not a key for it.
     pub(crate) fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> Option<bool> {
         let (_, verifier) = self.uses.iter().find(|(own, _)| *own == algorithm)?;
