@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use tollgate_token::Algorithm;
 
 /// An API gateway in one static binary and one YAML file.
 #[derive(Debug, Parser)]
@@ -32,11 +33,115 @@ pub(crate) enum Command {
     Routes(Checked),
     /// Print the JSON Schema of the configuration file.
     Schema,
+    /// Make API keys, and the hashes that the configuration holds.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Make a token for development, and the key set that proves it.
+    ///
+    /// The issuer's name, audience and algorithms come from the configuration, or from --iss and --aud where there
+    /// is none. Only the token goes to standard output, ready for `Authorization: Bearer`.
+    #[command(after_help = TOKEN_EXAMPLES)]
+    Token(TokenArgs),
     /// Print version, commit and target.
     Version(JsonArg),
-    /// Run a gateway with two demo services behind it, and requests to try.
+    /// Run a gateway with two demo services behind it and an issuer of tokens, and requests to try.
     Demo,
 }
+
+const TOKEN_EXAMPLES: &str = "Examples:
+  tollgate token --issuer main --claim sub=u1 --claim 'roles=[\"admin\"]' --key dev-key.json --jwks dev-jwks.json
+  curl -H \"Authorization: Bearer $(tollgate token --issuer main --claim sub=u1 --key dev-key.json)\" http://127.0.0.1:8080/orders/7
+
+The first writes dev-jwks.json for `jwks_file: dev-jwks.json` in the issuer. An issuer with a `secret` needs neither file.";
+
+/// One subcommand of `tollgate key`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make an API key: print it once, with the hash for `consumers`.
+    Create(JsonArg),
+    /// Print the hash of an API key or a password, read from standard input.
+    Hash(HashArgs),
+}
+
+/// What to hash.
+#[derive(Debug, Args)]
+pub(crate) struct HashArgs {
+    /// The key; left out, it is read from standard input, where others on this machine cannot see it.
+    #[arg(conflicts_with = "password")]
+    pub(crate) key: Option<String>,
+    /// Hash a password for `basic` with argon2id instead.
+    #[arg(long)]
+    pub(crate) password: bool,
+    #[command(flatten)]
+    pub(crate) output: JsonArg,
+}
+
+/// What a token for development says, and who signs it.
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    /// An issuer of the configuration; its `issuer`, `audience` and algorithms are used.
+    #[arg(long, value_name = "NAME", required_unless_present = "iss")]
+    pub(crate) issuer: Option<String>,
+    /// The claim `iss`, instead of the issuer's own.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) iss: Option<String>,
+    /// The claim `aud`, instead of the issuer's own.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) aud: Option<String>,
+    /// A claim; a value that is JSON counts as JSON, any other as text; `null` leaves a claim out.
+    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = claim)]
+    pub(crate) claims: Vec<(String, serde_json::Value)>,
+    /// How it is signed; default the key's own, else the issuer's first.
+    #[arg(long, value_name = "NAME", value_parser = algorithm)]
+    pub(crate) alg: Option<Algorithm>,
+    /// How long it is good: 90s, 15m, 1h, 7d.
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = seconds)]
+    pub(crate) ttl: u64,
+    /// The private key, a JWK; made when the file does not exist. Left out, a key is made and forgotten.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Where to put the public key, a JWK set for `jwks_file`; other keys in it are kept.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) jwks: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+    #[command(flatten)]
+    pub(crate) output: JsonArg,
+}
+
+/// `name=value`.
+fn claim(text: &str) -> Result<(String, serde_json::Value), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    if name.is_empty() {
+        return Err("the claim has no name".to_owned());
+    }
+    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    Ok((name.to_owned(), value))
+}
+
+fn algorithm(text: &str) -> Result<Algorithm, String> {
+    let names = || Algorithm::ALL.map(Algorithm::as_str).join(", ");
+    text.parse().map_err(|_| format!("the algorithms are {}", names()))
+}
+
+/// A time in whole seconds.
+fn seconds(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let scale = match &text[digits.len()..] {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 24 * 3600,
+        _ => return Err("write a whole number and s, m, h or d".to_owned()),
+    };
+    let number: Option<u64> =
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
+    let seconds = number.and_then(|number| number.checked_mul(scale)).filter(|seconds| *seconds <= MAX_TTL_S);
+    seconds.ok_or_else(|| "write a whole number and s, m, h or d, at most 3650d".to_owned())
+}
+
+/// Ten years, as durations in the configuration.
+const MAX_TTL_S: u64 = 3650 * 24 * 3600;
 
 /// Which configuration.
 #[derive(Debug, Args)]
@@ -75,9 +180,38 @@ mod tests {
     }
 
     #[test]
-    fn commands_of_later_versions_are_wrong_usage() {
-        for name in ["explain", "test", "diff", "import", "init", "key", "token", "status", "top", "", "help"]
+    fn claims_are_json_or_text() {
+        for (text, expect) in [
+            ("sub=u1", Ok(("sub", serde_json::json!("u1")))),
+            ("n=7", Ok(("n", serde_json::json!(7)))),
+            ("n=\"7\"", Ok(("n", serde_json::json!("7")))),
+            ("roles=[\"a\"]", Ok(("roles", serde_json::json!(["a"])))),
+            ("scope=a b", Ok(("scope", serde_json::json!("a b")))),
+            ("x=a=b", Ok(("x", serde_json::json!("a=b")))),
+            ("x=", Ok(("x", serde_json::json!("")))),
+            ("exp=null", Ok(("exp", serde_json::Value::Null))),
+            ("sub", Err(())),
+            ("=u1", Err(())),
+        ] {
+            let expect = expect.map(|(name, value)| (name.to_owned(), value));
+            assert_eq!(claim(text).map_err(|_| ()), expect, "{text}");
+        }
+    }
+
+    #[test]
+    fn times() {
+        for (text, expect) in [("90s", 90), ("15m", 900), ("1h", 3600), ("7d", 604_800), ("3650d", MAX_TTL_S)]
         {
+            assert_eq!(seconds(text), Ok(expect), "{text}");
+        }
+        for bad in ["", "1", "h", "1.5h", "-1h", "1h30m", "3651d", "99999999999999999999s", "1ms", "+1h"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn commands_of_later_versions_are_wrong_usage() {
+        for name in ["explain", "test", "diff", "import", "init", "status", "top", "", "help"] {
             let error = Cli::try_parse_from(["tollgate", name]).expect_err(name);
             assert_eq!(error.exit_code(), 2, "{name}");
         }

@@ -10,6 +10,7 @@ mod serve;
 mod config_file;
 mod log;
 mod output;
+mod secret_input;
 
 use std::process::ExitCode;
 

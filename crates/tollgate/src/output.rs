@@ -20,6 +20,12 @@ pub(crate) fn error(message: impl std::fmt::Display) {
     err(&format!("{style}error{style:#}: {message}\n"));
 }
 
+/// Writes `warning: …` to standard error.
+pub(crate) fn warning(message: impl std::fmt::Display) {
+    let style = clap::builder::styling::AnsiColor::Yellow.on_default().bold();
+    err(&format!("{style}warning{style:#}: {message}\n"));
+}
+
 /// Writes JSON for machines, indented for those who look at it.
 pub(crate) fn json(value: &serde_json::Value) {
     out(&format!("{value:#}\n"));

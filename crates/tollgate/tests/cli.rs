@@ -57,7 +57,7 @@ fn check_says_no_to_everything_at_once() {
         (
             "tollgate.yaml",
             "include: [more.yaml]\nupstrams:\n  x: { targets: [http://127.0.0.1:1] }\nupstreams:\n  orders: { targets: [http://127.0.0.1:3000] }\n\
-             routes:\n  - path: /a\n    to: ordrs\n  - path: /b\n    to: orders\n    timeout: 5\n  - path: /c\n    rate_limit: { rate: 1/s, per: ip }\n    to: orders\n",
+             routes:\n  - path: /a\n    to: ordrs\n  - path: /b\n    to: orders\n    timeout: 5\n  - path: /c\n    cache: { ttl: 1s }\n    to: orders\n",
         ),
         ("more.yaml", "routes:\n  - path: /d\n    mehtods: [GET]\n    to: orders\n"),
     ]);
@@ -122,8 +122,9 @@ fn check_refuses() {
         ("a bad target", "routes:\n  - { path: /a, to: 'ftp://x' }\n".into()),
         ("no targets", "upstreams: { u: { targets: [] } }\nroutes:\n  - { path: /a, to: u }\n".into()),
         ("a bad status", "routes:\n  - { path: /a, respond: { status: 99 } }\n".into()),
-        ("auth is not there yet", "routes:\n  - { path: /a, auth: { api_key: { header: x } }, respond: {} }\n".into()),
-        ("a deny list is not there yet", "routes:\n  - { path: /a, deny_ips: [10.0.0.0/8], respond: {} }\n".into()),
+        ("a cache is not there yet", "routes:\n  - { path: /a, cache: { ttl: 1s }, respond: {} }\n".into()),
+        ("an unknown issuer", "routes:\n  - { path: /a, auth: { jwt: main }, respond: {} }\n".into()),
+        ("a plain key", format!("consumers: [{{ name: c, keys: [hunter2] }}]\n{route}")),
         ("TLS is not there yet", format!("listeners: [{{ address: 127.0.0.1:0, tls: {{ certificates: [] }} }}]\n{route}")),
     ];
     for (what, text) in cases {

@@ -1,23 +1,24 @@
-//! `tollgate demo`: two services, the gateway in front of them, and requests to try.
+//! `tollgate demo`: two services and an issuer of tokens, the gateway in front of them, and requests to try.
 
 use std::process::ExitCode;
 
-use crate::demo::setup::Setup;
-use crate::demo::{origins, traffic};
+use crate::demo::issuer::Issuer;
+use crate::demo::setup::{API_KEY, Setup};
+use crate::demo::{issuer, origins, traffic};
 use crate::{log, output, serve};
 
 pub(super) fn demo() -> ExitCode {
     log::init();
-    let setup = match origins::start().and_then(|origins| Setup::write(&origins)) {
-        Ok(setup) => setup,
+    let (setup, issuer) = match prepare() {
+        Ok(ready) => ready,
         Err(error) => {
             output::error(format!("the demo cannot start: {error}"));
             return ExitCode::FAILURE;
         }
     };
     let code = serve::serve(&setup.config, |_| {
-        output::out(&introduction(&setup));
-        if let Err(error) = traffic::start(setup.gateway) {
+        output::out(&introduction(&setup, &issuer));
+        if let Err(error) = traffic::start(setup.gateway, issuer) {
             tracing::warn!(%error, "the demo sends no traffic");
         }
     });
@@ -25,8 +26,13 @@ pub(super) fn demo() -> ExitCode {
     code
 }
 
-fn introduction(setup: &Setup) -> String {
-    let (gateway, admin) = (setup.gateway, setup.admin);
+fn prepare() -> std::io::Result<(Setup, Issuer)> {
+    let (origins, issuer) = (origins::start()?, issuer::start()?);
+    Ok((Setup::write(&origins, &issuer)?, issuer))
+}
+
+fn introduction(setup: &Setup, issuer: &Issuer) -> String {
+    let (gateway, admin, issuer) = (setup.gateway, setup.admin, issuer.name());
     let notes: String = setup.notes.iter().map(|note| format!("  {note}\n")).collect();
     let requests: String = [
         (format!("curl -i http://{gateway}/users/1"), "a route; see what the service saw"),
@@ -39,6 +45,18 @@ fn introduction(setup: &Setup) -> String {
         (format!("curl -i http://{gateway}/nothing"), "404 as problem JSON, with a stable code"),
         (format!("curl -i -X DELETE http://{gateway}/orders/7"), "405 with Allow"),
         (format!("curl -i http://{gateway}/report"), "the service is too slow: 504 upstream_timeout"),
+        (format!("curl -i http://{gateway}/account"), "401: this one wants a token"),
+        (
+            format!("TOKEN=$(curl -s -u demo:demo -H accept:text/plain -d grant_type=client_credentials {issuer}/token)"),
+            "get one",
+        ),
+        (
+            format!("curl -i -H \"Authorization: Bearer $TOKEN\" http://{gateway}/account"),
+            "with it; the service sees x-user",
+        ),
+        (format!("curl -s -X POST {issuer}/rotate"), "a new signing key; the gateway finds it, the token stays good"),
+        (format!("curl -i -H x-api-key:{API_KEY} http://{gateway}/partner/orders/7"), "an API key"),
+        (format!("curl -i http://{gateway}/limited"), "the fourth in a row is 429, with Retry-After"),
         (format!("curl -i http://{gateway}/health"), "the health of the services"),
         (format!("curl -s http://{admin}/metrics"), "the metrics"),
         (format!("curl -s -X POST http://{admin}/api/v1/reload"), "reload; saving the file does the same"),

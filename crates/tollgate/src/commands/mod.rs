@@ -2,9 +2,11 @@
 
 mod check;
 mod demo;
+mod key;
 mod routes;
 mod run;
 mod schema;
+mod token;
 pub(crate) mod version;
 
 use std::process::ExitCode;
@@ -18,6 +20,8 @@ pub(crate) fn dispatch(command: Command) -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Routes(arguments) => routes::routes(&arguments),
         Command::Schema => schema::schema(),
+        Command::Key(command) => key::key(&command),
+        Command::Token(arguments) => token::token(&arguments),
         Command::Version(output) => version::version(&output),
         Command::Demo => demo::demo(),
     }

@@ -72,6 +72,7 @@ async fn answer(
         "path": request.uri().to_string(),
         "host": seen("host"),
         "x-source": seen("x-source"),
+        "x-user": seen("x-user"),
         "x-forwarded-for": seen("x-forwarded-for"),
         "x-request-id": seen("x-request-id"),
     });

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
+use super::issuer::Issuer;
 use super::origins::Origins;
 
 const TEMPLATE: &str = include_str!("../../demo/tollgate.yaml");
@@ -13,6 +14,9 @@ const GATEWAY: &str = "127.0.0.1:8080";
 const ADMIN: &str = "127.0.0.1:9900";
 const USERS: &str = "127.0.0.1:3001";
 const ORDERS: &str = "127.0.0.1:3002";
+const ISSUER: &str = "127.0.0.1:3003";
+/// The key whose hash stands in the template.
+pub(crate) const API_KEY: &str = "tg_everybodyKnowsThisKeyOfTheDemoSoNeverUseIt0";
 /// Ports tried beside the usual one.
 const PORTS_TRIED: u16 = 50;
 
@@ -27,11 +31,11 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    pub(crate) fn write(origins: &Origins) -> io::Result<Setup> {
+    pub(crate) fn write(origins: &Origins, issuer: &Issuer) -> io::Result<Setup> {
         let mut notes = Vec::new();
         let gateway = free(8080, "the gateway", &mut notes)?;
         let admin = free(9900, "the admin side", &mut notes)?;
-        let text = fill(gateway, admin, origins);
+        let text = fill(gateway, admin, origins, issuer.address);
         let directory = own_directory(&std::env::temp_dir())?;
         let config = directory.join("tollgate.yaml");
         // From here on the directory is removed, also when writing fails.
@@ -49,9 +53,15 @@ impl Drop for Setup {
     }
 }
 
-fn fill(gateway: SocketAddr, admin: SocketAddr, origins: &Origins) -> String {
-    // In one pass over all four: a port that was just filled in is never replaced again.
-    let places = [(GATEWAY, gateway), (ADMIN, admin), (USERS, origins.users), (ORDERS, origins.orders)];
+fn fill(gateway: SocketAddr, admin: SocketAddr, origins: &Origins, issuer: SocketAddr) -> String {
+    // In one pass over all: a port that was just filled in is never replaced again.
+    let places = [
+        (GATEWAY, gateway),
+        (ADMIN, admin),
+        (USERS, origins.users),
+        (ORDERS, origins.orders),
+        (ISSUER, issuer),
+    ];
     let mut text = String::with_capacity(TEMPLATE.len());
     let mut rest = TEMPLATE;
     while let Some((at, from, to)) = places
@@ -107,16 +117,18 @@ mod tests {
 
     #[test]
     fn every_address_is_filled_in_once() {
-        let text = fill(ADMIN.parse().unwrap(), "127.0.0.1:6".parse().unwrap(), &origins());
+        let (admin, issuer) = ("127.0.0.1:6".parse().unwrap(), "127.0.0.1:7".parse().unwrap());
+        let text = fill(ADMIN.parse().unwrap(), admin, &origins(), issuer);
         assert!(text.contains("listeners:\n  - address: 127.0.0.1:9900"), "{text}");
         assert!(text.contains("admin:\n  address: 127.0.0.1:6"), "{text}");
         assert!(text.contains("targets: [http://127.0.0.1:3002]"), "{text}");
         assert!(text.contains("targets: [http://127.0.0.1:5]"), "{text}");
+        assert!(text.contains("issuer: http://127.0.0.1:7\n"), "{text}");
     }
 
     #[test]
     fn the_configuration_is_good_and_goes_with_the_demo() {
-        let setup = Setup::write(&origins()).unwrap();
+        let setup = Setup::write(&origins(), &super::super::issuer::start().unwrap()).unwrap();
         let config = setup.config.clone();
         let loaded = tollgate_config::load(&config, &tollgate_config::OsSources);
         let loaded = loaded.unwrap_or_else(|failed| {
