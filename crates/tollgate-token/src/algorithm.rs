@@ -78,6 +78,15 @@ impl Algorithm {
         matches!(self, Self::HS256 | Self::HS384 | Self::HS512)
     }
 
+    /// Length of the hash below it; of EdDSA's too, though it needs no name for it.
+    pub(crate) fn hash_bytes(self) -> usize {
+        match self {
+            Self::RS256 | Self::PS256 | Self::ES256 | Self::HS256 => 32,
+            Self::RS384 | Self::PS384 | Self::ES384 | Self::HS384 => 48,
+            Self::RS512 | Self::PS512 | Self::ES512 | Self::EdDSA | Self::HS512 => 64,
+        }
+    }
+
     fn bit(self) -> u16 {
         1 << self as u16
     }

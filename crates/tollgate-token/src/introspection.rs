@@ -49,3 +49,77 @@ pub fn read(body: &[u8], expect: &Expectations, now_unix_s: i64) -> Result<Claim
     standing::audience(&answer, expect)?;
     Ok(Claims::new(answer, exp))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::algorithm::Algorithms;
+    use crate::expect::{Audience, Exp};
+
+    const NOW: i64 = 1_900_000_000;
+    const NOT_JSON: Refused = Refused::Unreadable("the introspection answer is not a proper JSON object");
+    const SILENT: Refused =
+        Refused::Unreadable("the introspection answer does not say whether the token is active");
+
+    fn check(body: &str, issuer: Option<&str>, audience: Audience, expect: Result<Option<&str>, Refused>) {
+        let expectations = Expectations {
+            issuer: issuer.map(Box::from),
+            audience,
+            algorithms: Algorithms::NONE,
+            leeway_s: 30,
+            exp: Exp::Required,
+            typ: Some("at+jwt".into()),
+        };
+        let read = read(body.as_bytes(), &expectations, NOW);
+        assert_eq!(read.as_ref().map(Claims::sub).map_err(|refused| *refused), expect, "{body}");
+    }
+
+    #[test]
+    fn only_active_true_is_active() {
+        let cases = [
+            (r#"{"active":true,"sub":"u1","scope":"a b"}"#, Ok(Some("u1"))),
+            (r#"{"active":true}"#, Ok(None)),
+            (r#"{"active":false}"#, Err(TokenError::Inactive.into())),
+            (r#"{"active":false,"exp":"soon"}"#, Err(TokenError::Inactive.into())),
+            (r#"{"active":"true"}"#, Err(SILENT)),
+            (r#"{"active":1}"#, Err(SILENT)),
+            (r#"{"active":null}"#, Err(SILENT)),
+            (r#"{"error":"invalid_client"}"#, Err(SILENT)),
+            (r#"{"active":false,"active":true}"#, Err(NOT_JSON)),
+            (r#"[{"active":true}]"#, Err(NOT_JSON)),
+            ("<html>", Err(NOT_JSON)),
+            ("", Err(NOT_JSON)),
+            (r#"{"active":true,"exp":1900000000}"#, Ok(None)),
+            (r#"{"active":true,"exp":1899999970}"#, Err(TokenError::Expired.into())),
+            (r#"{"active":true,"nbf":1900000031}"#, Err(TokenError::NotYetValid.into())),
+            (
+                r#"{"active":true,"exp":"1900000000"}"#,
+                Err(TokenError::Malformed("the token's expiry is not a number").into()),
+            ),
+        ];
+        for (body, expect) in cases {
+            check(body, None, Audience::Any, expect);
+        }
+        check(
+            &" ".repeat(MAX_ANSWER_BYTES + 1),
+            None,
+            Audience::Any,
+            Err(Refused::Unreadable("the introspection answer is too long")),
+        );
+    }
+
+    #[test]
+    fn what_is_expected_must_be_said() {
+        let ours = || Audience::AnyOf(vec!["api".into()]);
+        let cases = [
+            (r#"{"active":true,"iss":"i","aud":"api"}"#, Ok(None)),
+            (r#"{"active":true,"iss":"i","aud":["x","api"]}"#, Ok(None)),
+            (r#"{"active":true,"iss":"i"}"#, Err(TokenError::Audience.into())),
+            (r#"{"active":true,"aud":"api"}"#, Err(TokenError::Issuer.into())),
+            (r#"{"active":true,"iss":"j","aud":"api"}"#, Err(TokenError::Issuer.into())),
+        ];
+        for (body, expect) in cases {
+            check(body, Some("i"), ours(), expect);
+        }
+    }
+}

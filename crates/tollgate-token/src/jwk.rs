@@ -18,16 +18,24 @@ pub(crate) fn key(jwk: &Value, allowed: Algorithms) -> Result<Key, Unusable> {
     };
     check_purpose(jwk)?;
     let material = material(jwk)?;
-    let allowed = match jwk.get("alg") {
-        None => allowed,
-        Some(bound) => {
-            let bound: Algorithm = text(bound)?.parse().map_err(|_| Unusable::Algorithm)?;
-            if !material.fits(bound) {
-                return Err(Unusable::Algorithm);
-            }
-            allowed.iter().filter(|algorithm| *algorithm == bound).collect()
+    let mut allowed = allowed;
+    if let Some(bound) = jwk.get("alg") {
+        let bound: Algorithm = text(bound)?.parse().map_err(|_| Unusable::Algorithm)?;
+        if !material.fits(bound) {
+            return Err(Unusable::Algorithm);
         }
-    };
+        allowed = allowed.iter().filter(|algorithm| *algorithm == bound).collect();
+    }
+    if let Material::Secret(secret) = &material {
+        // RFC 7518 §3.2: a secret is at least as long as the hash.
+        let long_enough = |algorithm: &Algorithm| secret.len() >= algorithm.hash_bytes();
+        if allowed.has_hmac()
+            && !allowed.iter().filter(|algorithm| algorithm.is_hmac()).any(|a| long_enough(&a))
+        {
+            return Err(Unusable::SecretSize);
+        }
+        allowed = allowed.iter().filter(long_enough).collect();
+    }
     Key::new(id, &material, allowed)
 }
 

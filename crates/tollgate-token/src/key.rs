@@ -8,6 +8,7 @@ use aws_lc_rs::signature::{
 };
 
 use crate::algorithm::{Algorithm, Algorithms};
+use crate::roca;
 
 /// Shortest RSA modulus that counts, in bits (RFC 7518 §3.3).
 pub const MIN_RSA_BITS: usize = 2048;
@@ -67,6 +68,8 @@ pub enum Unusable {
     SecretSize,
     /// The numbers are no key: a point off the curve, an even modulus.
     Invalid,
+    /// An RSA key of a generator whose keys can be factored (ROCA, CVE-2017-15361).
+    WeakRsa,
     /// Fine, but no algorithm that the configuration names can use it.
     NotConfigured,
 }
@@ -82,6 +85,7 @@ impl fmt::Display for Unusable {
             Self::RsaSize => write!(f, "an RSA key outside of {MIN_RSA_BITS} to {MAX_RSA_BITS} bits"),
             Self::SecretSize => write!(f, "a secret shorter than {MIN_SECRET_BYTES} bytes"),
             Self::Invalid => f.write_str("its numbers are not a key"),
+            Self::WeakRsa => f.write_str("an RSA key of a generator whose keys can be factored (ROCA)"),
             Self::NotConfigured => f.write_str("none of the configured algorithms can use it"),
         }
     }
@@ -163,7 +167,10 @@ impl Material {
                 // 33 bits is what the library takes; 1 would make every signature its own message.
                 let exponent = e.iter().fold(0u64, |value, byte| value.wrapping_shl(8) | u64::from(*byte));
                 let small = e.len() <= 5 && (3..1 << 33).contains(&exponent);
-                if odd(n) && odd(e) && small { Ok(()) } else { Err(Unusable::Invalid) }
+                if !(odd(n) && odd(e) && small) {
+                    return Err(Unusable::Invalid);
+                }
+                if roca::suspect(n) { Err(Unusable::WeakRsa) } else { Ok(()) }
             }
             Self::Secret(secret) if secret.len() < MIN_SECRET_BYTES => Err(Unusable::SecretSize),
             Self::Ec { .. } | Self::Ed25519(_) | Self::Secret(_) => Ok(()),

@@ -41,6 +41,7 @@ mod der;
 mod json;
 
 mod key;
+mod roca;
 mod jwk;
 mod pem;
 mod keyset;

@@ -57,3 +57,85 @@ impl Requirement {
 fn has(found: &Value, wanted: &Value) -> bool {
     found == wanted || found.as_array().is_some_and(|list| list.contains(wanted))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn claims() -> Claims {
+        let value = json!({
+            "scope": "orders:read  orders:write", "scp": ["billing", 7, "a b"], "roles": ["admin", 7],
+            "realm_access": { "roles": ["editor"] }, "role": "lone", "tenant": "acme", "level": 3,
+            "address": { "country": "DE" }, "groups": ["x", "y"], "beta": true, "nothing": null,
+        });
+        Claims::new(value.as_object().unwrap().clone(), None)
+    }
+
+    fn check(scopes: &[&str], roles: (&str, &[&str]), wanted: Value, expect: Result<(), Lacking>) {
+        let texts = |list: &[&str]| list.iter().map(|text| Box::from(*text)).collect();
+        let wanted = wanted.as_object().unwrap().iter();
+        let requirement = Requirement {
+            scopes: texts(scopes),
+            roles: texts(roles.1),
+            claims: wanted
+                .map(|(path, values)| (path.parse().unwrap(), values.as_array().unwrap().clone()))
+                .collect(),
+        };
+        let verdict = requirement.check(&claims(), &roles.0.parse().unwrap());
+        assert_eq!(verdict, expect, "{requirement:?}");
+        assert_eq!(requirement.is_empty(), requirement == Requirement::default());
+    }
+
+    #[test]
+    fn scopes_are_all_of() {
+        check(&[], ("roles", &[]), json!({}), Ok(()));
+        check(&["orders:read", "orders:write", "billing", "a", "b"], ("roles", &[]), json!({}), Ok(()));
+        for lacking in
+            ["orders", "orders:read ", "ORDERS:READ", "", " ", "7", "a b", "orders:read orders:write"]
+        {
+            check(&["billing", lacking], ("roles", &[]), json!({}), Err(Lacking::Scope));
+        }
+    }
+
+    #[test]
+    fn roles_are_any_of() {
+        check(&[], ("roles", &["x", "admin"]), json!({}), Ok(()));
+        check(&[], ("realm_access.roles", &["editor"]), json!({}), Ok(()));
+        check(&[], ("role", &["lone"]), json!({}), Ok(()));
+        check(&[], ("roles", &["x", "Admin", "7"]), json!({}), Err(Lacking::Role));
+        check(&[], ("realm_access", &["roles"]), json!({}), Err(Lacking::Role));
+        check(&[], ("missing", &["admin"]), json!({}), Err(Lacking::Role));
+    }
+
+    #[test]
+    fn each_claim_has_one_of_its_values() {
+        let cases = [
+            (json!({ "tenant": ["acme"], "address.country": ["AT", "DE"], "level": [3] }), Ok(())),
+            (json!({ "groups": ["z", "y"], "beta": [true], "nothing": [null] }), Ok(())),
+            (json!({ "groups": [["x", "y"]] }), Ok(())),
+            (json!({ "tenant": ["acme"], "level": ["3"] }), Err(Lacking::Claim)),
+            (json!({ "tenant": ["ac"] }), Err(Lacking::Claim)),
+            (json!({ "groups": ["z"] }), Err(Lacking::Claim)),
+            (json!({ "missing": [null] }), Err(Lacking::Claim)),
+            (json!({ "tenant": [] }), Err(Lacking::Claim)),
+        ];
+        for (wanted, expect) in cases {
+            check(&[], ("roles", &[]), wanted, expect);
+        }
+    }
+
+    #[test]
+    fn scopes_come_first_and_claims_last() {
+        check(&["x"], ("roles", &["x"]), json!({ "x": [1] }), Err(Lacking::Scope));
+        check(&[], ("roles", &["x"]), json!({ "x": [1] }), Err(Lacking::Role));
+    }
+
+    #[test]
+    fn claims_show_names_only() {
+        let shown = format!("{:?}", claims());
+        assert!(shown.contains("tenant") && !shown.contains("acme"), "{shown}");
+        assert!(claims().size_bytes() > claims().as_value().to_string().len());
+    }
+}
