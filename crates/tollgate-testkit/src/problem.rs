@@ -13,12 +13,32 @@ const STATUS: &[(&str, u16)] = &[
     ("bad_host", 400),
     ("template_value_missing", 400),
     ("upgrade_refused", 400),
+    ("token_missing", 401),
+    ("token_malformed", 401),
+    ("token_algorithm", 401),
+    ("token_signature", 401),
+    ("token_key_unknown", 401),
+    ("token_expired", 401),
+    ("token_not_yet_valid", 401),
+    ("token_issuer", 401),
+    ("token_audience", 401),
+    ("token_inactive", 401),
+    ("key_missing", 401),
+    ("key_unknown", 401),
+    ("basic_missing", 401),
+    ("basic_invalid", 401),
+    ("ip_denied", 403),
+    ("scope_missing", 403),
+    ("role_missing", 403),
+    ("group_missing", 403),
+    ("claim_mismatch", 403),
     ("route_not_found", 404),
     ("method_not_allowed", 405),
     ("request_timeout", 408),
     ("body_too_large", 413),
     ("uri_too_long", 414),
     ("expectation_failed", 417),
+    ("rate_limited", 429),
     ("headers_too_large", 431),
     ("internal", 500),
     ("method_not_implemented", 501),
@@ -27,6 +47,9 @@ const STATUS: &[(&str, u16)] = &[
     ("upstream_protocol", 502),
     ("upstream_dns", 502),
     ("overloaded", 503),
+    ("issuer_unavailable", 503),
+    ("limit_store_unavailable", 503),
+    ("concurrency_limited", 503),
     ("draining", 503),
     ("upstream_timeout", 504),
     ("version_not_supported", 505),
@@ -59,8 +82,11 @@ pub fn assert_problem_head(response: &Response, code: &str) {
     assert_eq!(response.header("content-type"), Some("application/problem+json"), "{response:#?}");
     let length = response.header("content-length");
     assert!(length.is_some_and(|n| n != "0"), "a problem has a length: {response:#?}");
-    if response.status == 503 {
-        assert!(response.header("retry-after").is_some(), "503 carries Retry-After: {response:#?}");
+    if matches!(response.status, 429 | 503) {
+        assert!(response.header("retry-after").is_some(), "429 and 503 carry Retry-After: {response:#?}");
+    }
+    if response.status == 401 {
+        assert!(!response.head.all("www-authenticate").is_empty(), "401 carries a challenge: {response:#?}");
     }
     if response.status == 405 {
         assert!(response.header("allow").is_some(), "405 carries Allow: {response:#?}");
