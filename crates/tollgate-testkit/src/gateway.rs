@@ -45,11 +45,25 @@ impl Gateway {
         Gateway::spawn_file(binary, dir, file, listen, admin)
     }
 
+    /// The same as [`Gateway::start`], with these variables added to the environment.
+    #[track_caller]
+    pub fn start_under(
+        binary: &str,
+        text: &str,
+        names: &[(&str, String)],
+        variables: &[(&str, &str)],
+    ) -> Gateway {
+        let (dir, file, listen, admin) = lay(text, names);
+        let mut gateway = Gateway::spawn_with(binary, dir, file, listen, admin, true, variables);
+        gateway.wait_ready();
+        gateway
+    }
+
     /// The same as [`Gateway::start`], with a standard output that is a pipe which nobody ever reads.
     #[track_caller]
     pub fn start_unread(binary: &str, text: &str) -> Gateway {
         let (dir, file, listen, admin) = lay(text, &[]);
-        let mut gateway = Gateway::spawn_with(binary, dir, file, listen, admin, false);
+        let mut gateway = Gateway::spawn_with(binary, dir, file, listen, admin, false, &[]);
         gateway.wait_ready();
         gateway
     }
@@ -62,7 +76,7 @@ impl Gateway {
 
     /// The same with a file that the test has laid out itself under `dir`.
     pub fn spawn_file(binary: &str, dir: TempDir, file: PathBuf, listen: Port, admin: Port) -> Gateway {
-        Gateway::spawn_with(binary, dir, file, listen, admin, true)
+        Gateway::spawn_with(binary, dir, file, listen, admin, true, &[])
     }
 
     fn spawn_with(
@@ -72,8 +86,10 @@ impl Gateway {
         listen: Port,
         admin: Port,
         read: bool,
+        variables: &[(&str, &str)],
     ) -> Gateway {
         let mut command = Command::new(binary);
+        command.envs(variables.iter().copied());
         command.args(["run", "-c"]).arg(&file).current_dir(dir.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {binary}: {error}"));
