@@ -60,7 +60,9 @@ end
 
 -- More than a burst cannot be missing, unless the burst became smaller or the server's clock stepped back.
 local missing = sub(full, { now, 0 })
-if less(burst, missing) then missing = burst end
+-- Then it is empty from now on.
+local excess = less(burst, missing)
+if excess then missing = burst end
 
 local moved = 0
 if what == 2 then
@@ -85,7 +87,7 @@ else
   end
 end
 
-if moved > 0 then
+if moved > 0 or excess then
   full = add({ now, 0 }, missing)
   local text = string.format('%.0f:%.0f:%.0f:%.0f', full[1], full[2], latest, brimful)
   redis.call('SET', KEYS[1], text, 'PX', string.format('%.0f', math.floor(missing[1] / 1000) + 2))

@@ -23,7 +23,7 @@ const IDLE_NS: u64 = 3 * TICK_NS;
 const CLAIM_NS: u64 = NS_PER_S / 10;
 /// While the bucket is empty it is asked again after so long at least: what refills meanwhile is not lost, as long
 /// as it is no more than a lease.
-const DRY_NS: u64 = NS_PER_S / 40;
+const DRY_NS: u64 = NS_PER_S / 10;
 /// What one instance holds is a quarter of the burst at most: the others find something, too.
 const SHARE_OF_BURST: u64 = 4;
 /// And half a percent of what the limit lets pass in a minute: two instances are then within one.

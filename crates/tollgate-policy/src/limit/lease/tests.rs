@@ -1,5 +1,5 @@
 //! Instances that share a limit through a model of Redis, over a network that is slow, lossy, or gone: a seeded
-//! simulation in steps of half a millisecond.
+//! simulation in steps of a millisecond.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use crate::fixture::splitmix;
 use crate::limit::bucket::tests::{Model, quota};
 use crate::limit::quota::Span;
 
-const STEP_NS: u64 = 500_000;
+const STEP_NS: u64 = 1_000_000;
 const MINUTE_NS: u64 = 60 * NS_PER_S;
 /// How long a request waits for Redis.
 const TIMEOUT_NS: u64 = 50_000_000;
@@ -226,15 +226,8 @@ impl Instance {
     }
 }
 
-const QUOTAS: [(u64, u64, u64); 7] = [
-    (100, 1, 200),
-    (100, 1, 100),
-    (1_000, 1, 1_000),
-    (2_000, 1, 200),
-    (1_000, 60, 1_000),
-    (10_000, 3_600, 10_000),
-    (20, 1, 20),
-];
+const QUOTAS: [(u64, u64, u64); 5] =
+    [(100, 1, 200), (2_000, 1, 200), (1_000, 60, 1_000), (10_000, 3_600, 10_000), (20, 1, 20)];
 
 #[test]
 fn instances_under_siege_pass_the_limit_within_a_percent() {
@@ -244,10 +237,10 @@ fn instances_under_siege_pass_the_limit_within_a_percent() {
             let siege = 2 * quota.tokens(Span { ns: NS_PER_S, part: 0 }) / instances as u64 + 200;
             let mut world = World::new(quota, instances, CALM, seed as u64);
             world.run(MINUTE_NS, |_, _| siege);
-            println!(
-                "{count}/{period_s}s burst {burst}, {instances} instances: {} calls",
-                world.server.calls
-            );
+            // An empty bucket is asked again ten times a second, or as often as it regains a lease.
+            let pause_ns = (NS_PER_S / 10).min(held_max_ns(&quota));
+            let most = (MINUTE_NS / pause_ns + 100) * instances as u64;
+            assert!(world.server.calls <= most, "{} calls", world.server.calls);
             world.check_never_more_than_a_lease_beyond();
             world.check_within_a_percent(world.passed(), burst, MINUTE_NS);
             let before = world.passed();
@@ -319,9 +312,9 @@ fn what_is_held_goes_back_when_unused_and_on_drain() {
         assert!(world.instances.iter().any(|at| at.lease.held() > 0));
         if drain {
             world.instances.iter_mut().for_each(|at| at.lease.drain());
-            world.run(2_000_000, |_, _| 0);
+            world.run(4_000_000, |_, _| 0);
         } else {
-            world.run(IDLE_NS + 2_000_000, |_, _| 0);
+            world.run(IDLE_NS + 4_000_000, |_, _| 0);
             assert!(world.instances.iter().all(|at| at.lease.is_idle(world.now_ns)));
         }
         assert!(world.instances.iter().all(|at| at.lease.held() == 0));
