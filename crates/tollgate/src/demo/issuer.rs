@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -17,6 +17,8 @@ use tokio::net::TcpListener;
 use tollgate_token::Algorithm;
 use tollgate_token::mint::{self, MintError, Signer};
 
+/// Where it listens unless somebody else does: `examples/vps` looks for it there.
+const USUAL: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 3003);
 /// Whom the demo's tokens are for.
 const AUDIENCE: &str = "demo-api";
 /// Who gets one, and `Basic` with the two of them (RFC 7617).
@@ -44,10 +46,15 @@ pub(crate) struct Issuer {
     keys: Arc<Mutex<VecDeque<Signer>>>,
 }
 
-/// Starts it on a free port of the loopback, on a thread of its own that ends with the process.
+/// Starts it on its usual port of the loopback, or on a free one, on a thread of its own that ends with the process.
 pub(crate) fn start() -> std::io::Result<Issuer> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+    let listener = runtime.block_on(async {
+        match TcpListener::bind(USUAL).await {
+            Ok(listener) => Ok(listener),
+            Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await,
+        }
+    })?;
     let issuer = Issuer { address: listener.local_addr()?, keys: Arc::default() };
     issuer.rotate().map_err(std::io::Error::other)?;
     let served = issuer.clone();
