@@ -1,4 +1,4 @@
-//! Cross-origin requests of browsers (Fetch Standard, section 3.3; RFC 6454 for what an origin is).
+//! Cross-origin requests of browsers (CORS protocol of the Fetch Standard; RFC 6454 for what an origin is).
 //!
 //! On a route with `cors` the gateway's word is the only one: it answers preflights, and what a service says of its
 //! own about other origins does not reach the browser.
