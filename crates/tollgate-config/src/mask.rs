@@ -34,6 +34,9 @@ pub(crate) fn by_keys(tree: &Tree, text: &str) -> Vec<Range<usize>> {
             mask(entry.value, text, &mut masks);
         }
     }
+    for consumer in consumers(tree) {
+        mask_consumer(consumer, text, &mut masks);
+    }
     for node in tree.nodes().filter(|node| node.scalar().is_some_and(|scalar| scalar.text.contains('@'))) {
         let span = node.span();
         let bytes = span.start as usize..span.end as usize;
@@ -44,6 +47,26 @@ pub(crate) fn by_keys(tree: &Tree, text: &str) -> Vec<Range<usize>> {
         );
     }
     masks
+}
+
+/// The entries of `consumers`.
+fn consumers(tree: &Tree) -> impl Iterator<Item = NodeRef<'_>> {
+    let lists = tree.root().entries().into_iter().flatten().filter(|entry| entry.key == "consumers");
+    lists.flat_map(|entry| entry.value.items().into_iter().flatten())
+}
+
+/// Whatever a consumer's key is called by mistake, its value is not shown.
+fn mask_consumer(consumer: NodeRef<'_>, text: &str, masks: &mut Vec<Range<usize>>) {
+    for entry in consumer.entries().into_iter().flatten() {
+        match entry.key {
+            "name" | "groups" => {}
+            "basic" if entry.value.entries().is_some() => {
+                let parts = entry.value.entries().into_iter().flatten();
+                parts.filter(|part| part.key != "user").for_each(|part| mask(part.value, text, masks));
+            }
+            _ => mask(entry.value, text, masks),
+        }
+    }
 }
 
 /// The secrets of a text that is no YAML: found line by line, rather too many than too few.
@@ -109,7 +132,13 @@ fn mask(node: NodeRef<'_>, text: &str, masks: &mut Vec<Range<usize>>) {
 
 /// The part between `://` and `@` of a URL's authority.
 fn userinfo(text: &str) -> Option<Range<usize>> {
-    let start = text.find("://")? + 3;
+    let scheme = text.find("://")?;
+    let start = scheme + 3;
+    if text[..scheme].ends_with("redis") || text[..scheme].ends_with("rediss") {
+        // A password with a slash or a question mark in it is a mistake, and a secret all the same.
+        let end = text[start..].split(['"', '\'', ' ', ',']).next()?.rfind('@')?;
+        return (end > 0).then_some(start..start + end);
+    }
     let authority = text[start..].split(['/', '?', '#', ' ', '"', '\'']).next()?;
     let end = authority.rfind('@')?;
     (end > 0).then_some(start..start + end)
@@ -140,6 +169,12 @@ mod tests {
             ("token: { issuer: main }", vec![]),
             ("keys: [a, \"sha256:b\"]", vec!["a", "\"sha256:b\""]),
             ("url: redis://me:pw@host/0", vec!["me:pw"]),
+            ("url: rediss://:p/w?@host/0", vec![":p/w?"]),
+            (
+                "consumers: [{ name: a, api_kye: x, groups: [b], basic: { user: c, pass: d } }]",
+                vec!["x", "d"],
+            ),
+            ("consumers: [{ basic: \"u:p\" }]", vec!["\"u:p\""]),
             ("set_headers: { Authorization: Basic eDp5 }", vec!["Basic eDp5"]),
             ("user: me@example.com", vec![]),
             ("path: /x/@me", vec![]),

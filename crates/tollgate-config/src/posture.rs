@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 use tollgate_plan::Plan;
+use tollgate_plan::access::AddressRules;
+use tollgate_plan::auth::{Auth, Require};
+use tollgate_plan::limit::{Per, RateLimit, RateLimitId, Store};
 use tollgate_plan::route::{Action, Route, RouteId};
 use tollgate_plan::upstream::UpstreamId;
 
@@ -15,13 +18,19 @@ pub struct PostureRow {
     pub matches: String,
     /// What it does.
     pub action: String,
-    /// How callers identify themselves; `public` when they need not.
+    /// How callers identify themselves, `public` when they need not, and from where they may call:
+    /// `jwt main or api key; scopes orders:read`.
     pub auth: String,
     /// Limits on how often it may be called; `-` without any.
     pub limits: String,
     /// Whether its listeners speak TLS; `-` when none does.
     pub tls: String,
+    /// Whether a request without any credential may pass: also where credentials are optional.
+    pub public: bool,
 }
+
+/// Address blocks that a row names; more are counted.
+const NETWORKS_SHOWN: usize = 3;
 
 /// The posture table, in file order.
 pub fn posture(plan: &Plan) -> Vec<PostureRow> {
@@ -31,9 +40,10 @@ pub fn posture(plan: &Plan) -> Vec<PostureRow> {
             route: route.name.to_string(),
             matches: matches(plan, RouteId(id as u32), route),
             action: action(plan, &route.action),
-            auth: "public".to_owned(),
-            limits: "-".to_owned(),
+            auth: access(plan, route),
+            limits: limits(plan, route),
             tls: "-".to_owned(),
+            public: route.auth.as_ref().is_none_or(|auth| auth.optional),
         })
         .collect()
 }
@@ -66,4 +76,105 @@ fn action(plan: &Plan, action: &Action) -> String {
         Action::Redirect(redirect) => format!("redirect {}", redirect.status),
         Action::Health(_) => "health".to_owned(),
     }
+}
+
+fn access(plan: &Plan, route: &Route) -> String {
+    let mut parts = match &route.auth {
+        None => vec!["public".to_owned()],
+        Some(auth) => identity(plan, auth),
+    };
+    parts.extend(route.addresses.as_deref().map(addresses));
+    parts.join("; ")
+}
+
+/// `jwt main, legacy or api key`, and what each must say.
+fn identity(plan: &Plan, auth: &Auth) -> Vec<String> {
+    let issuers: Vec<&str> = auth
+        .issuers
+        .iter()
+        .map(|id| plan.issuers.get(usize::from(id.0)).map_or("?", |issuer| &*issuer.name))
+        .collect();
+    let mut kinds = Vec::new();
+    if !issuers.is_empty() {
+        kinds.push(format!("jwt {}", issuers.join(", ")));
+    }
+    if auth.api_key.is_some() {
+        kinds.push("api key".to_owned());
+    }
+    if auth.basic {
+        kinds.push("basic".to_owned());
+    }
+    let optional = if auth.optional { "optional: " } else { "" };
+    let mut parts = vec![format!("{optional}{}", kinds.join(" or "))];
+    if let Some(Require { token, groups }) = &auth.require {
+        let claims: Vec<&str> = token.claims.iter().map(|(path, _)| path.as_str()).collect();
+        let groups: Vec<&str> = groups.iter().map(|group| &**group).collect();
+        let (scopes, roles) = (texts(&token.scopes), texts(&token.roles));
+        let lists = [
+            ("scopes", scopes.join(", ")),
+            ("roles", roles.join(" or ")),
+            ("groups", groups.join(" or ")),
+            ("claims", claims.join(", ")),
+        ];
+        parts.extend(
+            lists.iter().filter(|(_, list)| !list.is_empty()).map(|(name, list)| format!("{name} {list}")),
+        );
+    }
+    parts
+}
+
+fn texts(list: &[Box<str>]) -> Vec<&str> {
+    list.iter().map(|text| &**text).collect()
+}
+
+fn addresses(rules: &AddressRules) -> String {
+    let shown = |networks: Vec<String>| match networks.get(..NETWORKS_SHOWN) {
+        Some(first) if networks.len() > NETWORKS_SHOWN => {
+            format!("{} and {} more", first.join(", "), networks.len() - NETWORKS_SHOWN)
+        }
+        _ => networks.join(", "),
+    };
+    let mut parts = Vec::new();
+    if let Some(allow) = &rules.allow {
+        parts.push(format!("only from {}", shown(allow.iter().map(ToString::to_string).collect())));
+    }
+    if !rules.deny.is_empty() {
+        parts.push(format!("not from {}", shown(rules.deny.iter().map(ToString::to_string).collect())));
+    }
+    parts.join(", ")
+}
+
+/// `100/s per ip; 10000/h per consumer (redis); concurrency 200`.
+fn limits(plan: &Plan, route: &Route) -> String {
+    let ids = route.limits.iter().flat_map(|limits| limits.by_address.iter().chain(&limits.by_identity));
+    let found = ids.filter_map(|RateLimitId(at)| plan.rate_limits.get(*at as usize));
+    let mut parts: Vec<String> = found.map(rate_limit).collect();
+    parts.extend(route.concurrency.map(|concurrency| format!("concurrency {}", concurrency.max)));
+    if parts.is_empty() { "-".to_owned() } else { parts.join("; ") }
+}
+
+fn rate_limit(limit: &RateLimit) -> String {
+    let unit = match limit.period.as_secs() {
+        1 => "s".to_owned(),
+        60 => "m".to_owned(),
+        3_600 => "h".to_owned(),
+        86_400 => "d".to_owned(),
+        seconds => format!("{seconds}s"),
+    };
+    let per = match &limit.per {
+        Per::All => "all".to_owned(),
+        Per::Ip => "ip".to_owned(),
+        Per::Consumer => "consumer".to_owned(),
+        Per::RouteParam(name) => format!("route-param:{name}"),
+        Per::Header(name) => format!("header:{name}"),
+        Per::Cookie(name) => format!("cookie:{name}"),
+        Per::Query(name) => format!("query:{name}"),
+        Per::Claim(path) => format!("claim:{path}"),
+    };
+    let store = match limit.store {
+        Store::Local => "",
+        Store::Leased => " (redis)",
+        Store::Exact => " (redis, exact)",
+    };
+    format!("{}/{unit} per {per}{store}", limit.rate)
 }

@@ -14,12 +14,15 @@ One YAML file says everything. `tollgate check` tells what is wrong with it, all
 prints its JSON Schema. A key that is not listed here is an error.
 
 - Durations: `250ms` `5s` `2m` `1h` `7d`. Sizes: `512B` `64KiB` `10MiB` `1GiB`, decimal `KB` `MB` `GB`. `0` needs no unit.
+  Rates: `100/s` `1000/m` `5000/h` `100000/d`.
 - In any value: `${NAME}` (an environment variable), `${NAME:-default}` (also when it is empty) and `${file:/path}` (one
   newline at its end is dropped). `$$` is a dollar sign. They are expanded after YAML is parsed: a value never adds
   structure, and braces in it are no placeholders.
 - Text that looks like a number or a boolean is quoted: `x-version: \"2\"`.
 - Templates: `{id}` (a parameter of the path), `{host}` `{path}` `{query}` `{method}` `{scheme}` `{client_ip}`
-  `{request_id}` `{route}`, `{header:x}` `{query:x}` `{cookie:x}`; `{{` and `}}` are braces.
+  `{request_id}` `{route}` `{consumer}` (the owner of the key or password), `{header:x}` `{query:x}` `{cookie:x}`
+  `{claim:sub}` (of the token, a dotted path); `{{` and `}}` are braces.
+- Literal secrets are masked wherever the configuration is shown; better they come from `${NAME}` or `${file:/path}`.
 - Relative paths stand beside the file in which they are written. YAML tags, merge keys (`<<`) and several documents in one
   file are refused; anchors and aliases work.
 ";

@@ -98,7 +98,11 @@ fn printing_a_result_shows_no_secret() {
     let text = "admin: { token: very-secret }\nroutes: 1";
     let failed = load_text("t.yaml", text, &MemorySources::default()).expect_err("bad");
     assert!(!format!("{failed:?}").contains("very-secret"));
-    let text = format!("admin: {{ token: very-secret }}\n{ROUTE}");
+    let text = format!(
+        "admin: {{ token: very-secret }}\nredis: {{ url: redis://:very-secret@h }}\nissuers:\n  a: {{ issuer: me, \
+         audience: any, algorithms: [HS256], secret: very-secret-very-secret-very-secret }}\n  b: {{ introspection: \
+         {{ url: https://x, client_id: y, client_secret: very-secret }} }}\n{ROUTE}"
+    );
     let loaded = load_text("t.yaml", &text, &MemorySources::default()).expect("good");
     assert!(!format!("{loaded:?}").contains("very-secret"));
 }
@@ -150,4 +154,89 @@ routes:
             ["/c", "/c", "health", "public"],
         ]
     );
+}
+
+#[test]
+fn the_posture_table_says_how_routes_are_protected() {
+    let text = r#"
+redis: { url: redis://127.0.0.1 }
+issuers:
+  main: { issuer: "https://id.example.com", audience: any, algorithms: [RS256] }
+  legacy: { introspection: { url: "https://id.example.com/i", client_id: a, client_secret: b } }
+consumers: [{ name: a, keys: ["sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"], groups: [gold] }]
+routes:
+  - { path: /a, to: http://127.0.0.1:1 }
+  - { path: /b, auth: { jwt: main, require: { scopes: ["orders:read"] } }, to: http://127.0.0.1:1 }
+  - { path: /c, auth: { jwt: [main, legacy], api_key: { header: x-key } }, concurrency: { max: 200 }, to: http://127.0.0.1:1 }
+  - { path: /d, auth: { api_key: { header: x-key }, require: { groups: [gold] } }, to: http://127.0.0.1:1 }
+  - { path: /e, auth: { jwt: main, optional: true }, deny_ips: [10.0.0.0/8], to: http://127.0.0.1:1 }
+  - path: /f
+    rate_limit: [{ rate: 100/s, per: ip }, { rate: 10000/h, per: all, store: redis }]
+    concurrency: { max: 200 }
+    allow_ips: [192.0.2.0/24]
+    to: http://127.0.0.1:1
+"#;
+    let plan = load_text("t.yaml", text, &MemorySources::default()).expect("good").plan;
+    let rows = posture(&plan);
+    let found: Vec<_> = rows.iter().map(|row| (&*row.auth, &*row.limits, row.public)).collect();
+    assert_eq!(
+        found,
+        [
+            ("public", "-", true),
+            ("jwt main; scopes orders:read", "-", false),
+            ("jwt main, legacy or api key", "concurrency 200", false),
+            ("api key; groups gold", "-", false),
+            ("optional: jwt main; not from 10.0.0.0/8", "-", true),
+            (
+                "public; only from 192.0.2.0/24",
+                "100/s per ip; 10000/h per all (redis); concurrency 200",
+                true
+            ),
+        ]
+    );
+}
+
+#[test]
+fn key_files_are_watched_and_their_faults_name_them() {
+    let issuer = "issuers: { a: { issuer: me, audience: any, algorithms: [RS256], jwks_file: keys/a.json } }";
+    let redis = "redis: { url: rediss://h, ca: ca.pem }";
+    let text = format!("{issuer}\n{redis}\n{ROUTE}");
+    let failed = load_text("/etc/t/main.yaml", &text, &MemorySources::default()).expect_err("no files");
+    assert_eq!(failed.files, paths(&["/etc/t/main.yaml", "/etc/t/keys/a.json", "/etc/t/ca.pem"]));
+    let messages: Vec<_> = failed.diagnostics.iter().map(|found| (found.code, &*found.message)).collect();
+    assert_eq!(
+        messages,
+        [
+            ("unreadable", "the file `/etc/t/keys/a.json` does not exist"),
+            ("unreadable", "the file `/etc/t/ca.pem` does not exist"),
+        ]
+    );
+    let sources = MemorySources::default().file("/etc/t/keys/a.json", "{").file("/etc/t/ca.pem", "x");
+    let failed = load_text("/etc/t/main.yaml", &text, &sources).expect_err("bad files");
+    assert!(failed.diagnostics.iter().all(|found| found.code == "bad_keys"), "{:?}", failed.diagnostics);
+    let sources = MemorySources::default().file("/etc/t/keys/a.json", vec![b' '; 2 << 20]);
+    let failed = load_text("/etc/t/main.yaml", &text, &sources).expect_err("a large file");
+    assert_eq!(failed.diagnostics[0].message, "the file `/etc/t/keys/a.json` is larger than 1MiB");
+}
+
+#[test]
+fn a_limit_is_the_same_where_its_numbers_stay() {
+    let identities = |limits: &str| -> Vec<String> {
+        let text = format!("routes: [{{ path: /, to: http://127.0.0.1:1, rate_limit: {limits} }}]");
+        let plan = load_text("t.yaml", &text, &MemorySources::default()).expect("good").plan;
+        plan.rate_limits.iter().map(|limit| limit.identity.to_string()).collect()
+    };
+    let one = identities("{ rate: 5/s, per: ip }");
+    assert_eq!(one, identities("{ rate: 5/s, burst: 5, per: ip }"), "a default written out changes nothing");
+    let more = identities("[{ rate: 1/m, per: all }, { rate: 5/s, per: ip }, { rate: 5/s, per: ip }]");
+    assert_eq!(one[0], more[1], "another limit before it changes nothing");
+    assert_ne!(more[1], more[2], "two limits are two");
+    for other in [
+        "{ rate: 6/s, per: ip }",
+        "{ rate: 5/s, burst: 6, per: ip }",
+        "{ rate: 5/s, per: all }",
+        "{ rate: 5/s, per: ip, name: a }",
+    ] {
+        assert_ne!(one, identities(other), "{other}");
+    }
 }

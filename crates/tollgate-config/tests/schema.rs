@@ -28,14 +28,41 @@ fn the_schema_and_the_walk_agree_on_single_faults() {
     let upstream = |key: &str, value: Value| {
         root("upstreams", json!({ "a": { "targets": ["http://127.0.0.1:1"], key: value } }))
     };
+    let issuer = |key: &str, value: Value| {
+        let issuer =
+            json!({ "issuer": "https://id.example.com", "audience": ["a"], "algorithms": ["RS256"] });
+        let mut document = root("issuers", json!({ "a": issuer }));
+        document["issuers"]["a"][key] = value;
+        document
+    };
     for (document, good) in [
         (root("version", json!(1)), true),
         (root("version", json!(2)), false),
         (root("version", json!("${V:-1}")), true),
         (root("vresion", json!(1)), false),
         (root("redis", json!({})), false),
+        (root("redis", json!({ "url": "redis://127.0.0.1" })), true),
+        (root("redis", json!({ "url": ["redis://127.0.0.1"], "on_failure": "deny" })), true),
+        (root("redis", json!({ "url": [] })), false),
+        (root("redis", json!({ "url": "http://127.0.0.1" })), false),
+        (root("redis", json!({ "url": "redis://127.0.0.1", "instances": 0 })), false),
+        (root("rate_limit_headers", json!("off")), true),
+        (root("rate_limit_headers", json!("on")), false),
         (root("issuers", json!({})), true),
-        (root("issuers", json!({ "a": {} })), false),
+        (root("issuers", json!({ "a": { "algorithm": "RS256" } })), false),
+        (issuer("audience", json!("any")), true),
+        (issuer("audience", json!([])), false),
+        (issuer("algorithms", json!(["RS256", "EdDSA"])), true),
+        (issuer("algorithms", json!(["none"])), false),
+        (issuer("jwks_url", json!("https://id.example.com/jwks")), true),
+        (issuer("jwks_url", json!("id.example.com/jwks")), false),
+        (issuer("exp", json!("optional")), true),
+        (issuer("exp", json!("never")), false),
+        (root("consumers", json!([])), true),
+        (root("consumers", json!([{ "name": "a", "keys": [format!("sha256:{}", "0a".repeat(32))] }])), true),
+        (root("consumers", json!([{ "name": "a", "keys": ["plain"] }])), false),
+        (root("consumers", json!([{ "keys": [] }])), false),
+        (root("consumers", json!([{ "name": "a", "basic": { "user": "u", "password": "p" } }])), false),
         (root("limits", json!({ "body": "1KiB", "memory": 0 })), true),
         (root("limits", json!({ "body": "1 KiB" })), false),
         (root("limits", json!({ "body": 1024 })), false),
@@ -69,6 +96,25 @@ fn the_schema_and_the_walk_agree_on_single_faults() {
         (route("request", json!({ "set_headers": { "x": "a" } })), true),
         (route("request", json!({ "set_header": { "x": "a" } })), false),
         (route("cors", json!({})), false),
+        (route("cors", json!({ "origins": ["https://a.com", "https://*.b.com:8443"] })), true),
+        (route("cors", json!({ "origins": ["https://a.com/"] })), false),
+        (route("allow_ips", json!(["10.0.0.0/8"])), true),
+        (route("allow_ips", json!("10.0.0.0/8")), false),
+        (route("auth", json!("public")), true),
+        (route("auth", json!("private")), false),
+        (route("auth", json!({ "basic": true, "token": "main" })), false),
+        (route("auth", json!({ "basic": true, "optional": true })), true),
+        (route("auth", json!({ "api_key": { "query": "k" }, "strip": true })), true),
+        (route("auth", json!({ "api_key": "x-key" })), false),
+        (route("rate_limit", json!([])), true),
+        (route("rate_limit", json!({ "rate": "100/s", "per": "ip" })), true),
+        (route("rate_limit", json!([{ "rate": "100/s", "per": "header:x", "burst": 5 }])), true),
+        (route("rate_limit", json!({ "rate": "100/s" })), false),
+        (route("rate_limit", json!({ "rate": 100, "per": "ip" })), false),
+        (route("rate_limit", json!({ "rate": "100/s", "per": "user" })), false),
+        (route("rate_limit", json!({ "rate": "100/s", "per": "ip", "store": "memory" })), false),
+        (route("concurrency", json!({ "max": 5 })), true),
+        (route("concurrency", json!({ "max": 0 })), false),
         (route("response", json!({ "compress": false })), true),
         (route("response", json!({ "compress": true })), false),
     ] {

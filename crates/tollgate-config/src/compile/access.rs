@@ -15,7 +15,8 @@ pub(super) fn addresses(layers: &Layers<'_>, report: &mut Report) -> Option<Box<
     let set = |List(networks): &List<Network>| networks.iter().map(|network| network.value.0).collect();
     let allow = layers.key(|keys| keys.allow_ips).given();
     if let Some(At { span, .. }) = allow.filter(|list| list.value.0.is_empty()) {
-        let finding = Finding::error(Code::BadValue, *span, "`allow_ips` is empty: it would refuse everybody");
+        let finding =
+            Finding::error(Code::BadValue, *span, "`allow_ips` is empty: it would refuse everybody");
         report.push(finding.hint("remove the key; over a default, `[0.0.0.0/0, \"::/0\"]` lets everybody"));
     }
     let allow: Option<CidrSet> = allow.map(|list| set(&list.value));
@@ -98,7 +99,8 @@ fn expose(block: &spec::Cors, report: &mut Report) -> Option<Box<str>> {
         None if block.credentials() => {
             // Fetch Standard section 3.3.4: with credentials `*` is a header's name.
             let span = block.expose.given().map_or(block.span, |at| at.span);
-            let finding = Finding::error(Code::Conflict, span, "with `credentials` browsers take `*` for a name");
+            let finding =
+                Finding::error(Code::Conflict, span, "with `credentials` browsers take `*` for a name");
             report.push(finding.hint("name the headers that scripts may read"));
             None
         }

@@ -37,7 +37,9 @@ pub(super) fn auth(
         Slot::Faulty(_) => Found::Faulty,
         Slot::Given(at) => match &at.value {
             AuthSetting::Public => Found::Public,
-            AuthSetting::By(block) => block_of(block, at.key, issuers, people, report).map_or(Found::Faulty, Found::By),
+            AuthSetting::By(block) => {
+                block_of(block, at.key, issuers, people, report).map_or(Found::Faulty, Found::By)
+            }
         },
     }
 }
@@ -114,14 +116,19 @@ fn accepted(block: &spec::Auth, issuers: &mut Issuers, report: &mut Report) -> O
 fn token_places(block: &spec::Auth, report: &mut Report) -> Vec<Place> {
     if block.jwt.key().is_none() {
         if let Some(key) = block.token_from.key() {
-            let finding = Finding::error(Code::Conflict, key, "`token_from` is about tokens, and none is accepted");
+            let finding =
+                Finding::error(Code::Conflict, key, "`token_from` is about tokens, and none is accepted");
             report.push(finding.hint("add `jwt` with the name of an issuer"));
         }
         return Vec::new();
     }
     if let Some(at) = block.token_from.given() {
         if at.value.0.is_empty() {
-            report.push(Finding::error(Code::BadValue, at.span, "`token_from` is empty: no token would be found"));
+            report.push(Finding::error(
+                Code::BadValue,
+                at.span,
+                "`token_from` is empty: no token would be found",
+            ));
         }
         for (again, first) in repeated(&at.value.0) {
             let finding = Finding::error(Code::DuplicateName, again.span, "the place is listed twice");
@@ -135,12 +142,17 @@ fn key_place(slot: &Slot<spec::ApiKey>, report: &mut Report) -> Option<Place> {
     let At { value: block, key, .. } = slot.given()?;
     match (block.header.key(), block.query.key()) {
         (Some(header), Some(query)) => {
-            let finding = Finding::error(Code::Conflict, query, "an API key stands in one place: a header or a query parameter");
+            let finding = Finding::error(
+                Code::Conflict,
+                query,
+                "an API key stands in one place: a header or a query parameter",
+            );
             report.push(finding.related(header, "the other place"));
             None
         }
         (None, None) => {
-            let finding = Finding::error(Code::MissingKey, *key, "`api_key` does not say where the key stands");
+            let finding =
+                Finding::error(Code::MissingKey, *key, "`api_key` does not say where the key stands");
             report.push(finding.hint("write `{ header: x-api-key }` or `{ query: key }`"));
             None
         }
@@ -160,8 +172,13 @@ fn ambiguous(block: &spec::Auth, token_from: &[Place], api_key: Option<&Place>, 
     }
     let span = block.api_key.value().map_or(block.span, |key| key.span);
     let other = if basic { "passwords" } else { "tokens" };
-    let message = format!("API keys and {other} would stand in the same place: each would be a bad one of the other kind");
-    report.push(Finding::error(Code::Conflict, span, message).hint("give the key a header of its own, such as `x-api-key`"));
+    let message = format!(
+        "API keys and {other} would stand in the same place: each would be a bad one of the other kind"
+    );
+    report.push(
+        Finding::error(Code::Conflict, span, message)
+            .hint("give the key a header of its own, such as `x-api-key`"),
+    );
 }
 
 /// Credentials that nobody has.
@@ -182,7 +199,8 @@ fn require(block: &spec::Auth, people: &People, report: &mut Report) -> Option<R
     let At { value: require, key, .. } = block.require.given()?;
     let of_token =
         [("scopes", require.scopes.key()), ("roles", require.roles.key()), ("claims", require.claims.key())];
-    let of_token: Vec<(&str, Span)> = of_token.into_iter().filter_map(|(name, key)| Some((name, key?))).collect();
+    let of_token: Vec<(&str, Span)> =
+        of_token.into_iter().filter_map(|(name, key)| Some((name, key?))).collect();
     let groups = require.groups.key();
     if of_token.is_empty() && groups.is_none() {
         let finding = Finding::error(Code::MissingKey, *key, "`require` asks for nothing");
@@ -217,7 +235,13 @@ fn require(block: &spec::Auth, people: &People, report: &mut Report) -> Option<R
 }
 
 /// Tokens have scopes, roles and claims; keys and passwords have groups. Nothing has both.
-fn possible(of_token: &[(&str, Span)], groups: Option<Span>, tokens: bool, others: bool, report: &mut Report) {
+fn possible(
+    of_token: &[(&str, Span)],
+    groups: Option<Span>,
+    tokens: bool,
+    others: bool,
+    report: &mut Report,
+) {
     if let (Some((name, first)), Some(groups)) = (of_token.first(), groups) {
         let message = format!("no credential has both: `{name}` are of tokens, `groups` of consumers");
         let finding = Finding::error(Code::Impossible, groups, message).related(*first, "required too");
@@ -226,7 +250,11 @@ fn possible(of_token: &[(&str, Span)], groups: Option<Span>, tokens: bool, other
     }
     for (name, span) in of_token {
         if !tokens {
-            let finding = Finding::error(Code::Impossible, *span, format!("`{name}` are of tokens, and none is accepted"));
+            let finding = Finding::error(
+                Code::Impossible,
+                *span,
+                format!("`{name}` are of tokens, and none is accepted"),
+            );
             report.push(finding.hint("add `jwt`, or require `groups`"));
         } else if others {
             let message = format!("keys and passwords have no `{name}`: with them every caller is refused");
@@ -237,7 +265,9 @@ fn possible(of_token: &[(&str, Span)], groups: Option<Span>, tokens: bool, other
     if !others {
         let message = "`groups` are of consumers, and neither keys nor passwords are accepted";
         let finding = Finding::error(Code::Impossible, groups, message);
-        report.push(finding.hint("add `api_key` or `basic: true`, or require `roles` or `claims` of the token"));
+        report.push(
+            finding.hint("add `api_key` or `basic: true`, or require `roles` or `claims` of the token"),
+        );
     } else if tokens {
         let message = "tokens have no `groups`: with them every caller is refused";
         report.push(Finding::warning(Code::Impossible, groups, message));
@@ -269,7 +299,8 @@ fn claims(
     let mut claims = Vec::new();
     for (path, At { value: OneOrMany(values), span, .. }) in slot.value().into_iter().flat_map(Dict::iter) {
         if values.is_empty() {
-            let finding = Finding::error(Code::BadValue, *span, "no value is allowed: nobody could satisfy it");
+            let finding =
+                Finding::error(Code::BadValue, *span, "no value is allowed: nobody could satisfy it");
             report.push(finding.hint("name the values that the claim may have"));
         }
         claims.push((path.0.clone(), values.iter().map(|value| value.value.0.clone()).collect()));

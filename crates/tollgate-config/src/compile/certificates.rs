@@ -78,7 +78,9 @@ mod tests {
         let pem = |kind: &str, body: &str| format!("-----BEGIN {kind}-----\n{body}\n-----END {kind}-----\n");
         let good = pem("CERTIFICATE", "MAEA");
         assert_eq!(parse(format!("comment\n{good}{good}").as_bytes()).unwrap().len(), 2);
-        for bad in ["", "MAEA", &pem("PUBLIC KEY", "MAEA"), &pem("CERTIFICATE", "MAIA"), &pem("CERTIFICATE", "M!A")] {
+        for bad in
+            ["", "MAEA", &pem("PUBLIC KEY", "MAEA"), &pem("CERTIFICATE", "MAIA"), &pem("CERTIFICATE", "M!A")]
+        {
             assert!(parse(bad.as_bytes()).is_err(), "{bad}");
         }
     }

@@ -50,7 +50,9 @@ impl People {
         let Some(name) = block.name.given() else { return };
         if let Some(first) = places.names.insert(name.value.0.clone(), name.span) {
             let message = format!("two consumers are named `{}`", report.sources.shown(name.span));
-            report.push(Finding::error(Code::DuplicateName, name.span, message).related(first, "the first one"));
+            report.push(
+                Finding::error(Code::DuplicateName, name.span, message).related(first, "the first one"),
+            );
         }
         let id = ConsumerId(self.consumers.list.len() as u32);
         for At { value: hash, span, .. } in block.keys.value().into_iter().flat_map(|List(keys)| keys) {
@@ -79,7 +81,9 @@ impl People {
         let name = &user.value.0;
         if let Some(first) = places.users.insert(name.clone(), user.span) {
             let message = format!("two consumers have the user `{}`", report.sources.shown(user.span));
-            report.push(Finding::error(Code::DuplicateName, user.span, message).related(first, "the first one"));
+            report.push(
+                Finding::error(Code::DuplicateName, user.span, message).related(first, "the first one"),
+            );
         }
         let password = Password { phc: password.0.as_str().into(), consumer: id };
         self.consumers.by_user.insert(name.as_str().into(), password);

@@ -60,7 +60,11 @@ impl Scope<'_> {
             let name = var.to_string();
             let place = placeholder(&name, span, report);
             let shown = report.sources.shown(place);
-            report.push(Finding::warning(Code::NoEffect, place, format!("`{shown}` has no value: {lacking}")));
+            report.push(Finding::warning(
+                Code::NoEffect,
+                place,
+                format!("`{shown}` has no value: {lacking}"),
+            ));
         }
     }
 }

@@ -103,7 +103,10 @@ fn issuer(name: &str, block: &spec::Issuer, contents: &Contents, report: &mut Re
     ];
     let found: Vec<(&str, Span)> = sources.into_iter().filter_map(|(name, key)| Some((name, key?))).collect();
     if let [first, second, ..] = found.as_slice() {
-        let message = format!("`{}` and `{}` exclude each other: an issuer has one source of truth", first.0, second.0);
+        let message = format!(
+            "`{}` and `{}` exclude each other: an issuer's tokens are checked in one way",
+            first.0, second.0
+        );
         let finding = Finding::error(Code::Conflict, second.1, message).related(first.1, "the first one");
         report.push(finding.hint("declare two issuers; a route takes a list of them"));
         return None;
@@ -124,7 +127,8 @@ fn asked(
     let signatures =
         [("algorithms", block.algorithms.key()), ("typ", block.typ.key()), ("refresh", block.refresh.key())];
     for (key, span) in signatures.into_iter().filter_map(|(key, span)| Some((key, span?))) {
-        let message = format!("`{key}` concerns signed tokens; with `introspection` the issuer is asked instead");
+        let message =
+            format!("`{key}` concerns signed tokens; with `introspection` the issuer is asked instead");
         report.push(Finding::error(Code::Conflict, span, message));
     }
     let reach = reach(block, contents, report);
@@ -196,7 +200,9 @@ fn signed(
 fn audience(block: &spec::Issuer) -> Option<Audience> {
     Some(match block.audience.value()? {
         spec::Audience::Any => Audience::Any,
-        spec::Audience::These(names) => Audience::AnyOf(names.iter().map(|name| name.as_str().into()).collect()),
+        spec::Audience::These(names) => {
+            Audience::AnyOf(names.iter().map(|name| name.as_str().into()).collect())
+        }
     })
 }
 
@@ -242,7 +248,8 @@ fn check(
 
 /// Keys about fetching, where nothing is fetched.
 fn warn_not_fetched(block: &spec::Issuer, report: &mut Report) {
-    let keys = [("ca", block.ca.key()), ("refresh", block.refresh.key()), ("allow_http", block.allow_http.key())];
+    let keys =
+        [("ca", block.ca.key()), ("refresh", block.refresh.key()), ("allow_http", block.allow_http.key())];
     for (name, key) in keys.into_iter().filter_map(|(name, key)| Some((name, key?))) {
         let message = format!("`{name}` changes nothing: the keys are not fetched");
         report.push(Finding::warning(Code::NoEffect, key, message));

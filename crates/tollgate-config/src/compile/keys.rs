@@ -32,13 +32,19 @@ pub(super) fn of_secret(secret: &At<String>, wanted: &Wanted, report: &mut Repor
     match KeySet::from_secret(secret.value.as_bytes(), wanted.algorithms) {
         Ok(keys) => Some(keys),
         Err(SecretError::TooShort) => {
-            let message = format!("`secret` is shorter than {MIN_SECRET_BYTES} bytes: it could be guessed from one token");
+            let message = format!(
+                "`secret` is shorter than {MIN_SECRET_BYTES} bytes: it could be guessed from one token"
+            );
             let finding = Finding::error(Code::Insecure, secret.span, message);
             report.push(finding.hint("make one with `openssl rand -base64 48`"));
             None
         }
         Err(error) => {
-            report.push(Finding::error(Code::BadKeys, secret.span, format!("`secret` cannot be used: {error}")));
+            report.push(Finding::error(
+                Code::BadKeys,
+                secret.span,
+                format!("`secret` cannot be used: {error}"),
+            ));
             None
         }
     }
@@ -53,8 +59,10 @@ pub(super) fn of_pem(
 ) -> Option<KeySet> {
     if let Some(secret) = wanted.algorithms.iter().find(|algorithm| algorithm.is_hmac()) {
         // The classic confusion: the public key, which everybody has, taken for the secret.
-        let message = format!("`{secret}` needs a secret, and this issuer has public keys: everybody could sign");
-        let finding = Finding::error(Code::Insecure, wanted.span, message).related(file.key, "the public keys");
+        let message =
+            format!("`{secret}` needs a secret, and this issuer has public keys: everybody could sign");
+        let finding =
+            Finding::error(Code::Insecure, wanted.span, message).related(file.key, "the public keys");
         report.push(finding.hint("public keys go with RS*, PS*, ES* and EdDSA only"));
         return None;
     }

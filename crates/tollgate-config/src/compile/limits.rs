@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tollgate_plan::limit::{
-    Concurrency, Per, RateLimit, RateLimitHeaders, RateLimitId, RouteLimits, Store,
-};
+use tollgate_plan::limit::{Concurrency, Per, RateLimit, RateLimitHeaders, RateLimitId, RouteLimits, Store};
 
 use super::auth::Found;
 use super::edits::Scope;
@@ -85,6 +83,11 @@ impl RateLimits {
         }
         let mut limits = RouteLimits::default();
         let mut taken = Taken::default();
+        // A given name is never taken away by a made one.
+        for name in list.iter().filter_map(|at| at.value.name.value()) {
+            taken.labels.insert(name.0.clone(), 1);
+            taken.policies.insert(name.0.clone(), 1);
+        }
         for at in list {
             let Some(written) = self.written(&at.value, scope, report) else { continue };
             warn_nobody(&at.value.per, scope.auth, report);
@@ -114,15 +117,20 @@ impl RateLimits {
             && !scope.pattern.params().any(|param| *param == **name)
         {
             let message = "the route's path has no such parameter";
-            let finding = Finding::error(Code::UnknownName, per.span, message).related(scope.path, "the path");
-            report.push(finding.hint(params_hint(name, scope.pattern)));
+            let finding =
+                Finding::error(Code::UnknownName, per.span, message).related(scope.path, "the path");
+            report.push(finding.hint(match scope.pattern.params().next() {
+                Some(_) => params_hint(name, scope.pattern),
+                None => "the path has no parameters: one stands in it as `{id}`".to_owned(),
+            }));
         }
         let burst = match &block.burst {
             Slot::Given(burst) => burst.value.0.unsigned_abs(),
             Slot::Absent => rate.value.count,
             Slot::Faulty(_) => return None,
         };
-        let refill_s = u128::from(burst) * u128::from(rate.value.period().as_secs()) / u128::from(rate.value.count.max(1));
+        let refill_s = u128::from(burst) * u128::from(rate.value.period().as_secs())
+            / u128::from(rate.value.count.max(1));
         if refill_s > u128::from(bounds::REFILL_S) {
             let span = block.burst.given().map_or(rate.span, |burst| burst.span);
             let message = "at this rate the burst takes over ten years to come back";
@@ -141,14 +149,20 @@ impl RateLimits {
             (spec::Store::Local, None) => Some(Store::Local),
             (spec::Store::Local, Some(_)) => {
                 let key = block.sync.key().unwrap_or(block.span);
-                let finding = Finding::error(Code::Conflict, key, "`sync` is about gateways that share a limit");
+                let finding =
+                    Finding::error(Code::Conflict, key, "`sync` is about gateways that share a limit");
                 report.push(finding.hint("add `store: redis`, or remove it"));
                 None
             }
             (spec::Store::Redis, _) if !self.redis => {
                 let span = block.store.given().map_or(block.span, |at| at.span);
-                let finding = Finding::error(Code::UnknownName, span, "`store: redis`, and no Redis is configured");
-                report.push(finding.hint("add `redis: { url: redis://127.0.0.1:6379 }` at the top level of the main file"));
+                let finding =
+                    Finding::error(Code::UnknownName, span, "`store: redis`, and no Redis is configured");
+                report.push(
+                    finding.hint(
+                        "add `redis: { url: redis://127.0.0.1:6379 }` at the top level of the main file",
+                    ),
+                );
                 None
             }
             (spec::Store::Redis, Some(Sharing::Exact)) => Some(Store::Exact),
@@ -179,19 +193,23 @@ impl RateLimits {
             }
             Some(known) if self.all.get(known.id.0 as usize) == Some(&limit) => known.id,
             Some(known) => {
-                let message = format!("two limits named `{}` differ: they share their buckets", report.sources.shown(name.span));
-                let finding = Finding::error(Code::Conflict, name.span, message).related(known.place, "the first one");
-                report.push(finding.hint("`rate`, `burst`, `per`, `store` and `sync` must be the same, or the names different"));
+                let message = format!(
+                    "two limits named `{}` differ: they share their buckets",
+                    report.sources.shown(name.span)
+                );
+                let finding =
+                    Finding::error(Code::Conflict, name.span, message).related(known.place, "the first one");
+                report.push(finding.hint(
+                    "`rate`, `burst`, `per`, `store` and `sync` must be the same, or the names different",
+                ));
                 return None;
             }
         };
         if let Some(first) = taken.ids.insert(id, name.span) {
-            let finding = Finding::error(Code::DuplicateName, name.span, "the limit counts each request twice here");
+            let finding =
+                Finding::error(Code::DuplicateName, name.span, "the limit counts each request twice here");
             report.push(finding.related(first, "first listed here"));
         }
-        // The names of headers and metrics are taken for the limits behind it.
-        unique(&mut taken.labels, text.clone(), " #");
-        unique(&mut taken.policies, text.clone(), "-");
         Some(id)
     }
 

@@ -36,7 +36,9 @@ pub(super) fn mask(log: &mut AccessLog, slot: &Slot<spec::AccessLog>, routes: &[
         }
     }
     let logged = slot.value().and_then(|log| log.headers.value()).map(|List(names)| names.as_slice());
-    for At { value, span, .. } in logged.unwrap_or_default().iter().filter(|name| headers.contains(&name.value.0)) {
+    for At { value, span, .. } in
+        logged.unwrap_or_default().iter().filter(|name| headers.contains(&name.value.0))
+    {
         let message = format!("`{}` carries credentials of a route, which are never logged", value.0);
         report.push(Finding::error(Code::BadValue, *span, message));
     }

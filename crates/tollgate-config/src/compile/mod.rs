@@ -31,9 +31,7 @@ use crate::bounds;
 use crate::report::Report;
 use crate::shape::{At, Dict, Rows, Slot};
 use crate::source_map::{FileId, Span};
-use crate::spec::{
-    Consumer, Defaults, Included, Issuer, IssuerName, Root, Route, Upstream, UpstreamName,
-};
+use crate::spec::{Consumer, Defaults, Included, Issuer, IssuerName, Root, Route, Upstream, UpstreamName};
 
 /// Everything that the verbs before have found.
 pub(crate) struct Input<'a> {

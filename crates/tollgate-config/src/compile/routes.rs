@@ -54,8 +54,13 @@ pub(super) fn compile(
             Slot::Absent | Slot::Faulty(_) => made_name(&mut names, spec.as_ref(), &path.value),
         };
         let auth = auth::auth(layers.key(|keys| keys.auth), &mut parts.issuers, &parts.people, report);
-        let scope =
-            Scope { route: &name, pattern: &path.value.pattern, path: path.span, block: route.span, auth: &auth };
+        let scope = Scope {
+            route: &name,
+            pattern: &path.value.pattern,
+            path: path.span,
+            block: route.span,
+            auth: &auth,
+        };
         let mut built = build(route, &layers, process, parts, &scope, report);
         if let (Some(route), auth::Found::By(auth)) = (&mut built, auth) {
             route.auth = Some(auth);

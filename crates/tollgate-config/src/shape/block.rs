@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
-use crate::shape::Catalogue;
+use crate::shape::{BlockDoc, Catalogue};
 use crate::source_map::Span;
 use crate::suggest;
 use crate::yaml::{Entry, NodeRef};
@@ -127,7 +127,8 @@ pub(crate) fn duplicate_key(entry: Entry<'_>, first: Span, report: &mut Report) 
 
 pub(crate) fn missing_key(block: Span, title: &str, key: &str, report: &mut Report) {
     let span = report.head(block);
-    let hint = NEEDED.iter().find(|(block, word, _)| (*block, *word) == (title, key)).map(|(_, _, hint)| *hint);
+    let hint =
+        NEEDED.iter().find(|(block, word, _)| (*block, *word) == (title, key)).map(|(_, _, hint)| *hint);
     let finding = Finding::error(Code::MissingKey, span, format!("`{title}` needs the key `{key}`"));
     report.push(finding.maybe_hint(hint.map(str::to_owned)));
 }
@@ -152,7 +153,12 @@ pub(crate) fn unknown_key(entry: Entry<'_>, title: &str, keys: &[&str], report: 
 }
 
 /// What a missing key may be, where its name does not say it.
-const NEEDED: &[(&str, &str, &str)] = &[("rate_limit", "per", crate::spec::PER_HINT)];
+const NEEDED: &[(&str, &str, &str)] = &[
+    ("issuer", "issuer", "what `iss` must be, letter for letter"),
+    ("issuer", "audience", "whom its tokens are for, or `any`"),
+    ("issuer", "algorithms", "what it signs with, such as `[RS256]`: it is never taken from the token"),
+    ("rate_limit", "per", crate::spec::PER_HINT),
+];
 
 /// What people write who come from elsewhere.
 const HABITS: &[(&str, &[&str], &str)] = &[
@@ -188,9 +194,11 @@ fn elsewhere(key: &str, title: &str) -> Option<String> {
     let catalogue = Catalogue::whole();
     // These blocks stand inside a list or a value, where nobody looks for a key.
     let inner = ["weighted", "target", "hash", "redis", "introspection", "basic", "api_key"];
-    let mut blocks =
-        catalogue.blocks().iter().filter(|block| block.title != title && !inner.contains(&block.title));
-    let found = blocks.find(|block| block.fields.iter().any(|field| field.key == key))?;
+    let has = |block: &&BlockDoc| block.fields.iter().any(|field| field.key == key);
+    let outer = |block: &&BlockDoc| block.title != title && !inner.contains(&block.title);
+    // Defaults are about routes: a key of these is most probably meant.
+    let near = catalogue.blocks().iter().filter(|block| title == "defaults" && block.title == "route");
+    let found = near.chain(catalogue.blocks().iter().filter(outer)).find(has)?;
     Some(match found.title {
         "root" if title == "included" => format!("`{key}` may only stand in the main file"),
         "root" => format!("`{key}` stands at the top level of the file"),

@@ -112,7 +112,7 @@ impl Key for EditedHeader {
 
     fn parse(text: &str, span: Span) -> Result<Self, Box<Finding>> {
         let header = header_name(text, span)?;
-        if !OWNED.contains(&header) {
+        if !is_owned(&header) {
             return Ok(EditedHeader(header));
         }
         let message = format!("`{text}` belongs to the gateway and cannot be edited");
@@ -124,11 +124,9 @@ impl Key for EditedHeader {
     }
 }
 
-impl EditedHeader {
-    /// A header's name, when the gateway does not own it.
-    pub(crate) fn checked(text: &str, span: Span) -> Result<WireName, Box<Finding>> {
-        EditedHeader::parse(text, span).map(|EditedHeader(name)| name)
-    }
+/// Whether the gateway frames, routes or describes messages by a header.
+pub(crate) fn is_owned(header: &WireName) -> bool {
+    OWNED.contains(header)
 }
 
 impl Shape for HeaderName {

@@ -21,7 +21,7 @@ pub(crate) use choice::{choose, describe_choice};
 pub(crate) use collection::{Dict, Key, List, OneOrMany, Pair, Rows};
 pub(crate) use http::{
     Condition, EditedHeader, HeaderName, HeaderText, HostName, LoggedHeader, Network, PathText, Pattern,
-    Text, Verb, params_hint, shown, template,
+    Text, Verb, is_owned, params_hint, shown, template,
 };
 pub(crate) use later::{Later, neutral};
 pub(crate) use scalar::{Int, Name, Seconds, Size, plain_name, text};

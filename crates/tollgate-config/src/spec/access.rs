@@ -62,7 +62,8 @@ impl Shape for Origin {
     }
 
     fn describe(_: &mut Catalogue) -> Description {
-        let schema = json!({ "type": "string", "pattern": r"^(\*|[A-Za-z][A-Za-z0-9+.-]*://[^/?#@\s]+)$|\$\{" });
+        let schema =
+            json!({ "type": "string", "pattern": r"^(\*|[A-Za-z][A-Za-z0-9+.-]*://[^/?#@\s]+)$|\$\{" });
         Description::new("origin", schema)
     }
 }
@@ -214,10 +215,30 @@ mod tests {
             assert_eq!(origin(text), expect, "{text}");
         }
         for text in [
-            "", "null", "NULL", "app.example.com", "https://", "https://*", "https://a.*.com", "https://*a.com",
-            "https://*.*.com", "https://a.com/", "https://a.com/x", "https://a.com?", "https://a.com#",
-            "https://u@a.com", "https://a.com:0", "https://a.com:x", "https://a.com:+1", "https://a.com:65536",
-            "https://a..com", "https://a b", "https://bücher.example", "https://[::1", "://a.com", "1s://a.com",
+            "",
+            "null",
+            "NULL",
+            "app.example.com",
+            "https://",
+            "https://*",
+            "https://a.*.com",
+            "https://*a.com",
+            "https://*.*.com",
+            "https://a.com/",
+            "https://a.com/x",
+            "https://a.com?",
+            "https://a.com#",
+            "https://u@a.com",
+            "https://a.com:0",
+            "https://a.com:x",
+            "https://a.com:+1",
+            "https://a.com:65536",
+            "https://a..com",
+            "https://a b",
+            "https://bücher.example",
+            "https://[::1",
+            "://a.com",
+            "1s://a.com",
             "https://a.com,https://b.com",
         ] {
             assert!(origin(text).is_err(), "{text}");

@@ -8,7 +8,8 @@ use super::issuer::Claim;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{
-    At, Catalogue, Description, Dict, EditedHeader, Name, OneOrMany, Shape, shown, text, wrong_type,
+    At, Catalogue, Description, Dict, EditedHeader, HeaderName, Name, OneOrMany, Shape, is_owned, shown,
+    text, wrong_type,
 };
 use crate::yaml::{Core, NodeRef};
 
@@ -39,7 +40,7 @@ block! {
     /// Where an API key stands: one of the two.
     "api_key" ApiKey {
         /// A request header.
-        header: EditedHeader;
+        header: KeyHeader;
         /// A query parameter. Its value is masked in logs.
         query: Name;
     }
@@ -102,12 +103,9 @@ impl Shape for Credential {
     fn read(node: NodeRef<'_>, what: &str, report: &mut Report) -> Option<Self> {
         let scalar = text(node, what, report)?;
         let place = match scalar.text.split_once(':') {
-            Some(("header", name)) => match EditedHeader::checked(name, node.span()) {
-                Ok(name) => Some(Place::Header(name)),
-                Err(finding) => {
-                    report.push(*finding);
-                    return None;
-                }
+            Some(("header", name)) => match WireName::new(name) {
+                Ok(name) => Some(Place::Header(own_header(name, node, report)?)),
+                Err(_) => None,
             },
             // A cookie's name is a token, as a header's is, but its case counts (RFC 6265 section 4.1.1).
             Some(("cookie", name)) if WireName::new(name).is_ok() => Some(Place::Cookie(name.into())),
@@ -136,6 +134,35 @@ impl Shape for Credential {
     }
 }
 
+/// A header that holds a credential and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyHeader(pub(crate) WireName);
+
+impl Shape for KeyHeader {
+    fn read(node: NodeRef<'_>, what: &str, report: &mut Report) -> Option<Self> {
+        let HeaderName(header) = HeaderName::read(node, what, report)?;
+        own_header(header, node, report).map(KeyHeader)
+    }
+
+    fn describe(catalogue: &mut Catalogue) -> Description {
+        HeaderName::describe(catalogue)
+    }
+}
+
+/// Reports a header whose value cannot be a credential.
+fn own_header(header: WireName, node: NodeRef<'_>, report: &mut Report) -> Option<WireName> {
+    let hint = if is_owned(&header) {
+        "the gateway itself reads it; write another one, such as `x-api-key`"
+    } else if header == tollgate_wire::name::COOKIE {
+        "it holds many values; a token can stand in one of them: `cookie:NAME` in `token_from`"
+    } else {
+        return Some(header);
+    };
+    let message = format!("`{header}` holds no credential");
+    report.push(Finding::error(Code::BadValue, node.span(), message).hint(hint));
+    None
+}
+
 /// One scope (RFC 6749 section 3.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scope(pub(crate) String);
@@ -149,7 +176,8 @@ impl Shape for Scope {
         }
         let message = format!("`{}` is no scope", shown(node, report));
         let several = scalar.text.contains(' ');
-        let hint = if several { "several scopes are a list: `[a, b]`" } else { "a scope is one word in ASCII" };
+        let hint =
+            if several { "several scopes are a list: `[a, b]`" } else { "a scope is one word in ASCII" };
         report.push(Finding::error(Code::BadValue, node.span(), message).hint(hint));
         None
     }
@@ -194,7 +222,7 @@ impl Shape for ClaimValue {
     }
 }
 
-/// Where `list` stands more than once in a list, the second place and the first.
+/// What stands in a list more than once: the later place and the first.
 pub(crate) fn repeated<T: PartialEq>(list: &[At<T>]) -> impl Iterator<Item = (&At<T>, &At<T>)> {
     list.iter().enumerate().filter_map(|(at, item)| {
         let first = list.get(..at)?.iter().find(|earlier| earlier.value == item.value)?;

@@ -56,11 +56,17 @@ impl Shape for HashedKey {
         }
         let message = match digits {
             Some(digits) => {
-                format!("a hash is 64 hexadecimal digits behind `sha256:`; these are {} characters", digits.chars().count())
+                format!(
+                    "a hash is 64 hexadecimal digits behind `sha256:`; these are {} characters",
+                    digits.chars().count()
+                )
             }
             None => "a key stands here as its hash: `sha256:` and 64 hexadecimal digits".to_owned(),
         };
-        report.push(Finding::error(Code::BadValue, node.span(), message).hint("`tollgate key hash` makes it from a key"));
+        report.push(
+            Finding::error(Code::BadValue, node.span(), message)
+                .hint("`tollgate key hash` makes it from a key"),
+        );
         None
     }
 
@@ -125,7 +131,8 @@ impl Shape for Phc {
         match phc(&scalar.text) {
             Ok(()) => Some(Phc(scalar.text.to_string())),
             Err((why, hint)) => {
-                report.push(Finding::error(Code::BadValue, node.span(), format!("`{what}` {why}")).hint(hint));
+                report
+                    .push(Finding::error(Code::BadValue, node.span(), format!("`{what}` {why}")).hint(hint));
                 None
             }
         }
@@ -143,7 +150,8 @@ const MAKE: &str =
 /// Checks a PHC string of argon2id (RFC 9106). What is wrong completes "`password` …" and repeats nothing of it.
 fn phc(text: &str) -> Result<(), (&'static str, &'static str)> {
     let Some(rest) = text.strip_prefix("$argon2id$") else {
-        let other = ["$argon2i$", "$argon2d$", "$2a$", "$2b$", "$2y$", "$scrypt$", "$pbkdf2", "$5$", "$6$", "{SHA}"];
+        let other =
+            ["$argon2i$", "$argon2d$", "$2a$", "$2b$", "$2y$", "$scrypt$", "$pbkdf2", "$5$", "$6$", "{SHA}"];
         return Err(match other.iter().any(|prefix| text.starts_with(prefix)) {
             true => ("is hashed by another function: only argon2id is supported", MAKE),
             false => ("must be the PHC string of argon2id, not the password itself", MAKE),
@@ -168,7 +176,10 @@ fn phc(text: &str) -> Result<(), (&'static str, &'static str)> {
         part.and_then(decoded_length).is_some_and(|length| bytes.contains(&length))
     };
     if !sized(salt, 8..=48) || !sized(hash, 16..=64) || parts.next().is_some() {
-        return Err(("must end in a salt of 8 to 48 bytes and a hash of 16 to 64, in base64 without padding", MAKE));
+        return Err((
+            "must end in a salt of 8 to 48 bytes and a hash of 16 to 64, in base64 without padding",
+            MAKE,
+        ));
     }
     Ok(())
 }

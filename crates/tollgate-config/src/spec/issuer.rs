@@ -9,7 +9,9 @@ use tollgate_token::{Algorithm, ClaimPath};
 use crate::bounds;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
-use crate::shape::{At, Catalogue, Description, Key, List, OneOrMany, Seconds, Shape, plain_name, shown, text};
+use crate::shape::{
+    At, Catalogue, Description, Key, List, OneOrMany, Seconds, Shape, plain_name, shown, text,
+};
 use crate::source_map::Span;
 use crate::suggest;
 use crate::yaml::NodeRef;
@@ -109,7 +111,11 @@ impl Shape for Audience {
         let OneOrMany(names) = OneOrMany::<String>::read(node, what, report)?;
         let alone = node.items().is_none();
         if names.is_empty() {
-            let finding = Finding::error(Code::BadValue, node.span(), format!("`{what}` names nobody: no token would pass"));
+            let finding = Finding::error(
+                Code::BadValue,
+                node.span(),
+                format!("`{what}` names nobody: no token would pass"),
+            );
             report.push(finding.hint("name whom tokens are for, or write `any`"));
             return None;
         }
@@ -130,7 +136,10 @@ impl Shape for Audience {
 
     fn describe(_: &mut Catalogue) -> Description {
         let list = json!({ "type": "array", "minItems": 1, "items": { "type": "string", "minLength": 1 } });
-        Description::new("`any`, text or a list", json!({ "anyOf": [{ "type": "string", "minLength": 1 }, list] }))
+        Description::new(
+            "`any`, text or a list",
+            json!({ "anyOf": [{ "type": "string", "minLength": 1 }, list] }),
+        )
     }
 }
 
@@ -146,13 +155,16 @@ impl Shape for SignedBy {
         }
         if scalar.text.eq_ignore_ascii_case("none") {
             let message = "`none` is no signature: anybody could make such a token";
-            report.push(Finding::error(Code::Insecure, node.span(), message).hint("name what the issuer signs with"));
+            report.push(
+                Finding::error(Code::Insecure, node.span(), message).hint("name what the issuer signs with"),
+            );
             return None;
         }
         let names = || Algorithm::ALL.iter().map(|algorithm| algorithm.as_str());
         let message = format!("`{}` is no algorithm", shown(node, report));
         let hint = (!scalar.rewritten).then(|| suggest::did_you_mean(&scalar.text, names())).flatten();
-        let hint = hint.unwrap_or_else(|| format!("the algorithms are {}", names().collect::<Vec<_>>().join(", ")));
+        let hint =
+            hint.unwrap_or_else(|| format!("the algorithms are {}", names().collect::<Vec<_>>().join(", ")));
         report.push(Finding::error(Code::BadValue, node.span(), message).hint(hint));
         None
     }

@@ -133,7 +133,8 @@ impl Shape for Rate {
         match Rate::parse(&scalar.text) {
             Ok(rate) => Some(rate),
             Err(hint) => {
-                let message = format!("`{what}` must be a rate such as `100/s`, found `{}`", shown(node, report));
+                let message =
+                    format!("`{what}` must be a rate such as `100/s`, found `{}`", shown(node, report));
                 let hint = (!scalar.rewritten).then_some(hint);
                 report.push(Finding::error(Code::BadValue, node.span(), message).maybe_hint(hint));
                 None
@@ -154,13 +155,10 @@ pub(crate) struct PerKey {
     pub(crate) text: String,
 }
 
-const PER: &[&str] = &[
-    "all", "ip", "consumer", "route-param:", "header:", "cookie:", "query:", "claim:",
-];
+const PER: &[&str] = &["all", "ip", "consumer", "route-param:", "header:", "cookie:", "query:", "claim:"];
 
 /// What may stand behind `per:`, for hints.
-pub(crate) const PER_HINT: &str =
-    "one of `all`, `ip`, `consumer`, `route-param:NAME`, `header:NAME`, `cookie:NAME`, `query:NAME`, `claim:PATH`";
+pub(crate) const PER_HINT: &str = "one of `all`, `ip`, `consumer`, `route-param:NAME`, `header:NAME`, `cookie:NAME`, `query:NAME`, `claim:PATH`";
 
 impl PerKey {
     fn parse(text: &str) -> Option<Per> {
@@ -192,7 +190,8 @@ impl Shape for PerKey {
         let message = format!("`{}` is nothing to count by", shown(node, report));
         let kind = scalar.text.split_once(':').map_or(&*scalar.text, |(kind, _)| kind);
         let kinds = PER.iter().map(|kind| kind.trim_end_matches(':'));
-        let meant = (!scalar.rewritten).then(|| suggest::closest(kind, kinds)).flatten().filter(|near| *near != kind);
+        let meant =
+            (!scalar.rewritten).then(|| suggest::closest(kind, kinds)).flatten().filter(|near| *near != kind);
         let hint = meant.map_or_else(|| PER_HINT.to_owned(), |near| format!("did you mean `{near}`?"));
         report.push(Finding::error(Code::BadValue, node.span(), message).hint(hint));
         None
@@ -239,7 +238,10 @@ mod tests {
             ("100000/d", (100_000, 86_400)),
         ] {
             let rate = Rate::parse(text).unwrap_or_else(|hint| panic!("{text}: {hint}"));
-            assert_eq!((rate.count, rate.period().as_secs(), rate.to_string()), (expect.0, expect.1, text.to_owned()));
+            assert_eq!(
+                (rate.count, rate.period().as_secs(), rate.to_string()),
+                (expect.0, expect.1, text.to_owned())
+            );
         }
         for (text, hint) in [
             ("100", "write a whole number and a unit, such as `100/s`, `1000/m`, `5000/h` or `100000/d`"),

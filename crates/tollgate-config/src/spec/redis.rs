@@ -57,7 +57,10 @@ impl Shape for RedisUrl {
     fn read(node: NodeRef<'_>, what: &str, report: &mut Report) -> Option<Self> {
         if node.items().is_none() {
             let Node(value) = Node::read(node, what, report)?;
-            return Some(RedisUrl { nodes: vec![At { value, span: node.span(), key: node.span() }], cluster: false });
+            return Some(RedisUrl {
+                nodes: vec![At { value, span: node.span(), key: node.span() }],
+                cluster: false,
+            });
         }
         let List(list) = List::<Node>::read(node, what, report)?;
         if list.is_empty() {
@@ -132,7 +135,9 @@ type Credentials = (Option<Box<str>>, Option<tollgate_plan::secret::Secret>);
 
 fn credentials(userinfo: &str) -> Result<Credentials, &'static str> {
     let Some((user, password)) = userinfo.split_once(':') else {
-        return Err("a password stands behind a colon: `redis://:password@host` or `redis://user:password@host`");
+        return Err(
+            "a password stands behind a colon: `redis://:password@host` or `redis://user:password@host`",
+        );
     };
     let decoded = |text| decode(text).ok_or("its user or password is badly percent-encoded");
     let (user, password) = (decoded(user)?, decoded(password)?);
@@ -209,10 +214,28 @@ mod tests {
             assert_eq!(found, expect, "{url}");
         }
         for url in [
-            "", "127.0.0.1:6379", "http://h", "redis://", "redis://h:0", "redis://h:x", "redis://h:", "redis://h/x",
-            "redis://h/-1", "redis://h?db=1", "redis://pw@h", "redis://me:@h", "redis://:%zz@h", "redis://:%4",
-            "redis://:%ff@h", "redis://:a/b@h", "redis://[::1", "redis://[x]", "redis://[::1]x", "redis://a b",
-            "unix:///run/redis.sock", "redis://h/99999999999999999999",
+            "",
+            "127.0.0.1:6379",
+            "http://h",
+            "redis://",
+            "redis://h:0",
+            "redis://h:x",
+            "redis://h:",
+            "redis://h/x",
+            "redis://h/-1",
+            "redis://h?db=1",
+            "redis://pw@h",
+            "redis://me:@h",
+            "redis://:%zz@h",
+            "redis://:%4",
+            "redis://:%ff@h",
+            "redis://:a/b@h",
+            "redis://[::1",
+            "redis://[x]",
+            "redis://[::1]x",
+            "redis://a b",
+            "unix:///run/redis.sock",
+            "redis://h/99999999999999999999",
         ] {
             assert!(parse(url).is_err(), "{url}");
         }

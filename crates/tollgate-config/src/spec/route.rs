@@ -1,8 +1,8 @@
 //! Routes and their defaults.
 
 use crate::shape::{
-    Condition, Dict, EditedHeader, HeaderName, HeaderText, HostName, Int, Later, List, Name, Network, OneOrMany,
-    PathText, Pattern, Seconds, Size, Slot, Text, Verb, neutral,
+    Condition, Dict, EditedHeader, HeaderName, HeaderText, HostName, Int, Later, List, Name, Network,
+    OneOrMany, PathText, Pattern, Seconds, Size, Slot, Text, Verb, neutral,
 };
 
 use super::access::Cors;

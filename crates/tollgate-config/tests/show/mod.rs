@@ -1,5 +1,7 @@
 //! A plan as compact text: what differs between two plans differs here.
 
+mod protection;
+
 use std::fmt::Write;
 
 use tollgate_config::posture;
@@ -23,11 +25,16 @@ pub(crate) fn plan(plan: &Plan) -> String {
     }
     line(&mut out, format!("workers {}, {:?}, {:?}", plan.workers, plan.shutdown, plan.admin));
     line(&mut out, format!("{:?}", plan.access_log));
+    protection::of_plan(&mut out, plan);
     for one in &plan.upstreams {
         upstream(&mut out, one);
     }
     for (one, row) in plan.routes.iter().zip(posture(plan)) {
         line(&mut out, format!("route {:?}: {} → {}", row.route, row.matches, row.action));
+        if (&*row.auth, &*row.limits) != ("public", "-") {
+            line(&mut out, format!("  [{}] [{}] public {}", row.auth, row.limits, row.public));
+        }
+        protection::of_route(&mut out, one);
         route(&mut out, one, plan);
     }
     out
