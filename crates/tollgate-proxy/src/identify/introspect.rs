@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tollgate_plan::issuer::{Introspection, Issuer, IssuerId, TokenCheck};
 use tollgate_token::introspection::{self, Refused as Unfit};
-use tollgate_token::{MAX_TOKEN_BYTES, TokenError};
+use tollgate_token::{Exp, MAX_TOKEN_BYTES, TokenError};
 
 use super::token::{UNAVAILABLE, refused, remember, tag, unix_s};
 use super::{Refused, Verified};
@@ -83,14 +83,19 @@ async fn ask_now(
     worker.clock.now();
     let now = unix_s(worker);
     let forget = now.saturating_add(i64::try_from(endpoint.cache.as_secs()).unwrap_or(i64::MAX));
-    match introspection::read(&body, &issuer.expect, now) {
+    let read = introspection::read(&body, &issuer.expect, now);
+    match read {
+        // Asked for by the configuration; the issuer's word alone is enough otherwise.
+        Ok(claims) if claims.exp().is_none() && issuer.expect.exp == Exp::Required => {
+            Err(refused(TokenError::Malformed("the token has no expiry")))
+        }
         Ok(claims) => Ok(remember(exchange, token.as_bytes(), id, claims, 0, forget)),
         Err(Unfit::Token(error)) => {
             remember_refusal(exchange, id, token, error, forget);
             Err(refused(error))
         }
         Err(Unfit::Unreadable(why)) => {
-            tracing::warn!(issuer = &*issuer.name, why, "the introspection endpoint's answer cannot be used");
+            tracing::debug!(issuer = &*issuer.name, why, "the introspection endpoint's answer cannot be used");
             Err(UNAVAILABLE)
         }
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::body::Bytes;
+use serde_json::Value;
 use tokio::sync::{Semaphore, oneshot};
 use tollgate_plan::issuer::Introspection;
 
@@ -109,10 +110,20 @@ pub(super) async fn ask(mut question: Question, http: Rc<Http>) {
         outcome = http.post(&endpoint.url, &authorization, form) => outcome,
         () = question.answer.closed() => return,
     };
+    let outcome = outcome.and_then(meaningful);
     live.settle(&outcome);
     // Whoever asked may have left in this moment.
     let _ = question.answer.send(outcome);
     drop(question.place);
+}
+
+/// The answer, if it is one as RFC 7662 section 2.2 has it; what it means is not judged here.
+fn meaningful(answer: Bytes) -> Result<Bytes, Fault> {
+    let read: Option<Value> = serde_json::from_slice(&answer).ok();
+    match read.and_then(|answer| answer.get("active")?.as_bool()) {
+        Some(_) => Ok(answer),
+        None => Err(Fault::Content("an answer that does not say whether the token is active".to_owned())),
+    }
 }
 
 /// RFC 6749 section 2.3.1: both parts are form-encoded before HTTP Basic joins them.
