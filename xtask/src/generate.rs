@@ -66,7 +66,12 @@ fn command_line() -> Result<String> {
     let mut page =
         format!("# Command line\n\nMade from the code by `cargo xtask gen`.\n\n```\n{help}\n```\n");
     for command in commands(&help) {
-        write!(page, "\n## tollgate {command}\n\n```\n{}\n```\n", self::help(&[command, "--help"])?)?;
+        let help = self::help(&[command, "--help"])?;
+        write!(page, "\n## tollgate {command}\n\n```\n{help}\n```\n")?;
+        for part in commands(&help) {
+            let help = self::help(&[command, part, "--help"])?;
+            write!(page, "\n### tollgate {command} {part}\n\n```\n{help}\n```\n")?;
+        }
     }
     Ok(page)
 }

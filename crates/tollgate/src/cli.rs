@@ -49,10 +49,12 @@ pub(crate) enum Command {
 }
 
 const TOKEN_EXAMPLES: &str = "Examples:
-  tollgate token --issuer main --claim sub=u1 --claim 'roles=[\"admin\"]' --key dev-key.json --jwks dev-jwks.json
-  curl -H \"Authorization: Bearer $(tollgate token --issuer main --claim sub=u1 --key dev-key.json)\" http://127.0.0.1:8080/orders/7
+  tollgate token --issuer main --claim sub=u1 --key key.json --jwks jwks.json
+  TOKEN=$(tollgate token --issuer main --claim 'roles=[\"admin\"]' --key key.json)
+  curl -H \"Authorization: Bearer $TOKEN\" http://127.0.0.1:8080/orders/7
 
-The first writes dev-jwks.json for `jwks_file: dev-jwks.json` in the issuer. An issuer with a `secret` needs neither file.";
+The first writes jwks.json, for `jwks_file: jwks.json` in the issuer. An issuer with a `secret`
+needs neither file.";
 
 /// One subcommand of `tollgate key`.
 #[derive(Debug, Subcommand)]

@@ -1,11 +1,12 @@
-//! Every YAML snippet of the documents, and every example, is a configuration that `tollgate check` accepts.
+//! Every YAML snippet of the documents, and every example, is a configuration that `tollgate check` accepts, and
+//! every `sh` snippet runs, in order, beside the configuration that stands before it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Documents whose fenced `yaml` blocks are whole configurations.
-const DOCUMENTS: &[&str] = &["README.md", "docs/operate.md"];
+const DOCUMENTS: &[&str] = &["README.md", "docs/operate.md", "docs/tokens.md"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -23,35 +24,64 @@ fn check(what: &str, config: &Path) {
     assert!(!err.contains("warning"), "{what} is warned about:\n{err}");
 }
 
-/// The fenced `yaml` blocks of a document, each with the line it begins on.
-fn snippets(text: &str) -> Vec<(usize, String)> {
+/// A fenced block of a document.
+struct Snippet {
+    language: String,
+    line: usize,
+    text: String,
+}
+
+/// The fenced blocks of a document that name a language.
+fn snippets(text: &str) -> Vec<Snippet> {
     let mut found = Vec::new();
-    let mut open: Option<(usize, String)> = None;
+    let mut open: Option<Snippet> = None;
     for (at, line) in text.lines().enumerate() {
         match &mut open {
-            None if line.trim() == "```yaml" => open = Some((at + 2, String::new())),
-            None => {}
+            None => {
+                let language = line.trim().strip_prefix("```").map(str::to_owned);
+                open = language.map(|language| Snippet { language, line: at + 2, text: String::new() });
+            }
             Some(_) if line.trim() == "```" => found.extend(open.take()),
-            Some((_, block)) => {
-                block.push_str(line);
-                block.push('\n');
+            Some(block) => {
+                block.text.push_str(line);
+                block.text.push('\n');
             }
         }
     }
+    found.retain(|snippet| !snippet.language.is_empty());
     found
+}
+
+fn run(what: &str, script: &str, dir: &Path) {
+    let binary = Path::new(env!("CARGO_BIN_EXE_tollgate"));
+    let folder = binary.parent().expect("a binary is in a folder").display();
+    let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
+    let mut command = Command::new("sh");
+    command.args(["-eu", "-c", script]).current_dir(dir).env("PATH", path).env("NO_COLOR", "1");
+    let output = command.stdin(Stdio::null()).output().expect("sh runs");
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !err.contains("warning"), "{what} fails:\n{err}");
 }
 
 #[test]
 fn every_snippet_is_accepted() {
-    let dir = tempfile::tempdir().expect("a folder");
     for document in DOCUMENTS {
+        // One folder a document, so that a command finds what stands before it.
+        let dir = tempfile::tempdir().expect("a folder");
         let text = fs::read_to_string(root().join(document)).expect("a document");
         let snippets = snippets(&text);
         assert!(!snippets.is_empty(), "{document} has no snippet: take it off the list");
-        for (line, snippet) in snippets {
-            let path = dir.path().join("tollgate.yaml");
-            fs::write(&path, snippet).expect("a file");
-            check(&format!("the snippet in {document}, line {line},"), &path);
+        for Snippet { language, line, text } in snippets {
+            let what = format!("the snippet in {document}, line {line},");
+            match language.as_str() {
+                "yaml" => {
+                    let path = dir.path().join("tollgate.yaml");
+                    fs::write(&path, text).expect("a file");
+                    check(&what, &path);
+                }
+                "sh" => run(&what, &text, dir.path()),
+                other => panic!("{what} is `{other}`, which nobody checks"),
+            }
         }
     }
 }
