@@ -1,7 +1,5 @@
 //! What clients are told about their limits (draft-ietf-httpapi-ratelimit-headers-10).
 
-use std::io::Write as _;
-
 use tollgate_plan::limit::RateLimitHeaders;
 use tollgate_policy::limit::{Decision, Quota};
 use tollgate_wire::name;
@@ -57,10 +55,13 @@ fn write_standard(route: &RouteLive, limits: &LimitsLive, verdicts: &[Verdict], 
             out.extend_from_slice(b", ");
         }
         let decision = &verdict.decision;
-        // Writing to a vector cannot fail.
-        let _ = write!(out, "{name};r={}", decision.remaining);
+        let mut digits = itoa::Buffer::new();
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b";r=");
+        out.extend_from_slice(digits.format(decision.remaining).as_bytes());
         if let Some(seconds) = seconds_to_more(decision, &live.quota) {
-            let _ = write!(out, ";t={seconds}");
+            out.extend_from_slice(b";t=");
+            out.extend_from_slice(digits.format(seconds).as_bytes());
         }
     }
 }

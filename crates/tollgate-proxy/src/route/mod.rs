@@ -28,9 +28,9 @@ pub(crate) fn find(exchange: &mut Exchange<'_>) -> Result<(), Reject> {
     }
 }
 
-/// The route about which a browser asks before it calls (a CORS-preflight fetch of the Fetch Standard): found by the method that it
-/// means to use, so that routes of one path can differ; or else by one that the path has, so that it learns which.
-/// None when this is no such question, or the route leaves it to its service.
+/// The route about which a browser asks before it calls (CORS-preflight fetch of the Fetch Standard): found by the
+/// method that it means to use, so that routes of one path can differ; or else by one that the path has, so that it
+/// learns which. None when this is no such question, or the route leaves it to its service.
 fn find_for_preflight(exchange: &mut Exchange<'_>) -> Option<RouteId> {
     let head = &exchange.kit.head;
     if head.method != Method::Options || !head.headers.contains(&name::ORIGIN) {
