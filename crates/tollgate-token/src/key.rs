@@ -27,7 +27,7 @@ pub struct Key {
 #[derive(Clone)]
 enum Verifier {
     Public(ParsedPublicKey),
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
 }
 
 /// What a key consists of, as bytes from a JWK or a PEM file. Numbers are big-endian.
@@ -180,7 +180,7 @@ impl Material {
     fn verifier(&self, algorithm: Algorithm) -> Result<Verifier, Unusable> {
         let public = match (self, public_parameters(algorithm)) {
             (Self::Secret(secret), Parameters::Hmac(hash)) => {
-                return Ok(Verifier::Secret(hmac::Key::new(hash, secret)));
+                return Ok(Verifier::Secret(Box::new(hmac::Key::new(hash, secret))));
             }
             (Self::Rsa { n, e }, Parameters::Rsa(parameters)) => {
                 RsaPublicKeyComponents { n, e }.to_parsed_public_key(parameters)

@@ -31,7 +31,7 @@ enum Private {
     Rsa(RsaKeyPair, &'static dyn RsaEncoding),
     Ec(EcdsaKeyPair, Curve),
     Ed25519(Ed25519KeyPair),
-    Secret(hmac::Key, Box<[u8]>),
+    Secret(Box<hmac::Key>, Box<[u8]>),
 }
 
 /// Why there is no signer, or no token.
@@ -89,7 +89,7 @@ impl Signer {
         if secret.len() < MIN_SECRET_BYTES {
             return Err(MintError::Key("a secret has at least 32 bytes"));
         }
-        Self::new(algorithm, Private::Secret(hmac::Key::new(hash, secret), secret.into()))
+        Self::new(algorithm, Private::Secret(Box::new(hmac::Key::new(hash, secret)), secret.into()))
     }
 
     /// A private JWK with `alg`, as [`Signer::to_private_jwk`] writes it. Without `kid` it gets a new one.

@@ -35,12 +35,12 @@ impl Requirement {
 
     /// Whether the claims do. `roles_claim` says where this issuer's roles stand.
     pub fn check(&self, claims: &Claims, roles_claim: &ClaimPath) -> Result<(), Lacking> {
-        let granted = |scope: &Box<str>| claims.scopes().any(|granted| *granted == **scope);
-        if !self.scopes.iter().all(granted) {
+        let granted = |scope: &str| claims.scopes().any(|granted| granted == scope);
+        if !self.scopes.iter().all(|scope| granted(scope)) {
             return Err(Lacking::Scope);
         }
-        let held = |role: &Box<str>| claims.strings(roles_claim).any(|held| *held == **role);
-        if !self.roles.is_empty() && !self.roles.iter().any(held) {
+        let held = |role: &str| claims.strings(roles_claim).any(|held| held == role);
+        if !self.roles.is_empty() && !self.roles.iter().any(|role| held(role)) {
             return Err(Lacking::Role);
         }
         let fits = |(path, wanted): &(ClaimPath, Vec<Value>)| {

@@ -52,7 +52,7 @@ impl<'a> Token<'a> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::Malformed("the token is too long"));
         }
-        let (header, payload, signature) = split(token)?;
+        let [header, payload, signature] = split(token)?;
         let signed = token.get(..header.len() + 1 + payload.len()).unwrap_or_default();
         let mut decoded = Vec::with_capacity(token.len());
         base64url::decode_into(header, &mut decoded).ok_or(NOT_BASE64URL)?;
@@ -150,11 +150,11 @@ impl std::fmt::Debug for Token<'_> {
 const NOT_BASE64URL: TokenError = TokenError::Malformed("the token is not canonical base64url");
 
 /// Header, payload, signature. The signature may be empty here, so that `alg: none` is told from a stump.
-fn split(token: &[u8]) -> Result<(&[u8], &[u8], &[u8]), TokenError> {
+fn split(token: &[u8]) -> Result<[&[u8]; 3], TokenError> {
     let mut parts = token.split(|byte| *byte == b'.');
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some(header), Some(payload), Some(signature), None) if !header.is_empty() && !payload.is_empty() => {
-            Ok((header, payload, signature))
+            Ok([header, payload, signature])
         }
         _ => Err(TokenError::Malformed("the token is not three parts with dots between")),
     }

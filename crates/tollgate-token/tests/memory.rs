@@ -37,7 +37,7 @@ fn text(token: u8) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
 
     #[test]
     fn never_more_than_a_map(limit in 0..20_000usize, steps in prop::collection::vec(step(), 0..300)) {

@@ -1,7 +1,7 @@
 //! Keys made, written, read again and used: every algorithm, there and back.
 
 use serde_json::{Value, json};
-use tollgate_token::mint::{MintError, Signer, public_jwks};
+use tollgate_token::mint::{MintError, Signer, public_jwks, sign_with_secret};
 use tollgate_token::{Algorithm, Audience, Exp, Expectations, KeySet, TokenError, verify};
 
 const NOW: i64 = 1_900_000_000;
@@ -78,6 +78,21 @@ fn secrets_stay_secret() {
             assert!(!format!("{signer:?}").contains(text), "{member}");
         }
     }
+}
+
+/// The secret of an issuer's configuration signs what it checks; a public key signs nothing.
+#[test]
+fn a_verifying_secret_signs() {
+    let (header, claims) = (br#"{"alg":"HS384","typ":"JWT"}"#, format!(r#"{{"exp":{}}}"#, NOW + 1));
+    let secret = KeySet::from_secret(&[7; 48], Algorithm::HS384.into()).unwrap();
+    let sign =
+        |keys: &KeySet, algorithm| sign_with_secret(&keys.keys()[0], algorithm, header, claims.as_bytes());
+    let token = sign(&secret, Algorithm::HS384).unwrap();
+    assert!(verify(token, &secret, &expect(Algorithm::HS384), NOW).is_ok());
+    let refused = Err(MintError::Key("the key is no secret for this algorithm"));
+    assert_eq!(sign(&secret, Algorithm::HS256), refused);
+    let public = keys(&Signer::generate(Algorithm::ES256).unwrap());
+    assert_eq!(sign(&public, Algorithm::ES256), refused);
 }
 
 #[test]
