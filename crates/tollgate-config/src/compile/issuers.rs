@@ -298,9 +298,9 @@ fn reach(block: &spec::Issuer, contents: &Contents, report: &mut Report) -> Reac
 }
 
 /// Files that issuers of a file name.
-pub(super) fn files<'a>(
-    slot: &'a Slot<crate::shape::Dict<IssuerName, spec::Issuer>>,
-) -> impl Iterator<Item = &'a At<PathBuf>> {
+pub(super) fn files(
+    slot: &Slot<crate::shape::Dict<IssuerName, spec::Issuer>>,
+) -> impl Iterator<Item = &At<PathBuf>> {
     let blocks = slot.value().into_iter().flat_map(|dict| dict.iter()).map(|(_, block)| &block.value);
     blocks.flat_map(|block| [&block.jwks_file, &block.public_key_file, &block.ca]).filter_map(Slot::given)
 }

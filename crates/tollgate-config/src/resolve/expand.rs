@@ -14,7 +14,7 @@ use crate::yaml::{Scalar, Tree};
 
 /// Names that people know from templates and may write with a dollar by habit.
 const TEMPLATE_NAMES: &[&str] =
-    &["host", "path", "query", "method", "scheme", "client_ip", "request_id", "route"];
+    &["host", "path", "query", "method", "scheme", "client_ip", "request_id", "route", "consumer"];
 
 /// Expands every scalar of a file.
 pub(crate) fn expand(tree: &mut Tree, file: FileId, reader: &mut Reader<'_>, report: &mut Report) {

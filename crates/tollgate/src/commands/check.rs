@@ -15,7 +15,7 @@ pub(super) fn check(arguments: &Checked) -> ExitCode {
 fn for_people(arguments: &Checked) -> ExitCode {
     let Some(loaded) = config_file::load(&arguments.config) else { return ExitCode::FAILURE };
     let rows = tollgate_config::posture(&loaded.plan);
-    let public = rows.iter().filter(|row| row.auth == "public").count();
+    let public = rows.iter().filter(|row| row.public).count();
     output::out(&format!("{}\n", table(&rows)));
     output::out(&format!(
         "ok: {}, {public} of them public; {}\n",
