@@ -397,6 +397,46 @@ routes:
     assert!(!passes(&mut client, "/c", &[]));
 }
 
+const STORED: &str = "
+redis: { url: \"redis://127.0.0.1:9\", timeout: 20ms, on_failure: @ON_FAILURE@, instances: 4 }
+routes:
+  - path: /leased
+    rate_limit: [{ rate: 1/h, burst: 9, per: all }, { rate: 1/h, burst: 8, per: ip, store: redis, name: ours }]
+    respond: { body: ok }
+  - path: /exact
+    rate_limit: [{ rate: 1/h, burst: 9, per: all }, { rate: 1/h, burst: 3, per: ip, store: redis, sync: exact }]
+    respond: { body: ok }
+";
+
+#[test]
+fn without_its_store_a_limit_does_what_on_failure_says() {
+    let of = |on_failure: &str, path: &str| {
+        let gateway = gateway!(STORED, ON_FAILURE = on_failure);
+        let mut client = gateway.client();
+        let answers: Vec<Response> = (0..10).map(|_| client.get(path)).collect();
+        for refused in answers.iter().filter(|answer| answer.status != 200) {
+            assert_problem(refused, "rate_limited|limit_store_unavailable");
+        }
+        let last = answers.last().expect("ten");
+        (
+            answers.iter().map(|answer| answer.status).collect::<Vec<_>>(),
+            last.header("ratelimit").map(str::to_owned),
+        )
+    };
+    let first = |passed: usize, then: u16| [vec![200; passed], vec![then; 10 - passed]].concat();
+    // A fourth of what all gateways may pass together, and at least one.
+    let (statuses, told) = of("local", "/leased");
+    assert_eq!(statuses, first(2, 429));
+    assert!(told.is_some_and(|told| told.contains(r#""all";r=7;"#)), "the other limit got its tokens back");
+    assert_eq!(of("local", "/exact").0, first(1, 429));
+    // Only the limit that counts here is left.
+    assert_eq!(of("allow", "/leased").0, first(9, 429));
+    for path in ["/leased", "/exact"] {
+        let (statuses, told) = of("deny", path);
+        assert_eq!((statuses, told), (vec![503; 10], Some(r#""all";r=9"#.to_owned())), "{path}");
+    }
+}
+
 #[test]
 fn a_flood_of_keys_resets_nobody() {
     let gateway = gateway!(

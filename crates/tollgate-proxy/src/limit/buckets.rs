@@ -109,15 +109,16 @@ async fn give_back(exchange: &mut Exchange<'_>, active: &Active) {
     let worker = exchange.worker;
     for at in 0..exchange.kit.verdicts.len() {
         let Some(verdict) = exchange.kit.verdicts.get_mut(at) else { return };
-        let taken = std::mem::replace(&mut verdict.taken, Taken::Nowhere);
         let id = verdict.limit;
+        let taken = std::mem::replace(&mut verdict.taken, Taken::Nowhere);
         let (Some(limit), Some(live)) = (active.plan.rate_limits.get(id.0 as usize), active.limits.limit(id))
         else {
             continue;
         };
-        if taken != Taken::Nowhere {
-            verdict.decision.remaining = (verdict.decision.remaining + 1).min(live.quota.burst());
+        if taken == Taken::Nowhere {
+            continue;
         }
+        verdict.decision.remaining = (verdict.decision.remaining + 1).min(live.quota.burst());
         let mut key = worker.spare.buffer();
         key::write(exchange, &limit.per, &mut key);
         let buckets = &worker.shared.buckets;
