@@ -118,7 +118,7 @@ fn check(redis: &Redis, count: u64, period_s: u64, burst: u64, lease: u64) {
         assert_eq!(answer.moved, expect, "{key}, step {step}: {tokens} wanted, {there} there");
         model.moved(-i128::from(expect));
         assert_eq!((answer.missing_us, answer.missing_part), model.missing(), "{key}, step {step}");
-        if expect > 0 && (random >> 60) % 4 == 0 {
+        if expect > 0 && (random >> 60).is_multiple_of(4) {
             let back = bucket.ask(GIVE_BACK, expect, answer.now_us);
             model.moved(i128::from(expect));
             model.at(back.now_us);

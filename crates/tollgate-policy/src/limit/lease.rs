@@ -8,6 +8,9 @@
 //! longer than the bucket takes to refill that much. So whatever the instances hold together, beyond what the
 //! bucket itself would let pass, is one such lease: tokens held are at most those taken within that time, and
 //! in that time the bucket regains no more than the lease. What turns out not to be needed is given back.
+//!
+//! Whether Redis can be reached at all is not known here: while it cannot, the caller decides without asking, by
+//! [`Quota::share`] for instance, because a lease would let every request wait for a timeout.
 
 use std::time::Duration;
 

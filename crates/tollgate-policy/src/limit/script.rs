@@ -9,13 +9,17 @@ use std::time::Duration;
 
 use super::bucket::Decision;
 use super::lease::lease_max;
-use super::quota::{Quota, Span, duration_up, seconds_up};
+use super::quota::{Quota, REFILL_MAX_NS, Span, duration_up, seconds_up};
 
-/// The script. One key, [`Ask::args`] as arguments, four integers as [`Reply::read`] takes them.
+/// The script, for Redis 5 or newer (it writes after it has asked for the time). One key, [`Ask::args`] as arguments, four integers as [`Reply::read`] takes them.
 pub const BUCKET: &str = include_str!("bucket.lua");
 
 /// Tokens moved by one call at most: larger numbers would not stay exact in the script's arithmetic.
 pub const MOVED_MAX: u32 = 1 << 20;
+
+/// More than any burst takes to refill, and few enough microseconds for the script to add to the time of day.
+const TIME_MAX_US: u64 = 1 << 50;
+const _: () = assert!(TIME_MAX_US > REFILL_MAX_NS / 1_000);
 
 /// What a bucket in Redis is asked for. Tokens beyond [`MOVED_MAX`] are not asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,9 +93,71 @@ impl Reply {
     }
 }
 
-/// The time of tokens in whole microseconds and parts of one.
+/// The time of tokens in whole microseconds and parts of one; of more than any burst, [`TIME_MAX_US`].
 fn micros(quota: &Quota, tokens: u64) -> (u64, u64) {
     let exact = u128::from(tokens) * u128::from(quota.period_ns() / 1_000);
     let count = u128::from(quota.count());
-    (u64::try_from(exact / count).unwrap_or(u64::MAX), (exact % count) as u64)
+    (u64::try_from(exact / count).map_or(TIME_MAX_US, |us| us.min(TIME_MAX_US)), (exact % count) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limit::bucket::tests::quota;
+
+    #[test]
+    fn times_are_whole_microseconds_and_parts() {
+        // A third of a second, in thirds of a microsecond; a lease is one token.
+        let limit = quota(3, 1, 4);
+        let third = [333_333, 1];
+        let burst = [1_333_333, 1];
+        let of = |what, tokens, cost: [u64; 2], taken| {
+            [&[what, tokens], &cost[..], &third, &burst, &third, &[3, taken]].concat()
+        };
+        assert_eq!(Ask::Take(1).args(&limit).to_vec(), of(0, 1, third, 0));
+        assert_eq!(Ask::Lease(2).args(&limit).to_vec(), of(1, 2, [666_666, 2], 0));
+        assert_eq!(
+            Ask::GiveBack { tokens: 3, taken_at_us: 7 }.args(&limit).to_vec(),
+            of(2, 3, [1_000_000, 0], 7)
+        );
+    }
+
+    #[test]
+    fn nothing_is_too_large_for_the_scripts_arithmetic() {
+        for (count, period_s, burst) in
+            [(1_000_000_000, 1, 1_000_000_000), (999_999_937, 86_400, 1_000_000_000), (1, 86_400, 3_650)]
+        {
+            let args = Ask::Lease(u32::MAX).args(&quota(count, period_s, burst));
+            let [_, tokens, .., parts, _] = args;
+            assert!(args.iter().all(|arg| *arg <= TIME_MAX_US), "{args:?}");
+            assert!(tokens * parts < 1 << 51, "what the script multiplies");
+        }
+    }
+
+    /// The four integers of an answer; whether one may pass, how many are left, and nanoseconds to wait.
+    #[track_caller]
+    fn check(numbers: [i64; 4], expect: Option<(bool, u64, u64)>) {
+        let limit = quota(3, 1, 4);
+        let decision = Reply::read(numbers, &limit).map(|reply| reply.decision(&limit));
+        let seen = decision.map(|it| (it.allowed, it.remaining, it.retry_after.as_nanos() as u64));
+        assert_eq!(seen, expect, "{numbers:?}");
+    }
+
+    #[test]
+    fn answers_are_read_to_the_part() {
+        check([1, 333_333, 1, 9], Some((true, 3, 0)));
+        check([1, 333_333, 2, 9], Some((true, 2, 0)));
+        check([0, 1_333_333, 1, 9], Some((false, 0, 333_333_334)));
+        check([0, 1_000_000, 1, 9], Some((false, 0, 334)));
+        // More than a burst is missing for nobody.
+        check([0, 9_000_000_000, 0, 9], Some((false, 0, 333_333_334)));
+    }
+
+    #[test]
+    fn what_the_script_never_says_is_no_answer() {
+        for numbers in [[-1, 0, 0, 9], [1, -1, 0, 9], [1, 0, 3, 9], [1, i64::MAX, 0, 9], [i64::MAX, 0, 0, 9]]
+        {
+            check(numbers, None);
+        }
+    }
 }

@@ -23,7 +23,7 @@ const SWEPT_PER_SHARD: usize = 64;
 /// not. When none is full, new keys of a limit share an overflow bucket in each shard, so that inventing keys
 /// resets nobody's count and passes no more than that bucket lets through.
 ///
-/// Memory: 110 bytes per bucket, between 80 right before and 150 right after the maps of a shard have grown.
+/// Memory: about 110 bytes per bucket, between 80 right before and 160 right after the maps of a shard have grown.
 pub struct Table {
     shards: Box<[Padded; SHARDS]>,
     secret: [u64; 2],
@@ -72,7 +72,7 @@ impl Table {
     }
 
     /// Undoes a [`take`](Table::take) that was allowed at `taken_at_ns`, because a later limit refused: as if it had
-    /// never been, and never more than a burst.
+    /// never been, and never more than a burst. The time is the one that was handed to the take.
     pub fn give_back(&self, limit: u64, key: &[u8], quota: &Quota, taken_at_ns: u64) {
         self.with(limit, key, |shard, place| shard.give_back(limit, place, quota, taken_at_ns));
     }

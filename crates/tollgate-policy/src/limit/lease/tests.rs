@@ -267,6 +267,30 @@ fn uneven_and_changing_demand_stays_within_the_limit() {
 }
 
 #[test]
+fn a_rush_meets_no_more_than_a_lease_beyond_the_burst() {
+    for seed in 0..40 {
+        let mut world = World::new(quota(1_000, 1, 200), 4, CALM, seed);
+        world.run(NS_PER_S, |_, _| 200);
+        // The bucket fills up, whatever they hold.
+        let pause_ns = (world.random)() % IDLE_NS;
+        world.run(pause_ns, |_, _| 0);
+        world.run(NS_PER_S / 10, |_, _| 20_000);
+        world.check_never_more_than_a_lease_beyond();
+    }
+}
+
+#[test]
+fn those_who_wait_are_served_also_when_answers_outlast_a_lease() {
+    let net = Net { delay_ns: (8_000_000, 20_000_000), lost: 0, down: 0..0 };
+    let quota = quota(200, 1, 8);
+    assert!(held_max_ns(&quota) < net.delay_ns.0 * 2);
+    let mut world = World::new(quota, 1, net, 11);
+    world.run(10 * NS_PER_S, |_, _| 60);
+    assert!((500..).contains(&world.passed()), "{} of about 600 passed", world.passed());
+    world.check_never_more_than_a_lease_beyond();
+}
+
+#[test]
 fn below_the_limit_everything_passes_and_few_ask() {
     let mut world = World::new(quota(10_000, 1, 10_000), 2, CALM, 5);
     world.run(10 * NS_PER_S, |_, _| 1_000);
