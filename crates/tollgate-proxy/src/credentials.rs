@@ -95,7 +95,12 @@ impl<'a> Stripped<'a> {
     }
 
     /// Writes what is left of the cookie lines that [`Stripped::keeps`] held back, one value for each.
-    pub(crate) fn cookies(self, headers: &HeaderBlock, value: &mut Vec<u8>, mut put: impl FnMut(&Name, &[u8])) {
+    pub(crate) fn cookies(
+        self,
+        headers: &HeaderBlock,
+        value: &mut Vec<u8>,
+        mut put: impl FnMut(&Name, &[u8]),
+    ) {
         let named = |pair: &&[u8]| {
             self.places().any(|place| matches!(place, Place::Cookie(cookie) if is_cookie(pair, cookie)))
         };

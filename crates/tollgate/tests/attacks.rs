@@ -92,7 +92,9 @@ fn a_public_key_is_no_secret() {
     for algorithm in ["RS256", "ES256"] {
         let key = world.issuer.key_for(algorithm);
         let (pem, der) = (key.public_pem(), key.public_der());
-        for (what, secret) in [("PEM", pem.as_bytes()), ("PEM, trimmed", pem.trim().as_bytes()), ("DER", &der)] {
+        for (what, secret) in
+            [("PEM", pem.as_bytes()), ("PEM, trimmed", pem.trim().as_bytes()), ("DER", &der)]
+        {
             let input = format!(
                 "{}.{}",
                 encode(json!({ "alg": "HS256", "typ": "JWT", "kid": key.id }).to_string()),
@@ -110,7 +112,9 @@ fn a_token_cannot_bring_its_own_key_nor_demand_anything() {
     let world = world();
     let (own, theirs) = (SigningKey::generate("RS256", "mine"), world.issuer.key());
     let away = world.issuer.jwks_url();
-    for (member, value) in [("jwk", own.jwk()), ("jku", json!(away)), ("x5u", json!(away)), ("x5c", json!(["MIIB"]))] {
+    for (member, value) in
+        [("jwk", own.jwk()), ("jku", json!(away)), ("x5u", json!(away)), ("x5c", json!(["MIIB"]))]
+    {
         let header = json!({ "alg": "RS256", "kid": theirs.id, member: value });
         world.refused(member, &own.token_under(&header, &world.claims()), "token_malformed");
         // Not even from someone who may sign.
@@ -126,7 +130,8 @@ fn a_token_cannot_bring_its_own_key_nor_demand_anything() {
         world.refused(what, &theirs.token_under(&header, &world.claims()), "token_malformed|token_algorithm");
     }
     let asked = world.issuer.count_jwks();
-    for kid in ["../../../dev/null", "/etc/passwd", "key-1' OR '1'='1", "key-1\u{0}", "http://127.0.0.1/", ""] {
+    for kid in ["../../../dev/null", "/etc/passwd", "key-1' OR '1'='1", "key-1\u{0}", "http://127.0.0.1/", ""]
+    {
         let header = json!({ "alg": "RS256", "kid": kid });
         world.refused(kid, &own.token_under(&header, &world.claims()), "token_key_unknown");
     }
@@ -247,7 +252,8 @@ fn two_credentials_of_one_kind() {
     let good = world.issuer.token(json!({ "sub": "u1" }));
     let bad = world.issuer.token(json!({ "sub": "u1", "exp": 1 }));
     let check = |target: &str, lines: &str, codes: &str| {
-        let (target, lines) = (target.replace("GOOD", &good), lines.replace("GOOD", &good).replace("BAD", &bad));
+        let (target, lines) =
+            (target.replace("GOOD", &good), lines.replace("GOOD", &good).replace("BAD", &bad));
         assert_problem(&world.get(&target.replace("BAD", &bad), &lines), codes);
     };
     check("/x", "Authorization: Bearer GOOD\r\nAuthorization: Bearer GOOD\r\n", "token_malformed");
@@ -271,7 +277,9 @@ fn headers_that_pretend_to_be_the_gateways() {
     let world = world();
     let token = world.issuer.token(json!({ "sub": "u1" }));
     let mut lines = format!("Authorization: Bearer {token}\r\nConnection: x-user, x-forwarded-for\r\n");
-    for name in ["X-User", "x-user", "X-USER", "X_User", "x_user", "X-Forwarded-For", "X_Forwarded_For", "X-Real-IP"] {
+    for name in
+        ["X-User", "x-user", "X-USER", "X_User", "x_user", "X-Forwarded-For", "X_Forwarded_For", "X-Real-IP"]
+    {
         write!(lines, "{name}: evil\r\n").unwrap();
     }
     let answer = world.get("/told/x", &lines).json();

@@ -68,7 +68,8 @@ fn schemes() {
 fn spellings() {
     let own = Name::new("x-user").unwrap();
     let block = head("/", "X-USER: 1\r\nX_User: 2\r\nx-user: 3\r\nX-Users: 4\r\nXUser: 5\r\nx.user: 6\r\n");
-    let kept = block.headers.entries().filter(|entry| !spells(*entry, &own)).map(|entry| entry.value().to_vec());
+    let kept =
+        block.headers.entries().filter(|entry| !spells(*entry, &own)).map(|entry| entry.value().to_vec());
     assert_eq!(kept.collect::<Vec<_>>(), [&b"test"[..], b"4", b"5", b"6"]);
 }
 
@@ -89,7 +90,9 @@ fn what_is_taken_off() {
         let stripped = Stripped::of(Some(auth)).unwrap();
         let (mut out, mut value) = (Vec::new(), Vec::new());
         head.headers.write_where(&mut out, |entry| !entry.is(&name::HOST) && stripped.keeps(entry));
-        stripped.cookies(&head.headers, &mut value, |name, value| tollgate_wire::write_header(&mut out, name, value));
+        stripped.cookies(&head.headers, &mut value, |name, value| {
+            tollgate_wire::write_header(&mut out, name, value)
+        });
         assert_eq!(String::from_utf8(out).unwrap(), expect, "{lines:?}");
     };
     let bearer = auth(vec![header("authorization")], None, false);

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -95,9 +96,11 @@ fn read(credential: &[u8]) -> Option<(Box<str>, Box<[u8]>)> {
 impl Proven {
     pub(super) fn new() -> Proven {
         let mut secret = [0; 32];
-        // Without randomness nothing may be remembered under a key that could be guessed.
         if aws_lc_rs::rand::fill(&mut secret).is_err() {
-            tracing::error!("the system has no randomness; passwords are remembered under a weak key");
+            // Nobody may guess the key; the standard library has its own way to the system's randomness.
+            for part in secret.chunks_mut(size_of::<u64>()) {
+                part.copy_from_slice(&RandomState::new().build_hasher().finish().to_ne_bytes());
+            }
         }
         Proven {
             key: hmac::Key::new(hmac::HMAC_SHA256, &secret),

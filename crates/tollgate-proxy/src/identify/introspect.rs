@@ -1,6 +1,7 @@
 //! Tokens that only their issuer understands: asked about, and the answer remembered for a while (RFC 7662).
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -8,25 +9,27 @@ use tollgate_plan::issuer::{Introspection, Issuer, IssuerId, TokenCheck};
 use tollgate_token::introspection::{self, Refused as Unfit};
 use tollgate_token::{Exp, MAX_TOKEN_BYTES, TokenError};
 
-use super::token::{UNAVAILABLE, refused, remember, tag, unix_s};
-use super::{Refused, Verified};
+use super::Refused;
+use super::known::Refusal;
+use super::token::{UNAVAILABLE, now_unix_s, refused, remember, tag, unix_s};
 use crate::exchange::Exchange;
+use crate::identity::Verified;
 use crate::live::issuers::{IntrospectionLive, IssuerLive};
 
 /// A request waits so long at most for an answer, its turn included.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// What a remembered refusal takes beside the token, in bytes.
-const REFUSAL_BYTES: usize = 128;
 
 /// Asks one issuer after the other until one knows the token.
 pub(super) async fn ask(
     exchange: &Exchange<'_>,
     issuers: &[IssuerId],
     token: &[u8],
-) -> Result<Verified, Refused> {
+) -> Result<Rc<Verified>, Refused> {
     let text = str::from_utf8(token).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()));
     let Some(text) = text.filter(|text| (1..=MAX_TOKEN_BYTES).contains(&text.len())) else {
-        return Err(refused(TokenError::Malformed("the token is empty, too long or not of plain characters")));
+        return Err(refused(TokenError::Malformed(
+            "the token is empty, too long or not of plain characters",
+        )));
     };
     let mut verdict = None;
     for &id in issuers {
@@ -40,13 +43,14 @@ pub(super) async fn ask(
     Err(verdict.unwrap_or(UNAVAILABLE))
 }
 
-async fn ask_one(exchange: &Exchange<'_>, id: IssuerId, token: &str) -> Result<Verified, Refused> {
+async fn ask_one(exchange: &Exchange<'_>, id: IssuerId, token: &str) -> Result<Rc<Verified>, Refused> {
     let (worker, active) = (exchange.worker, &exchange.active);
     if let Some(error) = refused_before(exchange, id, token) {
         return Err(refused(error));
     }
     let at = usize::from(id.0);
-    let (Some(issuer), Some(IssuerLive::Introspection(live))) = (active.plan.issuers.get(at), active.issuers.get(at))
+    let (Some(issuer), Some(IssuerLive::Introspection(live))) =
+        (active.plan.issuers.get(at), active.issuers.get(at))
     else {
         return Err(UNAVAILABLE);
     };
@@ -61,8 +65,9 @@ async fn ask_one(exchange: &Exchange<'_>, id: IssuerId, token: &str) -> Result<V
 /// What this issuer said against the token not long ago.
 fn refused_before(exchange: &Exchange<'_>, id: IssuerId, token: &str) -> Option<TokenError> {
     let (worker, active) = (exchange.worker, &exchange.active);
-    let said = worker.known.refused.borrow_mut().get(token.as_bytes(), unix_s(worker), tag(active))?;
-    said.iter().find(|(by, _)| *by == id).map(|(_, error)| *error)
+    let now = unix_s(worker);
+    let said = worker.known.refused.borrow_mut().get(token.as_bytes(), now, tag(active))?;
+    said.iter().find(|refusal| refusal.by == id && now < refusal.until_unix_s).map(|refusal| refusal.error)
 }
 
 async fn ask_now(
@@ -70,21 +75,18 @@ async fn ask_now(
     id: IssuerId,
     issuer: &Issuer,
     endpoint: &Introspection,
-    live: &std::sync::Arc<IntrospectionLive>,
+    live: &Arc<IntrospectionLive>,
     token: &str,
-) -> Result<Verified, Refused> {
+) -> Result<Rc<Verified>, Refused> {
     let worker = exchange.worker;
     let (question, answer) = live.question(token).ok_or(UNAVAILABLE)?;
     if !worker.shared.background.ask(question) {
         return Err(UNAVAILABLE);
     }
     let Ok(Ok(Ok(body))) = timeout(ANSWER_WITHIN, answer).await else { return Err(UNAVAILABLE) };
-    // The clock may not have been asked while this waited.
-    worker.clock.now();
-    let now = unix_s(worker);
+    let now = now_unix_s(worker);
     let forget = now.saturating_add(i64::try_from(endpoint.cache.as_secs()).unwrap_or(i64::MAX));
-    let read = introspection::read(&body, &issuer.expect, now);
-    match read {
+    match introspection::read(&body, &issuer.expect, now) {
         // Asked for by the configuration; the issuer's word alone is enough otherwise.
         Ok(claims) if claims.exp().is_none() && issuer.expect.exp == Exp::Required => {
             Err(refused(TokenError::Malformed("the token has no expiry")))
@@ -95,20 +97,30 @@ async fn ask_now(
             Err(refused(error))
         }
         Err(Unfit::Unreadable(why)) => {
-            tracing::debug!(issuer = &*issuer.name, why, "the introspection endpoint's answer cannot be used");
+            tracing::debug!(issuer = &*issuer.name, why, "an introspection answer cannot be used");
             Err(UNAVAILABLE)
         }
     }
 }
 
-fn remember_refusal(exchange: &Exchange<'_>, id: IssuerId, token: &str, error: TokenError, forget_unix_s: i64) {
+fn remember_refusal(
+    exchange: &Exchange<'_>,
+    id: IssuerId,
+    token: &str,
+    error: TokenError,
+    forget_unix_s: i64,
+) {
     let (worker, tag) = (exchange.worker, tag(&exchange.active));
     let (token, now) = (token.as_bytes(), unix_s(worker));
+    if error == TokenError::NotYetValid {
+        // It may be valid in a moment.
+        return;
+    }
     let mut memory = worker.known.refused.borrow_mut();
-    // What other issuers said stays, and with it this one's answer is forgotten no later than theirs would be read.
     let mut said = memory.get(token, now, tag).map_or_else(Vec::new, |said| said.to_vec());
-    said.retain(|(by, _)| *by != id);
-    said.push((id, error));
-    let bytes = REFUSAL_BYTES + said.len() * size_of::<(IssuerId, TokenError)>();
-    memory.insert(token, Rc::new(said), bytes, now, forget_unix_s, tag);
+    said.retain(|refusal| refusal.by != id && now < refusal.until_unix_s);
+    said.push(Refusal { by: id, error, until_unix_s: forget_unix_s });
+    let until = said.iter().map(|refusal| refusal.until_unix_s).max().unwrap_or(now);
+    let bytes = said.len() * size_of::<Refusal>();
+    memory.insert(token, Rc::new(said), bytes, now, until, tag);
 }

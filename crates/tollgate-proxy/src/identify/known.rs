@@ -2,26 +2,42 @@
 //! rests on.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
+use tollgate_plan::issuer::IssuerId;
 use tollgate_token::{Memory, TokenError};
 
+use super::Refused;
 use super::basic::Proven;
 use super::flights::Flights;
-use super::{Refused, Verified};
-use tollgate_plan::issuer::IssuerId;
+use crate::identity::Verified;
 
 /// Tokens that were found good, in bytes: some thousand usual ones, and little beside what a worker needs anyway.
 const TOKENS_BYTES: usize = 2 * 1024 * 1024;
 /// Tokens that their issuer does not want: enough for a client that goes on trying, too little to be worth filling.
 const REFUSED_BYTES: usize = 256 * 1024;
 
+/// What one issuer said against a token.
+#[derive(Clone, Copy)]
+pub(super) struct Refusal {
+    pub(super) by: IssuerId,
+    pub(super) error: TokenError,
+    /// From then on it is asked again.
+    pub(super) until_unix_s: i64,
+}
+
+/// Generation of the plan, issuer, token.
+type Asked = (u64, IssuerId, Box<[u8]>);
+
+type Answer = Result<Rc<Verified>, Refused>;
+
 /// One worker's memory of credentials.
 pub(crate) struct Known {
-    pub(super) tokens: RefCell<Memory<crate::identity::Verified>>,
+    pub(super) tokens: RefCell<Memory<Verified>>,
     /// What issuers said against tokens that only they understand.
-    pub(super) refused: RefCell<Memory<Vec<(IssuerId, TokenError)>>>,
-    /// Questions to issuers, by plan, issuer and token.
-    pub(super) questions: Flights<(u64, IssuerId, Box<[u8]>), Result<Verified, Refused>>,
+    pub(super) refused: RefCell<Memory<Vec<Refusal>>>,
+    /// Questions to issuers.
+    pub(super) questions: Flights<Asked, Answer>,
     pub(super) passwords: Proven,
 }
 

@@ -12,7 +12,7 @@ mod known;
 mod require;
 mod token;
 
-use std::rc::Rc;
+use std::borrow::Cow;
 
 use tollgate_plan::Reason;
 use tollgate_plan::auth::{Auth, Place};
@@ -99,18 +99,16 @@ fn one_authorization(exchange: &Exchange<'_>, auth: &Auth) -> Result<(), Refused
 fn presented_token<'a>(
     standing: Standing<'a>,
     place: &Place,
-) -> Result<Option<std::borrow::Cow<'a, [u8]>>, Refused> {
+) -> Result<Option<Cow<'a, [u8]>>, Refused> {
     match standing {
         Standing::Absent => Ok(None),
-        Standing::Several => {
-            Err(Refused::new(Reason::TokenMalformed, "the token is there more than once"))
-        }
+        Standing::Several => Err(Refused::new(Reason::TokenMalformed, "the token is there more than once")),
         // Another scheme there is no token.
-        Standing::One(std::borrow::Cow::Borrowed(value)) if credentials::is_authorization(place) => {
-            Ok(credentials::bearer(value).map(std::borrow::Cow::Borrowed))
+        Standing::One(Cow::Borrowed(value)) if credentials::is_authorization(place) => {
+            Ok(credentials::bearer(value).map(Cow::Borrowed))
         }
-        Standing::One(std::borrow::Cow::Borrowed(value)) if matches!(place, Place::Header(_)) => {
-            Ok(Some(std::borrow::Cow::Borrowed(credentials::bearer(value).unwrap_or(value))))
+        Standing::One(Cow::Borrowed(value)) if matches!(place, Place::Header(_)) => {
+            Ok(Some(Cow::Borrowed(credentials::bearer(value).unwrap_or(value))))
         }
         Standing::One(value) => Ok(Some(value)),
     }
@@ -133,6 +131,3 @@ fn missing(auth: &Auth) -> Refused {
         Refused::new(Reason::BasicMissing, "a user and a password are needed here")
     }
 }
-
-/// What the checks of this stage share: a token that was found good.
-type Verified = Rc<crate::identity::Verified>;

@@ -37,9 +37,11 @@ fn of_token(require: &Require, verified: &Verified, plan: &Plan) -> Result<(), R
 /// A consumer has groups, and nothing that only a token can say.
 fn of_consumer(require: &Require, id: ConsumerId, plan: &Plan) -> Result<(), Refused> {
     let token = &require.token;
-    for (asked, lacking) in
-        [(!token.scopes.is_empty(), SCOPE), (!token.roles.is_empty(), ROLE), (!token.claims.is_empty(), CLAIM)]
-    {
+    for (asked, lacking) in [
+        (!token.scopes.is_empty(), SCOPE),
+        (!token.roles.is_empty(), ROLE),
+        (!token.claims.is_empty(), CLAIM),
+    ] {
         if asked {
             return Err(lacking);
         }

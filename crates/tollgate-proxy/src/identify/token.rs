@@ -8,9 +8,9 @@ use tollgate_plan::auth::Auth;
 use tollgate_plan::issuer::{Issuer, IssuerId, TokenCheck};
 use tollgate_token::{Claims, Tag, Token, TokenError};
 
-use super::{Refused, Verified, introspect};
+use super::{Refused, introspect};
 use crate::exchange::Exchange;
-use crate::identity;
+use crate::identity::Verified;
 use crate::live::issuers::{IssuerLive, KeysLive};
 use crate::worker::{Active, Worker};
 
@@ -18,7 +18,7 @@ pub(super) const UNAVAILABLE: Refused =
     Refused::new(Reason::IssuerUnavailable, "the issuer's tokens cannot be checked at the moment");
 
 /// What a token stands for. One that was seen before costs a look-up; `auth` has at least one issuer.
-pub(super) async fn check(exchange: &Exchange<'_>, auth: &Auth, token: &[u8]) -> Result<Verified, Refused> {
+pub(super) async fn check(exchange: &Exchange<'_>, auth: &Auth, token: &[u8]) -> Result<Rc<Verified>, Refused> {
     match remembered(exchange, auth, token) {
         Some(verified) => Ok(verified),
         // On the heap: what it takes to check a token must not make every request's task larger.
@@ -27,7 +27,7 @@ pub(super) async fn check(exchange: &Exchange<'_>, auth: &Auth, token: &[u8]) ->
 }
 
 /// One of the route's issuers found it good, with the keys that it has now, under the plan of this request.
-fn remembered(exchange: &Exchange<'_>, auth: &Auth, token: &[u8]) -> Option<Verified> {
+fn remembered(exchange: &Exchange<'_>, auth: &Auth, token: &[u8]) -> Option<Rc<Verified>> {
     let (worker, active) = (exchange.worker, &exchange.active);
     let now = unix_s(worker);
     let verified = worker.known.tokens.borrow_mut().get(token, now, tag(active))?;
@@ -35,10 +35,12 @@ fn remembered(exchange: &Exchange<'_>, auth: &Auth, token: &[u8]) -> Option<Veri
     holds.then_some(verified)
 }
 
-async fn examine(exchange: &Exchange<'_>, auth: &Auth, token: &[u8]) -> Result<Verified, Refused> {
+async fn examine(exchange: &Exchange<'_>, auth: &Auth, token: &[u8]) -> Result<Rc<Verified>, Refused> {
     let plan = &exchange.active.plan;
     let issuer = |id: IssuerId| plan.issuers.get(usize::from(id.0));
-    let asks = |id: &IssuerId| issuer(*id).is_some_and(|issuer| matches!(issuer.check, TokenCheck::Introspection(_)));
+    let asks = |id: &IssuerId| {
+        issuer(*id).is_some_and(|issuer| matches!(issuer.check, TokenCheck::Introspection(_)))
+    };
     let (asked, signing): (Vec<IssuerId>, Vec<IssuerId>) = auth.issuers.iter().partition(|id| asks(id));
     let parsed = match Token::parse(token) {
         Ok(parsed) if !signing.is_empty() => parsed,
@@ -87,19 +89,19 @@ async fn signed_by(
     let worker = exchange.worker;
     match (&issuer.check, exchange.active.issuers.get(usize::from(id.0))) {
         (TokenCheck::Fixed(keys), _) => {
-            let claims = token.verify(keys, &issuer.expect, unix_s(worker)).map_err(refused)?;
+            let claims = token.verify(keys, &issuer.expect, now_unix_s(worker)).map_err(refused)?;
             Ok((claims, 0))
         }
         (TokenCheck::Fetched(_), Some(IssuerLive::Keys(live))) => {
             let keys = live.keys_at_start().await.ok_or(UNAVAILABLE)?;
-            let verdict = token.verify(&keys.set, &issuer.expect, unix_s(worker));
+            let verdict = token.verify(&keys.set, &issuer.expect, now_unix_s(worker));
             if verdict != Err(TokenError::KeyUnknown) {
                 return verdict.map(|claims| (claims, keys.generation)).map_err(refused);
             }
             // Issuers sign with a new key as soon as it is in their set.
             let newer = live.newer_than(keys.generation, worker.clock.now()).await;
             let newer = newer.ok_or(refused(TokenError::KeyUnknown))?;
-            let verdict = token.verify(&newer.set, &issuer.expect, unix_s(worker));
+            let verdict = token.verify(&newer.set, &issuer.expect, now_unix_s(worker));
             verdict.map(|claims| (claims, newer.generation)).map_err(refused)
         }
         _ => Err(UNAVAILABLE),
@@ -114,15 +116,15 @@ pub(super) fn remember(
     claims: Claims,
     keys: u64,
     forget_unix_s: i64,
-) -> Verified {
+) -> Rc<Verified> {
     let (worker, active) = (exchange.worker, &exchange.active);
     let issuer = active.plan.issuers.get(usize::from(id.0));
     let leeway = issuer.map_or(0, |issuer| i64::try_from(issuer.expect.leeway_s).unwrap_or(i64::MAX));
     let ends = claims.exp().map_or(i64::MAX, |exp| exp.saturating_add(leeway));
     let name = issuer.map_or("", |issuer| &*issuer.name);
     let consumer = format!("{name}:{}", claims.sub().unwrap_or_default()).into_boxed_str();
-    let bytes = size_of::<identity::Verified>() + consumer.len() + claims.size_bytes();
-    let verified = Rc::new(identity::Verified { issuer: id, keys, consumer, claims });
+    let bytes = size_of::<Verified>() + consumer.len() + claims.size_bytes();
+    let verified = Rc::new(Verified { issuer: id, keys, consumer, claims });
     worker.known.tokens.borrow_mut().insert(
         token,
         verified.clone(),
@@ -151,6 +153,12 @@ pub(super) fn tag(active: &Active) -> Tag {
 pub(super) fn unix_s(worker: &Worker) -> i64 {
     let since = worker.clock.wall(worker.clock.recent()).duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// The same, for who may have waited since the clock was asked.
+pub(super) fn now_unix_s(worker: &Worker) -> i64 {
+    worker.clock.now();
+    unix_s(worker)
 }
 
 pub(super) fn refused(error: TokenError) -> Refused {

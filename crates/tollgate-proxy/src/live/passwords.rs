@@ -74,12 +74,14 @@ mod tests {
         let mut hash = [0; 32];
         argon.hash_password_into(b"s3cret", salt, &mut hash).unwrap();
         use base64::Engine;
-        let phc: Arc<str> = format!("{PHC}{}", base64::engine::general_purpose::STANDARD_NO_PAD.encode(hash)).into();
+        let phc: Arc<str> =
+            format!("{PHC}{}", base64::engine::general_purpose::STANDARD_NO_PAD.encode(hash)).into();
         let passwords = Passwords::default();
         let check = |password: &[u8]| passwords.check(password.into(), phc.clone()).unwrap().blocking_recv();
         assert_eq!((check(b"s3cret"), check(b"s3cret "), check(b"")), (Ok(true), Ok(false), Ok(false)));
         let slow: Arc<str> = phc.replace("m=64", "m=65536").into();
-        let waiting: Vec<_> = (0..=2 * WAITING_MAX).map_while(|_| passwords.check([].into(), slow.clone())).collect();
+        let waiting: Vec<_> =
+            (0..=2 * WAITING_MAX).map_while(|_| passwords.check([].into(), slow.clone())).collect();
         assert!((WAITING_MAX..=WAITING_MAX + 2).contains(&waiting.len()), "{} wait", waiting.len());
     }
 }
