@@ -271,3 +271,6 @@ fn protocol(error: hyper::Error) -> Fault {
 fn unmade(_: hyper::http::Error) -> Fault {
     Fault::Content("the URL cannot be asked for".to_owned())
 }
+
+#[cfg(test)]
+mod tests;
