@@ -9,10 +9,12 @@ mod load;
 mod process;
 
 mod bodies;
+mod identity;
 mod memory;
 mod plain;
 mod routes;
 mod start;
+mod stores;
 
 mod machine;
 mod page;
@@ -64,14 +66,22 @@ pub struct Args {
 pub enum Case {
     /// Plain proxying of 1 KB answers
     P1,
+    /// Tokens, a limit for each owner, metrics and an access log
+    P2,
+    /// The same with a new token on every request
+    P3,
     /// From 10 to 10,000 routes, and reloading 10,000
     P4,
     /// Memory
     P5,
+    /// A limit kept locally, leased from Redis, and asked for in Redis
+    P7,
     /// Answers and uploads of 1 MiB
     P8,
     /// From exec to the first answer
     P10,
+    /// Refusing bad tokens
+    Flood401,
 }
 
 /// Runs the chosen cases, writes their samples, and makes the page.
@@ -91,10 +101,14 @@ pub fn run(args: &Args) -> Result<()> {
         let mut results = Results::new(&name, args, &site)?;
         match case {
             Case::P1 => plain::run(&site, args, &mut results)?,
+            Case::P2 => identity::few_tokens(&site, args, &mut results)?,
+            Case::P3 => identity::many_tokens(&site, args, &mut results)?,
             Case::P4 => routes::run(&site, args, &mut results)?,
             Case::P5 => memory::run(&site, args, &mut results)?,
+            Case::P7 => stores::run(&site, args, &mut results)?,
             Case::P8 => bodies::run(&site, args, &mut results)?,
             Case::P10 => start::run(&site, args, &mut results)?,
+            Case::Flood401 => identity::flood(&site, args, &mut results)?,
         }
         results.write()?;
     }

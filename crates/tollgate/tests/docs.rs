@@ -100,20 +100,24 @@ fn every_example_is_accepted() {
 }
 
 #[test]
-fn the_bench_template_is_accepted() {
-    let template = fs::read_to_string(root().join("bench/peers/tollgate.yaml")).expect("the template");
-    let text = template.replace("@ROUTES@", "  - { path: /*, to: origin }");
-    // What is left are ports.
-    let filled: Vec<String> = text
-        .split('@')
-        .enumerate()
-        .map(|(at, part)| match at % 2 {
-            0 => part.to_owned(),
-            _ => (20000 + at).to_string(),
-        })
-        .collect();
+fn the_bench_templates_are_accepted() {
     let dir = tempfile::tempdir().expect("a folder");
-    let path = dir.path().join("tollgate.yaml");
-    fs::write(&path, filled.concat()).expect("a file");
-    check("bench/peers/tollgate.yaml", &path);
+    run("a key set", "tollgate token --iss x --key key.json --jwks jwks.json", dir.path());
+    for name in ["tollgate.yaml", "tollgate-identity.yaml", "tollgate-limit.yaml"] {
+        let mut text = fs::read_to_string(root().join("bench/peers").join(name)).expect("the template");
+        let ports =
+            ["PORT", "ADMIN", "ORIGIN", "REDIS"].into_iter().zip(["20001", "20002", "20003", "20004"]);
+        let others = [
+            ("ROUTES", "  - { path: /*, to: origin }"),
+            ("STORE", "store: redis, sync: leased"),
+            ("JWKS", "jwks.json"),
+            ("LOG", "access.log"),
+        ];
+        for (place, value) in ports.chain(others) {
+            text = text.replace(&format!("@{place}@"), value);
+        }
+        let path = dir.path().join("tollgate.yaml");
+        fs::write(&path, text).expect("a file");
+        check(name, &path);
+    }
 }

@@ -11,8 +11,8 @@ use super::results::Results;
 /// 1 MiB answers, then 1 MiB uploads, over 16 connections.
 pub(super) fn run(site: &Site, args: &Args, results: &mut Results) -> Result<()> {
     let contestants = site.start_all()?;
-    let answers = Load { path: "/mebibyte", connections: 16, script: None, routes: 1 };
-    let uploads = Load { path: "/upload", connections: 16, script: Some("upload.lua"), routes: 1 };
+    let answers = Load { connections: 16, ..Load::get("/mebibyte") };
+    let uploads = Load { connections: 16, script: Some("upload.lua"), ..Load::get("/upload") };
     let mut turns = Vec::new();
     for (work, load) in [("1 MiB answers", &answers), ("1 MiB uploads", &uploads)] {
         turns.extend(contestants.iter().map(|who| Turn { who, work, load: load.clone() }));

@@ -63,7 +63,9 @@ pub(super) struct Site {
     envoy: Option<PathBuf>,
     peers: Vec<Kind>,
     origin_port: u16,
-    core: usize,
+    /// The core of whoever is measured.
+    pub(super) core: usize,
+    /// The core of load and origin.
     pub(super) load_core: usize,
     _origin: Running,
 }
@@ -78,6 +80,8 @@ pub(super) struct Contestant {
     pub(super) admin: u16,
     /// Its configuration file.
     pub(super) config: PathBuf,
+    /// Where it writes an access log, when it does. It is emptied between turns.
+    pub(super) log: Option<PathBuf>,
     /// Its process.
     pub(super) process: Running,
 }
@@ -142,11 +146,42 @@ impl Site {
     pub(super) fn start(&self, kind: Kind, name: &str, origin: u16, routes: usize) -> Result<Contestant> {
         let (port, admin) = (free_port()?, free_port()?);
         let config = self.config(kind, name, port, admin, origin, routes)?;
+        self.run(kind, name, (port, admin), config)
+    }
+
+    /// Starts the gateway in front of the origin with a template of its own, and what that one asks for beside the
+    /// ports.
+    pub(super) fn start_gateway(
+        &self,
+        name: &str,
+        template: &str,
+        values: &[(&str, &str)],
+    ) -> Result<Contestant> {
+        let (port, admin) = (free_port()?, free_port()?);
+        let log = self.dir().join(format!("{name}-access.log"));
+        let own = [
+            ("PORT", port.to_string()),
+            ("ADMIN", admin.to_string()),
+            ("ORIGIN", self.origin_port.to_string()),
+            ("LOG", log.to_string_lossy().into_owned()),
+        ];
+        let own = own.iter().map(|(key, value)| (*key, value.as_str()));
+        let values: Vec<(&str, &str)> = own.chain(values.iter().copied()).collect();
+        let filled = fill(&format!("bench/peers/{template}"), self.dir(), &values)?;
+        let config = self.dir().join(format!("{name}-{template}"));
+        fs::rename(filled, &config)?;
+        let mut who = self.run(Kind::Tollgate, name, (port, admin), config)?;
+        who.log = log.exists().then_some(log);
+        Ok(who)
+    }
+
+    fn run(&self, kind: Kind, name: &str, ports: (u16, u16), config: PathBuf) -> Result<Contestant> {
+        let (port, admin) = ports;
         let command = self.command(kind, &config)?;
         let command: Vec<&str> = command.iter().map(String::as_str).collect();
         let mut process = Running::start(name, self.core, &command, self.dir())?;
         process.listens_on(port, self.dir())?;
-        Ok(Contestant { name: name.into(), port, admin, config, process })
+        Ok(Contestant { name: name.into(), port, admin, config, log: None, process })
     }
 
     /// Writes a contestant's configuration.

@@ -1,6 +1,7 @@
 //! Closed-loop load by wrk, counted by wrk.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -21,12 +22,19 @@ pub(super) struct Load {
     pub(super) script: Option<&'static str>,
     /// How many routes the script goes through.
     pub(super) routes: usize,
+    /// A list of tokens for the script, one a line.
+    pub(super) tokens: Option<PathBuf>,
 }
 
 impl Load {
     /// GET of one path over 64 keep-alive connections.
     pub(super) fn get(path: &'static str) -> Load {
-        Load { path, connections: 64, script: None, routes: 1 }
+        Load { path, connections: 64, script: None, routes: 1, tokens: None }
+    }
+
+    /// The same with a token of this list in each request.
+    pub(super) fn with_tokens(tokens: PathBuf) -> Load {
+        Load { script: Some("tokens.lua"), tokens: Some(tokens), ..Load::get("/") }
     }
 }
 
@@ -59,6 +67,7 @@ pub(super) fn send(site: &Site, port: u16, load: &Load, seconds: u64) -> Result<
         .arg(&path)
         .arg(format!("http://127.0.0.1:{port}{}", load.path))
         .env("TOLLGATE_ROUTES", load.routes.to_string())
+        .env("TOLLGATE_TOKENS", load.tokens.as_deref().unwrap_or(Path::new("")))
         .output()
         .context("starting wrk")?;
     not_interrupted()?;

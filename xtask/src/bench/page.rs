@@ -1,5 +1,7 @@
 //! `docs/benchmarks.md`, made from the samples alone: tables, and each bar with what was measured.
 
+mod identity;
+
 use std::fmt::Write;
 use std::fs;
 
@@ -42,10 +44,14 @@ type Section = fn(&Record) -> Result<String>;
 
 const SECTIONS: &[(&str, &str, Section)] = &[
     ("p1", "P1: plain proxying, 1 KB answers, 64 keep-alive connections", plain),
+    ("p2", "P2: tokens, a limit per owner, metrics and an access log", identity::few_tokens),
+    ("p3", "P3: a new token on every request", identity::many_tokens),
     ("p4", "P4: from 10 to 10,000 routes", routes),
     ("p5", "P5: memory", memory),
+    ("p7", "P7: a limit kept locally, leased from Redis, asked for in Redis", identity::stores),
     ("p8", "P8: bodies of 1 MiB", bodies),
     ("p10", "P10: from exec to the first answer, 100 routes", start),
+    ("flood401", "A flood of bad tokens", identity::flood),
 ];
 
 const ORDER: &[&str] = &["tollgate", "nginx", "haproxy", "envoy"];
@@ -231,8 +237,13 @@ impl Record {
 
     /// The median of the rounds' ratios of one contestant to another.
     fn ratio(&self, who: &str, to: &str, work: &str, field: &str) -> Option<f64> {
-        let others = self.rounds(to, work, field);
-        let own = self.rounds(who, work, field).into_iter();
+        self.ratio_between((who, work), (to, work), field)
+    }
+
+    /// The same for contestants that do different work.
+    fn ratio_between(&self, own: (&str, &str), other: (&str, &str), field: &str) -> Option<f64> {
+        let others = self.rounds(other.0, other.1, field);
+        let own = self.rounds(own.0, own.1, field).into_iter();
         let ratios = own.filter_map(|(round, value)| {
             let (_, other) = others.iter().find(|(of, _)| *of == round)?;
             (*other > 0.0).then_some(value / other)

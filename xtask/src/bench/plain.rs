@@ -1,7 +1,9 @@
 //! P1: plain proxying. Also the turns that other cases take: rounds of load with CPU accounted.
 
+use std::fs::File;
+
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Args;
 use super::contestant::{Contestant, Site};
@@ -34,23 +36,32 @@ pub(super) fn take(site: &Site, args: &Args, turns: &[Turn<'_>], results: &mut R
     }
     for round in 1..=args.rounds {
         for turn in turns {
-            let before = turn.who.process.cpu_seconds()?;
-            let counted = send(site, turn.who.port, &turn.load, args.seconds)?;
-            let cpu = turn.who.process.cpu_seconds()? - before;
-            let micros = cpu * 1e6 / counted.requests.max(1.0);
-            say::line(format_args!(
-                "round {round}  {:<14} {:<14} {micros:8.2} µs/request  {:8.0} requests/s  {:.0} failed",
-                turn.who.name,
-                turn.work,
-                counted.requests / counted.seconds,
-                counted.failed,
-            ));
-            results.push(json!({
-                "who": turn.who.name, "work": turn.work, "round": round,
-                "requests": counted.requests, "seconds": counted.seconds, "failed": counted.failed,
-                "cpu_seconds": cpu, "us_per_request": micros, "p50_us": counted.p50_us, "p99_us": counted.p99_us,
-            }));
+            results.push(sample(site, args, turn, round)?);
         }
     }
     Ok(())
+}
+
+/// One turn of one round.
+pub(super) fn sample(site: &Site, args: &Args, turn: &Turn<'_>, round: usize) -> Result<Value> {
+    let before = turn.who.process.cpu_seconds()?;
+    let counted = send(site, turn.who.port, &turn.load, args.seconds)?;
+    let cpu = turn.who.process.cpu_seconds()? - before;
+    let micros = cpu * 1e6 / counted.requests.max(1.0);
+    say::line(format_args!(
+        "round {round}  {:<14} {:<14} {micros:8.2} µs/request  {:8.0} requests/s  {:.0} failed",
+        turn.who.name,
+        turn.work,
+        counted.requests / counted.seconds,
+        counted.failed,
+    ));
+    if let Some(log) = &turn.who.log {
+        // It is opened for appending, so that it goes on from the start.
+        File::options().write(true).open(log)?.set_len(0)?;
+    }
+    Ok(json!({
+        "who": turn.who.name, "work": turn.work, "round": round,
+        "requests": counted.requests, "seconds": counted.seconds, "failed": counted.failed,
+        "cpu_seconds": cpu, "us_per_request": micros, "p50_us": counted.p50_us, "p99_us": counted.p99_us,
+    }))
 }
