@@ -130,17 +130,17 @@ fn mask(node: NodeRef<'_>, text: &str, masks: &mut Vec<Range<usize>>) {
     }
 }
 
-/// The part between `://` and `@` of a URL's authority.
+/// The part between `://` and `@` of a URL's authority. A password with a slash in it is a mistake, and a secret all
+/// the same.
 fn userinfo(text: &str) -> Option<Range<usize>> {
     let scheme = text.find("://")?;
     let start = scheme + 3;
-    if text[..scheme].ends_with("redis") || text[..scheme].ends_with("rediss") {
-        // A password with a slash or a question mark in it is a mistake, and a secret all the same.
-        let end = text[start..].split(['"', '\'', ' ', ',']).next()?.rfind('@')?;
-        return (end > 0).then_some(start..start + end);
-    }
-    let authority = text[start..].split(['/', '?', '#', ' ', '"', '\'']).next()?;
-    let end = authority.rfind('@')?;
+    let rest = &text[start..];
+    let authority = rest.split(['/', '?', '#', ' ', '"', '\'']).next()?;
+    let redis = text[..scheme].ends_with("redis") || text[..scheme].ends_with("rediss");
+    let port = authority.rsplit_once(':').map(|(_, port)| port);
+    let odd = port.is_some_and(|port| !port.contains(']') && !port.bytes().all(|byte| byte.is_ascii_digit()));
+    let end = if redis || odd { rest.rfind('@')? } else { authority.rfind('@')? };
     (end > 0).then_some(start..start + end)
 }
 
@@ -170,6 +170,10 @@ mod tests {
             ("keys: [a, \"sha256:b\"]", vec!["a", "\"sha256:b\""]),
             ("url: redis://me:pw@host/0", vec!["me:pw"]),
             ("url: rediss://:p/w?@host/0", vec![":p/w?"]),
+            ("url: \"redis://:p w@host/0\"", vec![":p w"]),
+            ("url: https://me:p/w@host", vec!["me:p/w"]),
+            ("url: http://host:80/x/@me", vec![]),
+            ("url: http://[::1]/x/@me", vec![]),
             (
                 "consumers: [{ name: a, api_kye: x, groups: [b], basic: { user: c, pass: d } }]",
                 vec!["x", "d"],

@@ -223,6 +223,23 @@ fn ten_thousand_routes_are_a_small_matter() {
 }
 
 #[test]
+fn ten_thousand_protected_routes_are_a_small_matter() {
+    let mut text = String::from(
+        "issuers: { main: { issuer: \"https://id.example.com\", audience: any, algorithms: [RS256] } }\n\
+         defaults:\n  auth: { jwt: main, require: { scopes: [a] } }\n  rate_limit: [{ rate: 100/s, per: ip }]\n\
+         \x20 cors: { origins: [\"https://app.example.com\"] }\nroutes:\n",
+    );
+    for route in 0..10_000 {
+        writeln!(text, "  - {{ path: /service{route}, to: \"http://10.0.0.1:3000\" }}").expect("writing");
+    }
+    let begun = Instant::now();
+    let loaded = load_text("good/test.yaml", &text, &World).expect("a good configuration");
+    assert_eq!(loaded.plan.rate_limits.len(), 10_000);
+    assert!(loaded.plan.routes.iter().all(|route| route.auth.is_some() && route.cors.is_some()));
+    assert!(begun.elapsed() < DEADLINE, "{:?}", begun.elapsed());
+}
+
+#[test]
 fn files_that_are_no_text_are_refused() {
     let sources =
         MemorySources::default().file("binary.yaml", [b'a', b'\n', 0xff, 0xfe]).file("nul.yaml", "a: \0");

@@ -18,7 +18,7 @@ pub(super) struct People {
     pub(super) consumers: Consumers,
     /// Groups that somebody is in.
     pub(super) groups: HashSet<Arc<str>>,
-    /// Whether no consumer has a fault: only then what nobody has is missing.
+    /// Whether all of every consumer is known: only then what nobody has is missing.
     pub(super) complete: bool,
 }
 
@@ -40,13 +40,19 @@ pub(super) fn collect(files: &[File<'_>], report: &mut Report) -> People {
             people.add(consumer, &mut places, report);
         }
     }
-    people.complete &= !report.has_errors();
     people
 }
 
 impl People {
     fn add(&mut self, at: &At<spec::Consumer>, places: &mut Places, report: &mut Report) {
         let block = &at.value;
+        let faulty = [
+            is_faulty(&block.name),
+            is_faulty(&block.keys),
+            is_faulty(&block.basic),
+            is_faulty(&block.groups),
+        ];
+        self.complete &= !faulty.contains(&true);
         let Some(name) = block.name.given() else { return };
         if let Some(first) = places.names.insert(name.value.0.clone(), name.span) {
             let message = format!("two consumers are named `{}`", report.sources.shown(name.span));
@@ -98,4 +104,8 @@ impl People {
         self.groups.insert(name.clone());
         name
     }
+}
+
+fn is_faulty<T>(slot: &Slot<T>) -> bool {
+    matches!(slot, Slot::Faulty(_))
 }
