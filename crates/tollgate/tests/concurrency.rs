@@ -79,6 +79,7 @@ fn who_waits_gets_a_place_in_the_order_in_which_they_came() {
     let refused = gateway.get("/4");
     assert_problem(&refused, "concurrency_limited");
     assert_eq!(refused.json()["detail"], "1 requests at once here, 3 more may wait");
+    origin.wait_requests(1);
     assert_eq!(origin.count(), 1);
     // Who leaves makes room, and takes no place.
     clients.remove(1).reset();
@@ -150,6 +151,8 @@ fn places_outlive_a_reload() {
     assert_problem(&gateway.get("/a"), "concurrency_limited");
     gate.open();
     assert_eq!(held.response().status, 200);
+    // The answer is out a moment before its place is free.
+    wait_for("the place is given up", || inflight(&gateway) == 0.0);
     assert_eq!(gateway.get("/a").status, 200);
     reload(&gateway, &text(2, ""));
     assert_eq!(gateway.get("/a").status, 200);
