@@ -120,6 +120,9 @@ fn push_triplet<'a>(out: &mut Vec<u8>, rest: &'a [u8]) -> Result<&'a [u8], PathE
 /// but a space and letters outside ASCII are percent-encoded, because people write them, and dot segments are
 /// the caller's affair.
 pub(crate) fn normalize_literal(text: &str) -> Result<String, PathError> {
+    if text.bytes().all(|byte| matches!(CLASS[usize::from(byte)], Class::Plain)) {
+        return Ok(text.to_owned());
+    }
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {

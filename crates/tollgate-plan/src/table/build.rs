@@ -11,7 +11,10 @@ use super::{PathPattern, RouteSpec};
 use crate::host::HostPattern;
 use crate::route::RouteId;
 
+mod literals;
 mod order;
+
+pub(super) use literals::Literals;
 
 /// The look-up over all routes of a plan.
 #[derive(Debug, Clone, Default)]
@@ -51,7 +54,7 @@ pub(super) struct Tree {
 /// What can follow a prefix of segments.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Node {
-    pub(super) literals: Map<Node>,
+    pub(super) literals: Literals,
     pub(super) mixed: Vec<MixedGroup>,
     pub(super) param: Option<Box<Node>>,
     /// Routes that end here.
@@ -78,7 +81,7 @@ impl RouteTable {
     /// Builds the table. Total: routes that tie are asked in the order in which they stand; finding such routes
     /// is the work of [`super::analyse`].
     pub fn build(specs: Vec<RouteSpec>) -> RouteTable {
-        let mut table = RouteTable::default();
+        let mut table = RouteTable { entries: Vec::with_capacity(specs.len()), ..RouteTable::default() };
         for spec in specs {
             let index = u32::try_from(table.entries.len()).unwrap_or(u32::MAX);
             if spec.hosts.is_empty() {
@@ -146,6 +149,8 @@ impl Tree {
             None => self.root.leaf_of(path),
         };
         if !leaf.contains(&entry) {
+            // Most leaves hold one entry for ever.
+            leaf.reserve_exact(usize::from(leaf.is_empty()));
             leaf.push(entry);
         }
     }
@@ -156,7 +161,7 @@ impl Node {
         let mut node = self;
         for segment in &path.segments {
             node = match segment {
-                Segment::Literal(text) => node.literals.entry(text.clone()).or_default(),
+                Segment::Literal(text) => node.literals.child(text),
                 Segment::Mixed(mixed) => node.mixed_child(mixed),
                 Segment::Param => node.param.get_or_insert_default(),
             };
@@ -192,7 +197,7 @@ impl Node {
         order(&mut self.tail, entries);
         self.mixed.sort_by_key(|group| std::cmp::Reverse(group.shape()));
         let in_mixed = self.mixed.iter_mut().flat_map(|group| group.by_ends.values_mut()).flatten();
-        let children = self.literals.values_mut().chain(in_mixed.map(|(_, node)| node));
+        let children = self.literals.nodes_mut().chain(in_mixed.map(|(_, node)| node));
         children.chain(self.param.as_deref_mut()).for_each(|node| node.order(entries));
     }
 }
@@ -205,6 +210,9 @@ impl MixedGroup {
 
 /// More conditions first, then `methods` over any, then the higher priority, then as they stand.
 fn order(leaf: &mut Leaf, entries: &[Entry]) {
+    if leaf.len() < 2 {
+        return;
+    }
     leaf.sort_by_key(|&at| {
         let entry = entries.get(at as usize);
         (std::cmp::Reverse(entry.map(Entry::rank)), at)

@@ -62,13 +62,17 @@ impl PathPattern {
 
     /// The one path that matches, when there are no parameters and no tail.
     pub(super) fn whole_literal(&self) -> Option<String> {
+        let is_literal = |segment: &Segment| matches!(segment, Segment::Literal(_));
+        if self.has_tail || !self.segments.iter().all(is_literal) {
+            return None;
+        }
         let mut path = String::new();
         for segment in &self.segments {
             let Segment::Literal(text) = segment else { return None };
             path.push('/');
             path.push_str(text);
         }
-        (!self.has_tail).then_some(path)
+        Some(path)
     }
 
     /// The greater, the more specific: literal over text with parameters over parameter over the end over a tail.
@@ -97,14 +101,12 @@ impl PathPattern {
                 None => Ok(()),
             };
         }
-        let mut literals = vec![String::new()];
+        // Before, between and behind the parameters; most segments have one at most.
+        let mut literals = Vec::with_capacity(2);
         let mut rest = piece;
         let mut at = offset;
         while let Some(next) = rest.find(['{', '}', '*']) {
-            let literal = normal(&rest[..next], at)?;
-            if let Some(last) = literals.last_mut() {
-                last.push_str(&literal);
-            }
+            literals.push(normal(&rest[..next], at)?);
             at += next;
             rest = &rest[next..];
             let Some(inner) = rest.strip_prefix('{') else {
@@ -120,14 +122,10 @@ impl PathPattern {
             if literals.len() > 1 && literals.last().is_some_and(String::is_empty) {
                 return Err(PatternError { offset: at, kind: PatternErrorKind::Adjacent });
             }
-            literals.push(String::new());
             at += end + 2;
             rest = &inner[end + 1..];
         }
-        let literal = normal(rest, at)?;
-        if let Some(last) = literals.last_mut() {
-            last.push_str(&literal);
-        }
+        literals.push(normal(rest, at)?);
         self.segments.push(segment(literals, offset)?);
         Ok(())
     }

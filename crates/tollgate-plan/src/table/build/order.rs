@@ -40,7 +40,9 @@ impl Node {
     /// As deep as the deepest pattern at most, which is bounded when patterns are parsed.
     fn list(&self, out: &mut Leaf) {
         out.extend(&self.leaf);
-        for (_, node) in by_text(&self.literals) {
+        let mut literals: Vec<_> = self.literals.iter().collect();
+        literals.sort_unstable_by_key(|(text, _)| *text);
+        for (_, node) in literals {
             node.list(out);
         }
         for group in &self.mixed {
