@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::bounds;
 use crate::compile::{self, Input};
@@ -32,7 +33,7 @@ pub(crate) fn from_text(name: &str, text: &str, sources: &dyn Sources) -> Result
         load.report.push(Finding::file(Code::TooLarge, path, format!("the file is larger than {limit}")));
         return Err(load.fail());
     }
-    load.run(path, text.to_owned())
+    load.run(path, text.into())
 }
 
 struct Load<'s> {
@@ -41,8 +42,8 @@ struct Load<'s> {
 }
 
 impl Load<'_> {
-    fn run(mut self, path: &Path, text: String) -> Result<Loaded, Failed> {
-        let Some(tree) = self.parse(path, text) else { return Err(self.fail()) };
+    fn run(mut self, path: &Path, text: Arc<str>) -> Result<Loaded, Failed> {
+        let Some(tree) = self.parse(path, &text) else { return Err(self.fail()) };
         let Some(main) = Root::read(tree.root(), "", &mut self.report) else { return Err(self.fail()) };
         let included = self.includes(&main, path);
         let files = self.companions(&main, &included);
@@ -60,7 +61,7 @@ impl Load<'_> {
     }
 
     /// A configuration file's text; `fault` makes the finding when there is none.
-    fn read(&mut self, path: &Path, fault: &dyn Fn(&str) -> Finding) -> Option<String> {
+    fn read(&mut self, path: &Path, fault: &dyn Fn(&str) -> Finding) -> Option<Arc<str>> {
         let bytes = match self.reader.bytes(path, bounds::FILE_BYTES) {
             Ok(bytes) => bytes,
             Err(why) => {
@@ -68,12 +69,10 @@ impl Load<'_> {
                 return None;
             }
         };
-        match String::from_utf8(bytes.to_vec()) {
-            Ok(text) => Some(text),
+        match std::str::from_utf8(&bytes) {
+            Ok(text) => Some(text.into()),
             Err(error) => {
-                let line =
-                    bytes[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count()
-                        + 1;
+                let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
                 self.report.push(fault(&format!("is not UTF-8 text: see line {line}")));
                 None
             }
@@ -81,9 +80,9 @@ impl Load<'_> {
     }
 
     /// Parses a file and resolves what its scalars refer to.
-    fn parse(&mut self, path: &Path, text: String) -> Option<Tree> {
+    fn parse<'t>(&mut self, path: &Path, text: &'t Arc<str>) -> Option<Tree<'t>> {
         let file = self.report.sources.add(path.to_path_buf(), text.clone());
-        let mut tree = match yaml::parse(file, &text) {
+        let mut tree = match yaml::parse(file, text) {
             Ok(Some(tree)) if !tree.root().is_null() => tree,
             Ok(_) => {
                 let finding = Finding::file(Code::Empty, path, "the file has no content");
@@ -91,12 +90,12 @@ impl Load<'_> {
                 return None;
             }
             Err(finding) => {
-                self.report.sources.mask(file, mask::by_lines(&text));
+                self.report.sources.mask(file, mask::by_lines(text));
                 self.report.push(*finding);
                 return None;
             }
         };
-        self.report.sources.mask(file, mask::by_keys(&tree, &text));
+        self.report.sources.mask(file, mask::by_keys(&tree, text));
         resolve::expand(&mut tree, file, &mut self.reader, &mut self.report);
         Some(tree)
     }
@@ -149,7 +148,7 @@ impl Load<'_> {
             Finding::error(Code::BadInclude, span, format!("the included file `{}` {why}", file.display()))
         };
         let text = self.read(file, &fault)?;
-        let tree = self.parse(file, text)?;
+        let tree = self.parse(file, &text)?;
         Included::read(tree.root(), "", &mut self.report)
     }
 

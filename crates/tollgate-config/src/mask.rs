@@ -50,7 +50,7 @@ pub(crate) fn by_keys(tree: &Tree, text: &str) -> Vec<Range<usize>> {
 }
 
 /// The entries of `consumers`.
-fn consumers(tree: &Tree) -> impl Iterator<Item = NodeRef<'_>> {
+fn consumers<'t>(tree: &'t Tree<'_>) -> impl Iterator<Item = NodeRef<'t>> {
     let lists = tree.root().entries().into_iter().flatten().filter(|entry| entry.key == "consumers");
     lists.flat_map(|entry| entry.value.items().into_iter().flatten())
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Bytes between two remembered character counts.
 const STRIDE: usize = 256;
@@ -32,7 +33,7 @@ pub struct SourceMap {
 pub(crate) struct SourceFile {
     /// As it is shown and as relative paths resolve.
     pub(crate) path: PathBuf,
-    pub(crate) text: String,
+    pub(crate) text: Arc<str>,
     /// Byte offsets at which lines start.
     lines: Vec<u32>,
     /// How many characters begin before every `STRIDE`th byte: a column on a line of megabytes costs nothing.
@@ -52,7 +53,7 @@ impl SourceMap {
         Some(self.file(span.file)?.place(span.start as usize))
     }
 
-    pub(crate) fn add(&mut self, path: PathBuf, text: String) -> FileId {
+    pub(crate) fn add(&mut self, path: PathBuf, text: Arc<str>) -> FileId {
         let lines = line_starts(&text);
         self.files.push(SourceFile {
             path,

@@ -17,7 +17,7 @@ const TEMPLATE_NAMES: &[&str] =
     &["host", "path", "query", "method", "scheme", "client_ip", "request_id", "route", "consumer"];
 
 /// Expands every scalar of a file.
-pub(crate) fn expand(tree: &mut Tree, file: FileId, reader: &mut Reader<'_>, report: &mut Report) {
+pub(crate) fn expand(tree: &mut Tree<'_>, file: FileId, reader: &mut Reader<'_>, report: &mut Report) {
     let path = report.sources.path(file).map(Path::to_path_buf).unwrap_or_default();
     for (span, scalar) in tree.scalars_mut().filter(|(_, scalar)| scalar.text.contains('$')) {
         let mut expansion = Expansion { path: &path, out: String::new(), foreign: Vec::new(), reader };
@@ -139,7 +139,7 @@ impl Expansion<'_, '_> {
         Ok(())
     }
 
-    fn finish(self, plain: bool) -> Scalar {
+    fn finish(self, plain: bool) -> Scalar<'static> {
         Scalar { text: self.out.into(), plain, rewritten: true, foreign: self.foreign.into(), unknown: false }
     }
 }
@@ -150,6 +150,6 @@ fn is_name(name: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-fn scalar_part(span: Span, scalar: &Scalar, part: &Range<usize>, report: &Report) -> Span {
+fn scalar_part(span: Span, scalar: &Scalar<'_>, part: &Range<usize>, report: &Report) -> Span {
     scalar.part(span, report.sources.text(span), part.clone())
 }

@@ -318,7 +318,7 @@ impl Shape for Condition {
 /// Parses a template. What came from outside is text, whatever braces it holds.
 pub(crate) fn template(
     node: NodeRef<'_>,
-    scalar: &Scalar,
+    scalar: &Scalar<'_>,
     parse: fn(&str) -> Result<Template, TemplateError>,
     report: &mut Report,
 ) -> Option<Template> {

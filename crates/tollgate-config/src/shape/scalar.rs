@@ -222,7 +222,7 @@ pub(super) fn name_fault(name: &str) -> Option<String> {
 }
 
 /// The scalar of a node that must be text. Numbers and booleans are refused: quoting them says what is meant.
-pub(crate) fn text<'t>(node: NodeRef<'t>, what: &str, report: &mut Report) -> Option<&'t Scalar> {
+pub(crate) fn text<'t>(node: NodeRef<'t>, what: &str, report: &mut Report) -> Option<&'t Scalar<'t>> {
     let scalar = node.scalar();
     if let Some(scalar) = scalar.filter(|scalar| scalar.rewritten || scalar.core() == Core::Text) {
         return (!scalar.unknown).then_some(scalar);
@@ -313,7 +313,7 @@ fn known(node: NodeRef<'_>) -> Option<Known<'_>> {
     }
 }
 
-struct Known<'t>(Option<&'t Scalar>);
+struct Known<'t>(Option<&'t Scalar<'t>>);
 
 impl Known<'_> {
     /// What a scalar means; lists and maps count as text, which is never what is wanted here. An expansion is

@@ -1,8 +1,10 @@
 //! YAML as a tree that keeps its spans, its duplicate keys and the text of its scalars.
 //!
 //! The tree is an arena: an alias is the same node in two places, so an alias bomb costs nothing but its text.
+//! What means just what is written is borrowed from the text.
 
 mod core;
+mod input;
 mod parse;
 mod position;
 
@@ -16,8 +18,8 @@ use crate::source_map::Span;
 
 /// A parsed document.
 #[derive(Debug, Clone)]
-pub(crate) struct Tree {
-    nodes: Vec<Node>,
+pub(crate) struct Tree<'t> {
+    nodes: Vec<Node<'t>>,
     root: NodeId,
 }
 
@@ -25,23 +27,23 @@ pub(crate) struct Tree {
 struct NodeId(u32);
 
 #[derive(Debug, Clone)]
-struct Node {
+struct Node<'t> {
     span: Span,
-    kind: Kind,
+    kind: Kind<'t>,
 }
 
 #[derive(Debug, Clone)]
-enum Kind {
-    Scalar(Scalar),
+enum Kind<'t> {
+    Scalar(Scalar<'t>),
     List(Vec<NodeId>),
-    Map(Vec<Pair>),
+    Map(Vec<Pair<'t>>),
 }
 
 /// A scalar's text after YAML's own unquoting.
 #[derive(Debug, Clone)]
-pub(crate) struct Scalar {
+pub(crate) struct Scalar<'t> {
     /// The text, expansions done.
-    pub(crate) text: Box<str>,
+    pub(crate) text: Cow<'t, str>,
     /// Neither quoted nor a block: the text may mean a number, a boolean or null.
     pub(crate) plain: bool,
     /// The text differs from what is written: an expansion, or `$$`.
@@ -53,8 +55,8 @@ pub(crate) struct Scalar {
 }
 
 #[derive(Debug, Clone)]
-struct Pair {
-    key: Box<str>,
+struct Pair<'t> {
+    key: Cow<'t, str>,
     key_span: Span,
     value: NodeId,
 }
@@ -62,7 +64,7 @@ struct Pair {
 /// A node of a tree.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NodeRef<'t> {
-    tree: &'t Tree,
+    tree: &'t Tree<'t>,
     id: NodeId,
 }
 
@@ -74,13 +76,13 @@ pub(crate) struct Entry<'t> {
     pub(crate) value: NodeRef<'t>,
 }
 
-impl Tree {
+impl<'t> Tree<'t> {
     pub(crate) fn root(&self) -> NodeRef<'_> {
         NodeRef { tree: self, id: self.root }
     }
 
     /// Every scalar that is a value (keys are none), once, in the order of the text.
-    pub(crate) fn scalars_mut(&mut self) -> impl Iterator<Item = (Span, &mut Scalar)> {
+    pub(crate) fn scalars_mut(&mut self) -> impl Iterator<Item = (Span, &mut Scalar<'t>)> {
         self.nodes.iter_mut().filter_map(|node| match &mut node.kind {
             Kind::Scalar(scalar) => Some((node.span, scalar)),
             Kind::List(_) | Kind::Map(_) => None,
@@ -103,14 +105,14 @@ impl Tree {
         (0..self.nodes.len() as u32).map(|id| NodeRef { tree: self, id: NodeId(id) })
     }
 
-    fn entry<'t>(&'t self, pair: &'t Pair) -> Entry<'t> {
+    fn entry<'a>(&'a self, pair: &'a Pair<'_>) -> Entry<'a> {
         let value = NodeRef { tree: self, id: pair.value };
         Entry { key: &pair.key, key_span: pair.key_span, value }
     }
 }
 
 impl<'t> NodeRef<'t> {
-    fn node(self) -> &'t Node {
+    fn node(self) -> &'t Node<'t> {
         &self.tree.nodes[self.id.0 as usize]
     }
 
@@ -118,7 +120,7 @@ impl<'t> NodeRef<'t> {
         self.node().span
     }
 
-    pub(crate) fn scalar(self) -> Option<&'t Scalar> {
+    pub(crate) fn scalar(self) -> Option<&'t Scalar<'t>> {
         match &self.node().kind {
             Kind::Scalar(scalar) => Some(scalar),
             Kind::List(_) | Kind::Map(_) => None,
@@ -160,8 +162,8 @@ impl<'t> NodeRef<'t> {
     }
 }
 
-impl Scalar {
-    pub(super) fn new(text: Box<str>, plain: bool) -> Self {
+impl<'t> Scalar<'t> {
+    pub(super) fn new(text: Cow<'t, str>, plain: bool) -> Self {
         Scalar { text, plain, rewritten: false, foreign: Box::default(), unknown: false }
     }
 

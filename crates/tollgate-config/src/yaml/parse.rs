@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span as CharSpan, Tag};
 
+use super::input::Text;
 use super::position::Positions;
 use super::{Kind, Node, NodeId, Pair, Scalar, Tree};
 use crate::bounds;
@@ -14,7 +15,7 @@ use crate::source_map::{FileId, Span};
 
 /// Parses one file. `Ok(None)` means that it has no content. A finding is a fault after which the rest of the
 /// file cannot be trusted, so there is one at most.
-pub(crate) fn parse(file: FileId, text: &str) -> Result<Option<Tree>, Box<Finding>> {
+pub(crate) fn parse(file: FileId, text: &str) -> Result<Option<Tree<'_>>, Box<Finding>> {
     let mut builder = Builder {
         file,
         text,
@@ -25,7 +26,7 @@ pub(crate) fn parse(file: FileId, text: &str) -> Result<Option<Tree>, Box<Findin
         anchors: HashMap::new(),
         root: None,
     };
-    let mut parser = Parser::new_from_str(text);
+    let mut parser = Parser::new(Text::new(text));
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| Box::new(builder.syntax(&error)))?;
         builder.event(event, span).map_err(Box::new)?;
@@ -38,25 +39,25 @@ struct Builder<'t> {
     file: FileId,
     text: &'t str,
     positions: Positions<'t>,
-    nodes: Vec<Node>,
+    nodes: Vec<Node<'t>>,
     /// What each node costs with its aliases written out, index by index with `nodes`.
     costs: Vec<Cost>,
-    open: Vec<Open>,
+    open: Vec<Open<'t>>,
     anchors: HashMap<usize, NodeId>,
     root: Option<NodeId>,
 }
 
 /// A list or map whose end was not seen yet.
-struct Open {
+struct Open<'t> {
     span: Span,
     anchor: usize,
     cost: Cost,
-    kind: OpenKind,
+    kind: OpenKind<'t>,
 }
 
-enum OpenKind {
+enum OpenKind<'t> {
     List(Vec<NodeId>),
-    Map { pairs: Vec<Pair>, key: Option<(Box<str>, Span)> },
+    Map { pairs: Vec<Pair<'t>>, key: Option<(Cow<'t, str>, Span)> },
 }
 
 #[derive(Clone, Copy, Default)]
@@ -66,7 +67,7 @@ struct Cost {
     depth: usize,
 }
 
-impl Builder<'_> {
+impl<'t> Builder<'t> {
     fn event(&mut self, event: Event<'_>, at: CharSpan) -> Result<(), Finding> {
         let span = self.span(at);
         match event {
@@ -98,6 +99,7 @@ impl Builder<'_> {
         mut span: Span,
     ) -> Result<(), Finding> {
         refuse_tag(tag, span)?;
+        let source = self.text;
         if let Some(OpenKind::Map { key, .. }) = self.open.last_mut().map(|open| &mut open.kind) {
             match key {
                 None if text == "<<" && style == ScalarStyle::Plain => {
@@ -109,7 +111,7 @@ impl Builder<'_> {
                     .hint("use `defaults`, or write the keys out"));
                 }
                 None => {
-                    *key = Some((text.into(), span));
+                    *key = Some((as_written(text, source, span), span));
                     return Ok(());
                 }
                 // A value that is not there has no place of its own.
@@ -118,18 +120,17 @@ impl Builder<'_> {
             }
         }
         // Inside brackets the parser counts the space behind a quoted scalar to it.
-        let written = self.text.get(span.start as usize..span.end as usize).unwrap_or_default();
-        span.end -= (written.len() - written.trim_end().len()) as u32;
+        span.end -= (written(source, span).len() - written(source, span).trim_end().len()) as u32;
         let plain = style == ScalarStyle::Plain;
         let cost = Cost { nodes: 1, bytes: text.len(), depth: 0 };
-        let kind = Kind::Scalar(Scalar::new(text.into(), plain));
+        let kind = Kind::Scalar(Scalar::new(as_written(text, source, span), plain));
         let id = self.push(Node { span, kind }, cost, anchor);
         self.attach(id, span)
     }
 
     fn start(
         &mut self,
-        kind: OpenKind,
+        kind: OpenKind<'t>,
         anchor: usize,
         tag: Option<Cow<'_, Tag>>,
         span: Span,
@@ -171,7 +172,7 @@ impl Builder<'_> {
         }
     }
 
-    fn push(&mut self, node: Node, cost: Cost, anchor: usize) -> NodeId {
+    fn push(&mut self, node: Node<'t>, cost: Cost, anchor: usize) -> NodeId {
         let id = NodeId(self.nodes.len() as u32);
         self.nodes.push(node);
         self.costs.push(cost);
@@ -244,6 +245,20 @@ impl Builder<'_> {
     fn at(&self, marker: Marker) -> u32 {
         self.positions.byte(marker.index())
     }
+}
+
+/// Borrowed where the source says the same: most often it does, and a copy would be one more thing to free.
+fn as_written<'t>(text: Cow<'_, str>, source: &'t str, span: Span) -> Cow<'t, str> {
+    let written = written(source, span);
+    let inner = match written.as_bytes() {
+        [b'"', .., b'"'] | [b'\'', .., b'\''] => written.get(1..written.len() - 1).unwrap_or_default(),
+        _ => written,
+    };
+    if *inner == *text { Cow::Borrowed(inner) } else { Cow::Owned(text.into_owned()) }
+}
+
+fn written(source: &str, span: Span) -> &str {
+    source.get(span.start as usize..span.end as usize).unwrap_or_default()
 }
 
 fn refuse_tag(tag: Option<Cow<'_, Tag>>, span: Span) -> Result<(), Finding> {
