@@ -19,7 +19,8 @@ pub(super) struct Names {
 
 impl Names {
     /// Takes every given name first: a made one never takes a given one away.
-    pub(super) fn new<'a>(routes: impl Iterator<Item = &'a At<Route>>, report: &mut Report) -> Self {
+    pub(super) fn new<'a>(routes: impl ExactSizeIterator<Item = &'a At<Route>>, report: &mut Report) -> Self {
+        let made = HashSet::with_capacity(routes.len());
         let mut given: HashMap<String, Span> = HashMap::new();
         for At { value: name, span, .. } in routes.filter_map(|route| route.value.name.given()) {
             if let Some(first) = given.get(&name.0) {
@@ -31,7 +32,7 @@ impl Names {
                 given.insert(name.0.clone(), *span);
             }
         }
-        Names { given, made: HashSet::new(), last: HashMap::new() }
+        Names { given, made, last: HashMap::new() }
     }
 
     /// A name such as `GET /users/*`, with the host and then a number behind it when it is taken.

@@ -41,7 +41,7 @@ pub(super) fn compile(
 ) -> Routes {
     let written = written(files, report);
     let mut names = Names::new(written.iter().map(|written| written.route), report);
-    let mut routes = Routes { routes: Vec::new(), specs: Vec::new(), places: Vec::new() };
+    let mut routes = Routes::with_capacity(written.len());
     for Written { route, defaults } in written {
         let shared = [Some(route.value.shared()), shared(defaults), shared(&input.main.defaults)];
         let layers = Layers::new(shared.into_iter().flatten());
@@ -147,6 +147,14 @@ fn warn_no_effect(route: &spec::Route, report: &mut Report) {
 }
 
 impl Routes {
+    fn with_capacity(count: usize) -> Self {
+        Routes {
+            routes: Vec::with_capacity(count),
+            specs: Vec::with_capacity(count),
+            places: Vec::with_capacity(count),
+        }
+    }
+
     /// Reports ties and routes that no request reaches.
     pub(super) fn analyse(&self, report: &mut Report) {
         for finding in table::analyse(&self.specs) {
