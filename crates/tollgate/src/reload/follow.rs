@@ -1,6 +1,6 @@
 //! Decides when a changed configuration may be loaded, and loads it.
 //!
-//! The rule: nobody has a file of it open for writing, nothing of it moved for a while, and what was loaded is
+//! The rule: nobody has a file of it open for writing, nothing of it moved for a while, and what was read is
 //! still what is there some time later. Whatever fails that is loaded again, never acted on.
 
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ pub(super) struct Pace {
     pub(super) lost: Duration,
     /// Quiet after a change that no event announced, so that nothing is known about writers.
     pub(super) unannounced: Duration,
-    /// What was loaded must still be there after this time.
+    /// What was read must still be there after this time.
     pub(super) settle: Duration,
     /// The same when somebody asks and a working watch has announced no writer: its events take no longer.
     pub(super) glance: Duration,
@@ -199,7 +199,8 @@ impl Follower {
         };
         // Before the second look, so that a writer who comes now is seen.
         self.watch.follow(&reads);
-        tokio::time::sleep(settle).await;
+        // Compiling many routes took its time already.
+        tokio::time::sleep(settle.saturating_sub(reads.age())).await;
         self.watch.absorb();
         if self.watch.being_written().is_some() || reads.look().changed {
             return None;
@@ -215,7 +216,7 @@ impl Follower {
         }
     }
 
-    /// How long what was loaded must stay as it is.
+    /// How long what was read must stay as it is.
     fn settle(&self, because_changed: bool) -> Duration {
         let rewritten = matches!(self.watch.last(), Some((_, How::Written)));
         let glance = !because_changed && !rewritten && self.watch.is_whole();

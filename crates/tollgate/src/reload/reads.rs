@@ -9,7 +9,7 @@ use std::hash::{Hash, Hasher};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tollgate_config::{Listed, OsSources, Sources};
 
@@ -35,13 +35,17 @@ impl Sources for Recording {
         let stamp = Stamp::of(path);
         let result = OsSources.read(path, limit);
         let seen = File { limit, stamp, content: Content::of(&result) };
-        self.reads.borrow_mut().files.insert(path.to_owned(), seen);
+        let mut reads = self.reads.borrow_mut();
+        reads.files.insert(path.to_owned(), seen);
+        reads.last = Some(Instant::now());
         result
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<Listed>> {
         let result = OsSources.list(directory);
-        self.reads.borrow_mut().directories.insert(directory.to_owned(), listing(&result));
+        let mut reads = self.reads.borrow_mut();
+        reads.directories.insert(directory.to_owned(), listing(&result));
+        reads.last = Some(Instant::now());
         result
     }
 
@@ -63,6 +67,8 @@ impl Sources for Recording {
 pub(crate) struct Reads {
     files: BTreeMap<PathBuf, File>,
     directories: BTreeMap<PathBuf, u64>,
+    /// When the last of them was read.
+    last: Option<Instant>,
 }
 
 /// How the files look now, compared to how they were.
@@ -110,6 +116,11 @@ impl Reads {
     /// The directories that were listed.
     pub(super) fn directories(&self) -> impl Iterator<Item = &Path> {
         self.directories.keys().map(PathBuf::as_path)
+    }
+
+    /// How long ago everything had been read.
+    pub(super) fn age(&self) -> Duration {
+        self.last.map(|last| last.elapsed()).unwrap_or_default()
     }
 
     /// Whether the same files had the same contents, whatever else stands in their directories.
