@@ -48,9 +48,8 @@ impl Histogram {
 
     /// Sorts one duration in.
     pub(crate) fn observe(&mut self, duration: Duration) {
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = Self::BOUNDS_NANOS.iter().position(|bound| nanos <= *bound).unwrap_or(Self::BUCKETS - 1);
-        if let Some(count) = self.counts.get_mut(bucket) {
+        let nanos = nanos(duration);
+        if let Some(count) = self.counts.get_mut(bucket(nanos)) {
             *count += 1;
         }
         self.sum_nanos += u128::from(nanos);
@@ -95,6 +94,44 @@ impl Default for Histogram {
     }
 }
 
+/// A histogram of up to 255 durations, in a fifth of the space.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SmallHistogram {
+    counts: [u8; Histogram::BUCKETS],
+    sum_nanos: u64,
+}
+
+impl SmallHistogram {
+    /// Sorts one duration in. `false` when it is full, and nothing was changed.
+    pub(crate) fn observe(&mut self, duration: Duration) -> bool {
+        let nanos = nanos(duration);
+        let Some(count) = self.counts.get_mut(bucket(nanos)) else { return false };
+        let (Some(more), Some(sum)) = (count.checked_add(1), self.sum_nanos.checked_add(nanos)) else {
+            return false;
+        };
+        *count = more;
+        self.sum_nanos = sum;
+        true
+    }
+
+    /// Adds everything to a histogram.
+    pub(crate) fn add_to(&self, histogram: &mut Histogram) {
+        for (whole, count) in histogram.counts.iter_mut().zip(self.counts) {
+            *whole += u64::from(count);
+        }
+        histogram.sum_nanos += u128::from(self.sum_nanos);
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn bucket(nanos: u64) -> usize {
+    let bounds = Histogram::BOUNDS_NANOS;
+    bounds.iter().position(|bound| nanos <= *bound).unwrap_or(Histogram::BUCKETS - 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +163,24 @@ mod tests {
             2 * u128::from(u64::MAX),
             "the sum is clamped per duration and never wraps"
         );
+    }
+
+    #[test]
+    fn a_small_histogram_takes_what_fits_and_nothing_else() {
+        for (duration, fits) in
+            [(Duration::from_micros(70), 255), (Duration::from_secs(20), 255), (Duration::MAX, 1)]
+        {
+            let mut small = SmallHistogram::default();
+            let mut expected = Histogram::new();
+            for _ in 0..fits {
+                assert!(small.observe(duration), "{duration:?}");
+                expected.observe(duration);
+            }
+            assert!(!small.observe(duration), "{duration:?}");
+            let mut whole = Histogram::new();
+            small.add_to(&mut whole);
+            assert_eq!(whole, expected, "{duration:?}");
+        }
     }
 
     #[test]

@@ -1,17 +1,38 @@
 //! What is counted of one route, one upstream, one target: plain integers, labels only in the snapshot.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tollgate_plan::Reason;
 use tollgate_wire::Method;
 
 use super::Outcome;
-use crate::observe::histogram::Histogram;
+use crate::observe::histogram::{Histogram, SmallHistogram};
 use crate::observe::record::Record;
 use crate::observe::snapshot::{RouteSnapshot, TargetSnapshot, UpstreamSnapshot};
 
+/// The counters of one route.
+///
+/// A request touches what is recent, two cache lines. All counters of a route are seven, and where thousands of
+/// routes take turns none of them is still in the cache when the next request comes.
 #[derive(Default)]
 pub(super) struct RouteCounts {
+    recent: Recent,
+    /// Without what is recent.
+    earlier: Option<Box<Earlier>>,
+}
+
+/// The latest requests, as long as they have one method and status.
+#[derive(Default)]
+struct Recent {
+    key: u16,
+    requests: u8,
+    duration: SmallHistogram,
+    overhead: SmallHistogram,
+}
+
+#[derive(Default, Clone)]
+struct Earlier {
     requests: RequestCounts,
     rejected: ReasonCounts,
     duration: Histogram,
@@ -20,21 +41,49 @@ pub(super) struct RouteCounts {
 
 impl RouteCounts {
     pub(super) fn count(&mut self, record: &Record<'_>) {
-        self.requests.count(method_index(record.method), record.status);
         if let Some(reason) = record.reason {
-            self.rejected.count(reason);
+            self.earlier.get_or_insert_default().rejected.count(reason);
         }
-        self.duration.observe(record.duration);
-        self.overhead.observe(record.duration.saturating_sub(record.upstream_time.unwrap_or_default()));
+        let key = request_key(record.method, record.status);
+        let overhead = record.duration.saturating_sub(record.upstream_time.unwrap_or_default());
+        if !self.recent.count(key, record.duration, overhead) {
+            std::mem::take(&mut self.recent).add_to(self.earlier.get_or_insert_default());
+            self.recent.count(key, record.duration, overhead);
+        }
     }
 
     pub(super) fn snapshot(&self, name: &Arc<str>) -> RouteSnapshot {
+        let mut all = self.earlier.as_deref().cloned().unwrap_or_default();
+        self.recent.add_to(&mut all);
         RouteSnapshot {
             route: name.clone(),
-            requests: self.requests.labelled(),
-            rejected: self.rejected.labelled().collect(),
-            duration: self.duration.clone(),
-            overhead: self.overhead.clone(),
+            requests: all.requests.labelled(),
+            rejected: all.rejected.labelled().collect(),
+            duration: all.duration,
+            overhead: all.overhead,
+        }
+    }
+}
+
+impl Recent {
+    /// `false` when the request is of another kind or there is no room, and nothing was counted.
+    fn count(&mut self, key: u16, duration: Duration, overhead: Duration) -> bool {
+        let fits = self.requests == 0 || (self.key == key && self.requests < u8::MAX);
+        // Each bucket has room for all requests, and the overhead is not above the duration: where the one sum
+        // has room, so has the other.
+        let counted = fits && self.duration.observe(duration) && self.overhead.observe(overhead);
+        if counted {
+            self.key = key;
+            self.requests += 1;
+        }
+        counted
+    }
+
+    fn add_to(&self, earlier: &mut Earlier) {
+        if self.requests > 0 {
+            earlier.requests.add(self.key, self.requests.into());
+            self.duration.add_to(&mut earlier.duration);
+            self.overhead.add_to(&mut earlier.overhead);
         }
     }
 }
@@ -83,7 +132,7 @@ impl TargetCounts {
 }
 
 /// Counts by reason. A route meets few of them, so a list is smaller and quicker than a table.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct ReasonCounts(Vec<(Reason, u64)>);
 
 impl ReasonCounts {
@@ -101,42 +150,30 @@ impl ReasonCounts {
 
 /// Counts by method and status, sorted. At most 11 methods times 501 statuses, of which a route sees a handful;
 /// an upstream that answers with all of them costs a binary search.
-#[derive(Default)]
-struct RequestCounts {
-    counts: Vec<(u16, u64)>,
-    /// Where the last request was counted: most often the next one goes there too.
-    last: usize,
-}
+#[derive(Default, Clone)]
+struct RequestCounts(Vec<(u16, u64)>);
 
 /// Above every status that is told apart, so that method and status make one key.
 const STATUSES: u16 = 600;
 
+fn request_key(method: Option<&Method>, status: u16) -> u16 {
+    method_index(method) * STATUSES + known_status(status)
+}
+
 impl RequestCounts {
-    fn count(&mut self, method: u16, status: u16) {
-        let key = method * STATUSES + known_status(status);
-        if let Some((last, count)) = self.counts.get_mut(self.last)
-            && *last == key
-        {
-            *count += 1;
-            return;
-        }
-        match self.counts.binary_search_by_key(&key, |(key, _)| *key) {
-            Ok(index) => {
-                self.last = index;
-                if let Some((_, count)) = self.counts.get_mut(index) {
-                    *count += 1;
-                }
-            }
-            Err(index) => {
-                self.last = index;
-                self.counts.insert(index, (key, 1));
-            }
+    fn add(&mut self, key: u16, requests: u64) {
+        let index = self.0.binary_search_by_key(&key, |(key, _)| *key).unwrap_or_else(|index| {
+            self.0.insert(index, (key, 0));
+            index
+        });
+        if let Some((_, count)) = self.0.get_mut(index) {
+            *count += requests;
         }
     }
 
     fn labelled(&self) -> Vec<(&'static str, u16, u64)> {
         let label = |key: u16| METHOD_LABELS.get(usize::from(key / STATUSES)).copied().unwrap_or("other");
-        self.counts.iter().map(|(key, count)| (label(*key), key % STATUSES, *count)).collect()
+        self.0.iter().map(|(key, count)| (label(*key), key % STATUSES, *count)).collect()
     }
 }
 

@@ -201,6 +201,8 @@ fn an_upstream_that_answers_with_every_status_makes_502_series() {
     let statuses: Vec<u16> = snapshot.requests.keys().map(|labels| labels.status).collect();
     assert_eq!(statuses, [0].into_iter().chain(100..600).collect::<Vec<u16>>());
     assert_eq!(snapshot.requests.values().sum::<u64>(), 65_536);
+    assert_eq!(snapshot.request_duration["r"].count(), 65_536);
+    assert_eq!(snapshot.overhead["r"].count(), 65_536);
     assert_eq!(snapshot.upstream_requests.len(), 6);
     assert_eq!(snapshot.upstream_requests.values().sum::<u64>(), 65_536);
 }
