@@ -34,14 +34,24 @@ pub(super) fn not_interrupted() -> Result<()> {
 }
 
 /// Waits until `done` says so, for at most `limit`.
-pub(super) fn wait_for(what: &str, limit: Duration, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
+pub(super) fn wait_for(what: &str, limit: Duration, done: impl FnMut() -> Result<bool>) -> Result<()> {
+    look_every(Duration::from_micros(500), what, limit, done)
+}
+
+/// The same where looking disturbs what is measured.
+pub(super) fn look_every(
+    interval: Duration,
+    what: &str,
+    limit: Duration,
+    mut done: impl FnMut() -> Result<bool>,
+) -> Result<()> {
     let start = Instant::now();
     while !done()? {
         not_interrupted()?;
         if start.elapsed() > limit {
             bail!("waited {limit:?} for {what}");
         }
-        pause(Duration::from_micros(500));
+        pause(interval);
     }
     Ok(())
 }

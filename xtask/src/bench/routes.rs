@@ -12,7 +12,7 @@ use super::contestant::{Contestant, Kind, Site};
 use super::held::get_text;
 use super::load::{Load, send};
 use super::plain::{Turn, take};
-use super::process::{hold, wait_for};
+use super::process::{hold, look_every};
 use super::results::Results;
 use crate::say;
 
@@ -21,6 +21,9 @@ const MANY: usize = 10_000;
 
 /// Between two reloads under load.
 const RELOAD_PAUSE: Duration = Duration::from_millis(500);
+
+/// Between two looks whether a reload is done: each takes the gateway's own core for a while.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// CPU with few and with many routes, then reloads of many, idle and under load. The peers take no part.
 pub(super) fn run(site: &Site, args: &Args, results: &mut Results) -> Result<()> {
@@ -85,7 +88,7 @@ fn reload(who: &Contestant, number: usize) -> Result<f64> {
     fs::rename(&fresh, &who.config)?;
     let begun = Instant::now();
     who.process.signal(Signal::HUP)?;
-    wait_for("the reload", Duration::from_secs(20), || {
+    look_every(LOOK_EVERY, "the reload", Duration::from_secs(20), || {
         let now = generation(who)?;
         if now < before {
             bail!("the generation went back from {before} to {now}");
