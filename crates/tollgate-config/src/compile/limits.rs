@@ -129,9 +129,8 @@ impl RateLimits {
             Slot::Absent => rate.value.count,
             Slot::Faulty(_) => return None,
         };
-        let refill_s = u128::from(burst) * u128::from(rate.value.period().as_secs())
-            / u128::from(rate.value.count.max(1));
-        if refill_s > u128::from(bounds::REFILL_S) {
+        let period_s = u128::from(rate.value.period().as_secs());
+        if u128::from(burst) * period_s > u128::from(bounds::REFILL_S) * u128::from(rate.value.count) {
             let span = block.burst.given().map_or(rate.span, |burst| burst.span);
             let message = "at this rate the burst takes over ten years to come back";
             report.push(Finding::error(Code::BadValue, span, message));
