@@ -296,3 +296,6 @@ impl Drop for Waiter<'_> {
         self.0.fetch_sub(1, Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

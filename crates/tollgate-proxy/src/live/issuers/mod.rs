@@ -159,3 +159,6 @@ impl Asking {
         tokio::task::spawn_local(introspection::ask(question, client.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests;

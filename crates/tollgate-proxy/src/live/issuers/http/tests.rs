@@ -33,7 +33,8 @@ fn authority(name: &str) -> Authority {
     let certificate =
         CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
     let server =
         builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
@@ -105,7 +106,8 @@ fn answers_that_are_none() {
         check(&[GOOD], |fetched| fetched.as_deref() == Ok(b"{}")).await;
         check(&["HTTP/1.1 200 OK\r\n\r\n{}"], |fetched| fetched.as_deref() == Ok(b"{}")).await;
         let status = |fetched: &Result<Bytes, Fault>| matches!(fetched, Err(Fault::Status(302 | 204 | 500)));
-        check(&["HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n"], status).await;
+        check(&["HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n"], status)
+            .await;
         check(&["HTTP/1.1 204 No Content\r\n\r\n"], status).await;
         check(&["HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"], status).await;
         let protocol = |fetched: &Result<Bytes, Fault>| matches!(fetched, Err(Fault::Protocol(_)));
