@@ -37,9 +37,16 @@ pub(super) fn auth(
         Slot::Faulty(_) => Found::Faulty,
         Slot::Given(at) => match &at.value {
             AuthSetting::Public => Found::Public,
-            AuthSetting::By(block) => {
-                block_of(block, at.key, issuers, people, report).map_or(Found::Faulty, Found::By)
-            }
+            AuthSetting::By(block) => match block_of(block, at.key, issuers, people, report) {
+                Some(auth) => Found::By(auth),
+                None => {
+                    // Never open by accident: what could not be understood is refused, whatever went wrong.
+                    if !report.has_errors() {
+                        report.push(Finding::error(Code::BadValue, at.key, "`auth` could not be understood"));
+                    }
+                    Found::Faulty
+                }
+            },
         },
     }
 }
