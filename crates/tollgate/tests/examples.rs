@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use serde_json::json;
-use tollgate_testkit::{Client, Gateway, Issuer, Origin, Redis, Response, assert_problem, gateway, wait_for};
+use tollgate_testkit::{
+    Client, Gateway, Issuer, Origin, Redis, Response, Value, assert_problem, gateway, wait_for,
+};
 
 /// The key whose hash stands in `examples/vps/tollgate.yaml`.
 const API_KEY: &str = "tg_vpsExampleKeyThatIsNoSecretAtAll00000000000";
@@ -17,7 +19,7 @@ struct Vps {
     gateways: [Gateway; 2],
     issuer: Issuer,
     _origin: Origin,
-    _redis: Redis,
+    redis: Redis,
 }
 
 impl Vps {
@@ -29,6 +31,8 @@ impl Vps {
             ("127.0.0.1:${TOLLGATE_PORT:-8081}", "\"@LISTEN@\""),
             ("127.0.0.1:${TOLLGATE_ADMIN_PORT:-9901}", "\"@ADMIN@\""),
             ("${REDIS_URL:-redis://127.0.0.1:6379}", &redis.url()),
+            // A busy machine is no Redis that is gone.
+            ("timeout: 50ms", "timeout: 5s"),
             ("${ISSUER:-http://127.0.0.1:3003}", &issuer.url()),
             ("${ORDERS_URL:-http://127.0.0.1:3001}", &origin.url()),
         ] {
@@ -36,11 +40,24 @@ impl Vps {
             text = text.replace(variable, value);
         }
         let gateways = [gateway!(&text), gateway!(&text)];
-        let vps = Vps { gateways, issuer, _origin: origin, _redis: redis };
-        for gateway in &vps.gateways {
-            wait_for("the issuer's keys", || order(&mut gateway.client(), &vps.token("first")).status == 200);
+        let vps = Vps { gateways, issuer, _origin: origin, redis };
+        for (number, gateway) in vps.gateways.iter().enumerate() {
+            // Somebody of its own for each, so that what it counts is new to Redis.
+            let token = vps.token(&format!("first-{number}"));
+            let before = vps.counted();
+            wait_for("the issuer's keys and Redis", || {
+                order(&mut gateway.client(), &token).status == 200 && vps.counted() > before
+            });
         }
         vps
+    }
+
+    /// How many limits stand in Redis.
+    fn counted(&self) -> i64 {
+        match self.redis.call(&["DBSIZE"]) {
+            Value::Int(number) => number,
+            other => panic!("DBSIZE says {other:?}"),
+        }
     }
 
     fn token(&self, sub: &str) -> String {
