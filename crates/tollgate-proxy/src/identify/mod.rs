@@ -96,10 +96,7 @@ fn one_authorization(exchange: &Exchange<'_>, auth: &Auth) -> Result<(), Refused
 }
 
 /// The token at one place, if there is one.
-fn presented_token<'a>(
-    standing: Standing<'a>,
-    place: &Place,
-) -> Result<Option<Cow<'a, [u8]>>, Refused> {
+fn presented_token<'a>(standing: Standing<'a>, place: &Place) -> Result<Option<Cow<'a, [u8]>>, Refused> {
     match standing {
         Standing::Absent => Ok(None),
         Standing::Several => Err(Refused::new(Reason::TokenMalformed, "the token is there more than once")),

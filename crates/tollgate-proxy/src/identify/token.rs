@@ -18,7 +18,11 @@ pub(super) const UNAVAILABLE: Refused =
     Refused::new(Reason::IssuerUnavailable, "the issuer's tokens cannot be checked at the moment");
 
 /// What a token stands for. One that was seen before costs a look-up; `auth` has at least one issuer.
-pub(super) async fn check(exchange: &Exchange<'_>, auth: &Auth, token: &[u8]) -> Result<Rc<Verified>, Refused> {
+pub(super) async fn check(
+    exchange: &Exchange<'_>,
+    auth: &Auth,
+    token: &[u8],
+) -> Result<Rc<Verified>, Refused> {
     match remembered(exchange, auth, token) {
         Some(verified) => Ok(verified),
         // On the heap: what it takes to check a token must not make every request's task larger.
