@@ -1,7 +1,8 @@
 //! The JSON of `/readyz`, and what `/health` says of issuers and reloads.
 
 use serde_json::{Map, Value, json};
-use tollgate_proxy::{IssuerHealth, Status, rfc3339};
+use tollgate_plan::redis::OnFailure;
+use tollgate_proxy::{IssuerHealth, Status, StoreReport, rfc3339};
 
 use crate::reload::LastReload;
 
@@ -18,6 +19,22 @@ pub(crate) fn readiness(status: &Status, last: &LastReload) -> Value {
 /// `{ name: { "status", "keys", "age_s", "last_error" } }`
 pub(crate) fn issuers(issuers: &[IssuerHealth]) -> Value {
     issuers.iter().map(|issuer| (issuer.name.to_string(), issuer.to_json())).collect::<Map<_, _>>().into()
+}
+
+/// `{ "status", "since", "on_failure", "last_error" }`; null where no Redis is configured.
+pub(crate) fn redis(report: Option<StoreReport>, on_failure: Option<OnFailure>) -> Value {
+    let (Some(report), Some(on_failure)) = (report, on_failure) else { return Value::Null };
+    let on_failure = match on_failure {
+        OnFailure::Local => "local",
+        OnFailure::Allow => "allow",
+        OnFailure::Deny => "deny",
+    };
+    json!({
+        "status": if report.up { "ok" } else { "down" },
+        "since": rfc3339(report.since),
+        "on_failure": on_failure,
+        "last_error": report.fault,
+    })
 }
 
 /// The last time a configuration was read.

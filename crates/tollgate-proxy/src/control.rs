@@ -10,6 +10,7 @@ use crate::gateway::Shared;
 use crate::health::HealthReport;
 use crate::live::issuers::IssuerHealth;
 use crate::live::limits::BadLimit;
+use crate::live::store::StoreReport;
 use crate::observe::Snapshot;
 
 /// A handle on the running data plane. Cheap to clone; usable from any thread and any runtime.
@@ -113,6 +114,11 @@ impl Control {
     /// How each issuer is doing, in the order of the configuration.
     pub fn issuers(&self) -> Vec<IssuerHealth> {
         self.shared.issuer_health()
+    }
+
+    /// How the Redis of shared limits is doing; none where the configuration has none.
+    pub fn store(&self) -> Option<StoreReport> {
+        self.shared.store_report()
     }
 
     /// All counters and gauges, summed over the workers.

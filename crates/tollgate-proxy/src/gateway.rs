@@ -23,6 +23,7 @@ use crate::live::issuers::{IssuerHealth, IssuerLive, IssuerRegistry};
 use crate::live::limits::{BUCKETS_MAX, LimitsLive};
 use crate::live::listeners::ListenerLive;
 use crate::live::passwords::Passwords;
+use crate::live::store::{Leases, StoreHealth, StoreReport};
 use crate::live::targets::{TargetRegistry, TargetShared, Targets};
 use crate::observe::{LogWriter, Snapshot, WorkerSnapshot};
 use crate::run::{self, Order};
@@ -90,6 +91,10 @@ pub(crate) struct Shared {
     pub(crate) counts: Arc<Counts>,
     /// The tokens of rate limits that count in this process.
     pub(crate) buckets: Table,
+    /// The tokens that are taken ahead of limits that gateways share.
+    pub(crate) leases: Leases,
+    /// How the store of those limits is doing.
+    pub(crate) store: Arc<StoreHealth>,
     /// Where the time of the buckets begins.
     epoch: Instant,
     pub(crate) log: LogWriter,
@@ -174,6 +179,8 @@ impl Shared {
             workers,
             counts: Arc::new(Counts::new(workers)),
             buckets: Table::new(BUCKETS_MAX),
+            leases: Leases::default(),
+            store: Arc::default(),
             epoch: Instant::now(),
             log,
             started,
@@ -215,6 +222,11 @@ impl Shared {
 
     pub(crate) fn current(&self) -> Current {
         lock(&self.current).clone()
+    }
+
+    /// How the store of shared limits is doing; none where the configuration has none.
+    pub(crate) fn store_report(&self) -> Option<StoreReport> {
+        self.store.report()
     }
 
     /// A moment in the time of the buckets.

@@ -44,6 +44,7 @@ pub use control::{Applied, ApplyError, Control, Drained, Status};
 pub use gateway::{Gateway, StartError};
 pub use health::{HealthReport, TargetHealth, UpstreamHealth};
 pub use live::issuers::{IssuerHealth, IssuerStatus};
+pub use live::store::StoreReport;
 pub use observe::{
     Histogram, LimitLabels, LogCounts, RejectedLabels, RequestLabels, Snapshot, UpstreamConnections,
     UpstreamLabels, rfc3339,

@@ -15,6 +15,7 @@ use crate::identify::Known;
 use crate::limit;
 use crate::listen::{self, Accepted, Accepting};
 use crate::live::listeners::ListenerLive;
+use crate::live::store::Store;
 use crate::live::targets::TargetShared;
 use crate::live::upstreams::{reap, reconcile};
 use crate::observe::{
@@ -80,6 +81,10 @@ pub(crate) fn worker(
         // The starter may have given up, and then tells the process itself.
         let _ = started.send(());
         take_orders(&worker, inbox, &mut accepting).await;
+        let store = worker.active.borrow().store.clone();
+        if let Some(store) = store {
+            store.hand_back().await;
+        }
     });
     // Connections that are still open are cut here, and their exchanges leave their records.
     drop(runtime);
@@ -149,7 +154,7 @@ impl Worker {
     fn new(index: usize, shared: Arc<Shared>) -> Rc<Worker> {
         let random = Random::new();
         let counters = Counters::new();
-        let active = Active::new(shared.current(), None, &counters, &random);
+        let active = Active::new(shared.current(), None, (&shared, index), &counters, &random);
         let log = RefCell::new(shared.log.worker_sink());
         Rc::new(Worker {
             index,
@@ -175,7 +180,8 @@ impl Worker {
 
     fn activate(&self, current: Current) {
         let old = self.active.borrow().clone();
-        let active = Active::new(current, Some(&old), &self.counters, &self.random);
+        let place = (&self.shared, self.index);
+        let active = Active::new(current, Some(&old), place, &self.counters, &self.random);
         *self.active.borrow_mut() = Rc::new(active);
     }
 
@@ -207,7 +213,15 @@ impl Worker {
 }
 
 impl Active {
-    fn new(current: Current, old: Option<&Active>, counters: &Counters, random: &Random) -> Active {
+    fn new(
+        current: Current,
+        old: Option<&Active>,
+        (shared, worker): (&Arc<Shared>, usize),
+        counters: &Counters,
+        random: &Random,
+    ) -> Active {
+        let store = old.and_then(|old| old.store.as_ref());
+        let store = Store::reconcile(store, current.plan.redis.as_ref(), shared, worker);
         let upstreams = reconcile(&current.plan.upstreams, &current.targets, old, &mut || random.next());
         let series = counters.attach(&current.plan);
         Active {
@@ -216,6 +230,7 @@ impl Active {
             upstreams,
             issuers: current.issuers,
             limits: current.limits,
+            store,
             series,
         }
     }

@@ -16,6 +16,7 @@ use crate::identify::Known;
 use crate::limit::Verdict;
 use crate::live::issuers::IssuerLive;
 use crate::live::limits::LimitsLive;
+use crate::live::store::Store;
 use crate::live::upstreams::UpstreamLive;
 use crate::observe::{Counters, HttpDate, Reports, RequestIds, Series, WorkerSink};
 use crate::timer::Timers;
@@ -78,6 +79,8 @@ pub(crate) struct Active {
     /// Indexed by `IssuerId`.
     pub(crate) issuers: Arc<[IssuerLive]>,
     pub(crate) limits: Arc<LimitsLive>,
+    /// Where gateways share limits.
+    pub(crate) store: Option<Rc<Store>>,
     pub(crate) series: Series,
 }
 

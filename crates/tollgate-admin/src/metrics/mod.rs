@@ -82,6 +82,8 @@ metrics! {
         "Time since the issuer's keys were last fetched; absent before the first time.";
     JWKS_REFRESH = Counter "tollgate_jwks_refresh_total" ["issuer", "result"]
         "Fetches of the issuer's keys, `ok` or `failed`, since it is configured as it is.";
+    REDIS_UP = Gauge "tollgate_redis_up" []
+        "Whether every worker can use Redis. Not there where none is configured.";
     LOG_RECORDS = Counter "tollgate_log_records_total" ["sink"]
         "Access records written.";
     LOG_DROPPED = Counter "tollgate_log_dropped_total" ["sink"]
@@ -112,6 +114,8 @@ pub(crate) struct Scrape {
     pub(crate) snapshot: Snapshot,
     pub(crate) health: Vec<UpstreamHealth>,
     pub(crate) issuers: Vec<IssuerHealth>,
+    /// Whether every worker can use Redis; none where none is configured.
+    pub(crate) redis: Option<bool>,
     /// Reloads applied and rejected.
     pub(crate) reloads: (u64, u64),
     pub(crate) process: Option<Process>,
@@ -124,6 +128,7 @@ impl Scrape {
             status: control.status(),
             health: control.health().upstreams,
             issuers: control.issuers(),
+            redis: control.store().map(|store| store.up),
             reloads: reloads.counts(),
             process: Process::read(),
         }
@@ -135,6 +140,7 @@ impl Scrape {
         self.write_requests(&mut out);
         self.write_upstreams(&mut out);
         self.write_issuers(&mut out);
+        self.write_redis(&mut out);
         self.write_gateway(&mut out, build);
         if let Some(process) = &self.process {
             write_process(&mut out, process);
@@ -201,6 +207,13 @@ impl Scrape {
             if let Some((ok, failed)) = issuer.refreshes {
                 out.sample(&[&issuer.name, "ok"], ok).sample(&[&issuer.name, "failed"], failed);
             }
+        }
+    }
+
+    fn write_redis(&self, out: &mut Writer) {
+        out.family(&REDIS_UP);
+        if let Some(up) = self.redis {
+            out.sample(&[], u8::from(up));
         }
     }
 

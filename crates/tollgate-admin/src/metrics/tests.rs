@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tollgate_proxy::{
-    IssuerStatus, LimitLabels, LogCounts, RejectedLabels, RequestLabels, TargetHealth, UpstreamConnections, UpstreamLabels,
+    IssuerStatus, LimitLabels, LogCounts, RejectedLabels, RequestLabels, TargetHealth, UpstreamConnections,
+    UpstreamLabels,
 };
 
 use super::*;
@@ -124,6 +125,7 @@ fn scrape() -> Scrape {
     };
     Scrape {
         issuers: vec![issuer],
+        redis: Some(true),
         status: Status { generation: 12, draining: false, ready: true, started: SystemTime::now() },
         snapshot,
         health: vec![UpstreamHealth { name: "u".into(), targets: vec![target] }],

@@ -241,7 +241,7 @@ fn require(block: &spec::Auth, people: &People, report: &mut Report) -> Option<R
     Some(Require { token, groups: known_groups(&require.groups, people, report) })
 }
 
-/// Tokens have scopes, roles and claims; keys and passwords have groups. Nothing has both.
+/// Tokens have scopes, roles and claims; keys and passwords have groups.
 fn possible(
     of_token: &[(&str, Span)],
     groups: Option<Span>,
@@ -249,12 +249,8 @@ fn possible(
     others: bool,
     report: &mut Report,
 ) {
-    if let (Some((name, first)), Some(groups)) = (of_token.first(), groups) {
-        let message = format!("no credential has both: `{name}` are of tokens, `groups` of consumers");
-        let finding = Finding::error(Code::Impossible, groups, message).related(*first, "required too");
-        report.push(finding.hint("make two routes, or require a claim instead of a group"));
-        return;
-    }
+    // Asked together, each is asked of those who can have it.
+    let both = !of_token.is_empty() && groups.is_some();
     for (name, span) in of_token {
         if !tokens {
             let finding = Finding::error(
@@ -263,7 +259,7 @@ fn possible(
                 format!("`{name}` are of tokens, and none is accepted"),
             );
             report.push(finding.hint("add `jwt`, or require `groups`"));
-        } else if others {
+        } else if others && !both {
             let message = format!("keys and passwords have no `{name}`: with them every caller is refused");
             report.push(Finding::warning(Code::Impossible, *span, message));
         }
@@ -275,7 +271,7 @@ fn possible(
         report.push(
             finding.hint("add `api_key` or `basic: true`, or require `roles` or `claims` of the token"),
         );
-    } else if tokens {
+    } else if tokens && !both {
         let message = "tokens have no `groups`: with them every caller is refused";
         report.push(Finding::warning(Code::Impossible, groups, message));
     }

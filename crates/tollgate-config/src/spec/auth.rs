@@ -47,7 +47,8 @@ block! {
 }
 
 block! {
-    /// What an accepted credential must say. Scopes, roles and claims are those of a token, groups those of a consumer.
+    /// What an accepted credential must say. Scopes, roles and claims are asked of tokens, groups of
+    /// consumers. Where only the one is asked for, the other kind of credential never passes.
     "require" Require {
         /// All of these, from `scope` or `scp`; else `scope_missing`.
         scopes: OneOrMany<Scope>;

@@ -30,23 +30,27 @@ fn of_token(require: &Require, verified: &Verified, plan: &Plan) -> Result<(), R
         Lacking::Role => ROLE,
         Lacking::Claim => CLAIM,
     })?;
-    // Groups are the configuration's own; no token can put its bearer into one.
-    if require.groups.is_empty() { Ok(()) } else { Err(GROUP) }
+    // Groups are the configuration's own; no token can put its bearer into one. Where something is asked of tokens,
+    // groups are asked of consumers.
+    if require.groups.is_empty() || asked_of_tokens(require).is_some() { Ok(()) } else { Err(GROUP) }
 }
 
-/// A consumer has groups, and nothing that only a token can say.
+/// A consumer has groups, and nothing that only a token can say: where no group is asked for, it lacks that.
 fn of_consumer(require: &Require, id: ConsumerId, plan: &Plan) -> Result<(), Refused> {
+    if require.groups.is_empty() {
+        return asked_of_tokens(require).map_or(Ok(()), Err);
+    }
+    let groups = plan.consumers.get(id).map_or(&[][..], |consumer| &consumer.groups);
+    if groups.iter().any(|group| require.groups.contains(group)) { Ok(()) } else { Err(GROUP) }
+}
+
+/// The first thing that only a token can say, as what is lacking without it.
+fn asked_of_tokens(require: &Require) -> Option<Refused> {
     let token = &require.token;
-    for (asked, lacking) in [
+    let asked = [
         (!token.scopes.is_empty(), SCOPE),
         (!token.roles.is_empty(), ROLE),
         (!token.claims.is_empty(), CLAIM),
-    ] {
-        if asked {
-            return Err(lacking);
-        }
-    }
-    let groups = plan.consumers.get(id).map_or(&[][..], |consumer| &consumer.groups);
-    let member = groups.iter().any(|group| require.groups.contains(group));
-    if require.groups.is_empty() || member { Ok(()) } else { Err(GROUP) }
+    ];
+    asked.into_iter().find_map(|(asked, lacking)| asked.then_some(lacking))
 }

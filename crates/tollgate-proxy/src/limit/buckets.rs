@@ -31,8 +31,10 @@ pub(super) enum Taken {
     Here { at_ns: u64 },
     /// Here, out of this gateway's share, because the store could not be asked.
     Share { at_ns: u64 },
-    /// In the store.
-    Stored,
+    /// In the store, at this time on its clock.
+    Stored { at_us: u64 },
+    /// Out of a lease.
+    Leased,
 }
 
 /// Stage 5: limits that need no identity.
@@ -66,7 +68,7 @@ pub(crate) async fn sweep(worker: Rc<Worker>) {
 async fn pass(exchange: &mut Exchange<'_>, active: &Active, ids: &[RateLimitId]) -> Result<(), Reject> {
     for &id in ids {
         if let Err(reject) = ask(exchange, active, id).await {
-            give_back(exchange, active).await;
+            give_back(exchange, active);
             return Err(reject);
         }
     }
@@ -89,7 +91,7 @@ async fn ask(exchange: &mut Exchange<'_>, active: &Active, id: RateLimitId) -> R
             Ok(Some((Taken::Here { at_ns }, decision)))
         }
         // Boxed: most limits count here and need not carry the room for asking elsewhere.
-        Store::Leased | Store::Exact => Box::pin(stored::take(worker, active, id, &key)).await,
+        Store::Leased | Store::Exact => Box::pin(stored::take(worker, active, limit, live, &key)).await,
     };
     worker.spare.keep_buffer(key);
     let Some((taken, decision)) = asked? else { return Ok(()) };
@@ -105,7 +107,7 @@ async fn ask(exchange: &mut Exchange<'_>, active: &Active, id: RateLimitId) -> R
 }
 
 /// A limit refused: what others took of this request is as if it had never been taken.
-async fn give_back(exchange: &mut Exchange<'_>, active: &Active) {
+fn give_back(exchange: &mut Exchange<'_>, active: &Active) {
     let worker = exchange.worker;
     for at in 0..exchange.kit.verdicts.len() {
         let Some(verdict) = exchange.kit.verdicts.get_mut(at) else { return };
@@ -126,7 +128,8 @@ async fn give_back(exchange: &mut Exchange<'_>, active: &Active) {
             Taken::Nowhere => {}
             Taken::Here { at_ns } => buckets.give_back(live.identity, &key, &live.quota, at_ns),
             Taken::Share { at_ns } => buckets.give_back(live.share.0, &key, &live.share.1, at_ns),
-            Taken::Stored => Box::pin(stored::give_back(worker, active, id, &key)).await,
+            Taken::Stored { at_us } => stored::give_back(active, limit, live, &key, Some(at_us)),
+            Taken::Leased => stored::give_back(active, limit, live, &key, None),
         }
         worker.spare.keep_buffer(key);
     }

@@ -1,53 +1,72 @@
 //! Limits that gateways share in a store, and what decides while the store cannot be asked.
 
 use tollgate_plan::Reason;
-use tollgate_plan::limit::RateLimitId;
+use tollgate_plan::limit::{RateLimit, Store};
 use tollgate_plan::redis::OnFailure;
 use tollgate_policy::limit::Decision;
 
 use super::buckets::Taken;
 use crate::exchange::Reject;
+use crate::live::limits::LimitLive;
+use crate::live::store::{self, Leased};
 use crate::worker::{Active, Worker};
-
-/// What the store said.
-pub(super) enum StoreVerdict {
-    /// A token was taken, or there is none.
-    #[expect(dead_code, reason = "until the store is built")]
-    Decision(Decision),
-    /// It did not answer in time.
-    Unavailable,
-}
 
 /// Takes a token in the store, or where `on_failure` says. None: nobody counted, and the request passes.
 pub(super) async fn take(
     worker: &Worker,
     active: &Active,
-    id: RateLimitId,
+    limit: &RateLimit,
+    live: &LimitLive,
     key: &[u8],
 ) -> Result<Option<(Taken, Decision)>, Reject> {
-    match ask(worker, active, id, key).await {
-        StoreVerdict::Decision(decision) => Ok(Some((Taken::Stored, decision))),
-        StoreVerdict::Unavailable => without(worker, active, id, key),
+    match ask(active, limit, live, key).await {
+        Some(taken) => Ok(Some(taken)),
+        None => without(worker, active, live, key),
     }
 }
 
-/// Gives a token back that was taken in the store.
-pub(super) async fn give_back(_worker: &Worker, _active: &Active, _id: RateLimitId, _key: &[u8]) {}
+/// Gives a token back that was taken in the store: at that time on its clock, or out of a lease.
+pub(super) fn give_back(
+    active: &Active,
+    limit: &RateLimit,
+    live: &LimitLive,
+    key: &[u8],
+    taken_at_us: Option<u64>,
+) {
+    let Some(store) = &active.store else { return };
+    match taken_at_us {
+        Some(at_us) => store.give_back_exact(named(limit, live), key, at_us),
+        None => store.give_back_leased(named(limit, live), key),
+    }
+}
 
-/// Asks the store. There is none yet, so it never answers.
-async fn ask(_worker: &Worker, _active: &Active, _id: RateLimitId, _key: &[u8]) -> StoreVerdict {
-    StoreVerdict::Unavailable
+/// Asks the store. None: it did not answer in time, or is known not to.
+async fn ask(active: &Active, limit: &RateLimit, live: &LimitLive, key: &[u8]) -> Option<(Taken, Decision)> {
+    let store = active.store.as_ref()?;
+    let named = named(limit, live);
+    if limit.store == Store::Leased {
+        match store.leased(named, key).await {
+            Leased::Lease(decision) => return Some((Taken::Leased, decision)),
+            Leased::Unavailable => return None,
+            Leased::NoRoom => {}
+        }
+    }
+    let (decision, at_us) = store.exact(named, key).await?;
+    Some((Taken::Stored { at_us }, decision))
+}
+
+fn named<'a>(limit: &'a RateLimit, live: &'a LimitLive) -> store::Limit<'a> {
+    store::Limit { identity: live.identity, name: &limit.identity, quota: &live.quota }
 }
 
 /// Decides without the store.
 fn without(
     worker: &Worker,
     active: &Active,
-    id: RateLimitId,
+    live: &LimitLive,
     key: &[u8],
 ) -> Result<Option<(Taken, Decision)>, Reject> {
     let on_failure = active.plan.redis.as_ref().map_or(OnFailure::Local, |redis| redis.on_failure);
-    let Some(live) = active.limits.limit(id) else { return Err(Reject::internal("no such limit")) };
     match on_failure {
         OnFailure::Local => {
             let (identity, quota) = &live.share;

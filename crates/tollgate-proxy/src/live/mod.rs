@@ -9,6 +9,7 @@ pub(crate) mod limits;
 pub(crate) mod listeners;
 pub(crate) mod passwords;
 pub(crate) mod queue;
+pub(crate) mod store;
 pub(crate) mod targets;
 pub(crate) mod upstreams;
 

@@ -7,4 +7,4 @@ mod connect;
 mod resolve;
 
 pub(crate) use call::call;
-pub(crate) use resolve::Resolver;
+pub(crate) use resolve::{Resolver, look_up_once};

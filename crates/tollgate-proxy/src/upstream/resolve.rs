@@ -74,6 +74,12 @@ impl std::error::Error for ResolveError {}
 /// Addresses, and for how long they are right.
 type Outcome = Result<(Vec<IpAddr>, Duration), ResolveError>;
 
+/// Asks once and remembers nothing: for who connects seldom, and may be on any thread of a tokio runtime.
+pub(crate) async fn look_up_once(host: &str) -> Result<Vec<IpAddr>, ResolveError> {
+    let question = System::from_files().question(host);
+    question.await.map(|(addresses, _)| addresses)
+}
+
 /// A worker's resolver.
 pub(crate) struct Resolver {
     names: RefCell<HashMap<Box<str>, Entry>>,

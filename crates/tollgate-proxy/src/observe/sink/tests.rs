@@ -15,7 +15,14 @@ use crate::observe::record::Record;
 const SOON: Duration = Duration::from_secs(10);
 
 fn log(sink: LogSink) -> AccessLog {
-    AccessLog { sink, on_full: OnFull::Drop, headers: Vec::new(), log_query: false }
+    AccessLog {
+        sink,
+        on_full: OnFull::Drop,
+        headers: Vec::new(),
+        log_query: false,
+        masked_query: Vec::new(),
+        masked_headers: Vec::new(),
+    }
 }
 
 fn file(path: &Path) -> AccessLog {

@@ -1,0 +1,234 @@
+//! One worker's way to Redis: what waits to be sent, whether the server can be used, and how it comes back.
+//!
+//! Nobody waits longer than `redis.timeout`. After one answer that did not come, nobody waits at all until a probe
+//! was answered: a server that hangs costs one request its timeout, not every request.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{RedisError, RedisResult};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+use tollgate_plan::redis::Redis;
+
+use super::batch::{Answer, Call, Connection, is_unusable};
+use super::client;
+use super::health::StoreHealth;
+
+/// Calls of one pipeline. More wait for the next, so that the first answers come early.
+const CALLS_MAX: usize = 512;
+/// Connecting, with everything that belongs to it, takes no longer.
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
+/// A connection that is used or not: the server is asked so often whether it is still there.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// Pauses between two attempts to connect: the first, and the longest.
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(1);
+
+pub(super) struct Link {
+    settings: Redis,
+    health: Arc<StoreHealth>,
+    worker: usize,
+    state: RefCell<State>,
+    /// The state is another one.
+    changed: Notify,
+    /// The connection turned out to be of no use.
+    failed: Notify,
+    queue: RefCell<Vec<Call>>,
+    /// The queue is not empty.
+    filled: Notify,
+    /// Pipelines under way.
+    flying: Cell<usize>,
+}
+
+enum State {
+    /// The first attempt: whoever asks waits for its end.
+    Connecting,
+    Up(Connection),
+    Down,
+}
+
+impl Link {
+    pub(super) fn new(settings: &Redis, health: Arc<StoreHealth>, worker: usize) -> Rc<Link> {
+        health.enter(worker);
+        Rc::new(Link {
+            settings: settings.clone(),
+            health,
+            worker,
+            state: RefCell::new(State::Connecting),
+            changed: Notify::new(),
+            failed: Notify::new(),
+            queue: RefCell::default(),
+            filled: Notify::new(),
+            flying: Cell::new(0),
+        })
+    }
+
+    /// Whether there is no sense in asking.
+    pub(super) fn is_down(&self) -> bool {
+        matches!(*self.state.borrow(), State::Down)
+    }
+
+    /// Sends a call with the others of this turn of the worker's loop.
+    pub(super) fn enqueue(&self, call: Call) {
+        if self.is_down() {
+            return call.done.answer(None);
+        }
+        self.queue.borrow_mut().push(call);
+        self.filled.notify_one();
+    }
+
+    /// Waits until nothing is under way; bounded, because every call is.
+    pub(super) async fn settle(&self) {
+        let quiet = async {
+            while !self.queue.borrow().is_empty() || self.flying.get() > 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let _ = timeout(self.settings.timeout.saturating_mul(2), quiet).await;
+    }
+
+    /// The configuration has another store, or none.
+    pub(super) fn retire(&self) {
+        self.health.leave(self.worker);
+        self.queue.take().into_iter().for_each(|call| call.done.answer(None));
+    }
+
+    async fn connection(&self) -> Option<Connection> {
+        loop {
+            let changed = self.changed.notified();
+            match &*self.state.borrow() {
+                State::Up(connection) => return Some(connection.clone()),
+                State::Down => return None,
+                State::Connecting => {}
+            }
+            changed.await;
+        }
+    }
+
+    fn become_up(&self, connection: Connection) {
+        *self.state.borrow_mut() = State::Up(connection);
+        self.health.up(self.worker);
+        self.changed.notify_waiters();
+    }
+
+    fn become_down(&self, fault: &str) {
+        let was_up = matches!(self.state.replace(State::Down), State::Up(_));
+        self.health.down(self.worker, fault);
+        self.changed.notify_waiters();
+        if was_up {
+            self.failed.notify_one();
+        }
+    }
+}
+
+/// Runs for the life of the store: connects, probes, connects again.
+pub(super) async fn keep_up(link: Rc<Link>) {
+    let mut failures = 0;
+    loop {
+        match within(CONNECT_WITHIN, connect(&link.settings)).await {
+            Ok(connection) => {
+                failures = 0;
+                link.become_up(connection);
+                watch(&link).await;
+            }
+            Err(fault) => {
+                failures += 1;
+                link.become_down(&fault);
+            }
+        }
+        sleep(backoff(failures)).await;
+    }
+}
+
+async fn connect(settings: &Redis) -> RedisResult<Connection> {
+    let mut connection = client::connect(settings).await?;
+    connection.probe().await?;
+    Ok(connection)
+}
+
+/// Until the connection is of no use any more.
+async fn watch(link: &Link) {
+    loop {
+        tokio::select! {
+            () = link.failed.notified() => return,
+            () = sleep(PROBE_EVERY) => {}
+        }
+        let Some(mut connection) = link.connection().await else { return };
+        if let Err(fault) = within(link.settings.timeout.max(RETRY_MIN), connection.probe()).await {
+            link.become_down(&fault);
+        }
+    }
+}
+
+/// Runs for the life of the store: what was asked in one turn of the worker's loop goes out together.
+pub(super) async fn flush(link: Rc<Link>) {
+    loop {
+        link.filled.notified().await;
+        // Requests that are ready in this turn join in.
+        tokio::task::yield_now().await;
+        let mut calls = link.queue.take();
+        while !calls.is_empty() {
+            let rest = calls.split_off(calls.len().min(CALLS_MAX));
+            link.flying.set(link.flying.get() + 1);
+            tokio::task::spawn_local(send(link.clone(), calls));
+            calls = rest;
+        }
+    }
+}
+
+async fn send(link: Rc<Link>, calls: Vec<Call>) {
+    let asked = async {
+        let Some(mut connection) = link.connection().await else { return Ok(None) };
+        connection.run(&calls).await.map(Some)
+    };
+    match within(link.settings.timeout, asked).await {
+        Ok(Some(answers)) => deal_out(&link, calls, answers),
+        // Dropping the calls tells everybody that there is no answer.
+        Ok(None) => drop(calls),
+        Err(fault) => {
+            link.become_down(&fault);
+            drop(calls);
+        }
+    }
+    link.flying.set(link.flying.get().saturating_sub(1));
+}
+
+fn deal_out(link: &Link, calls: Vec<Call>, answers: Vec<Answer>) {
+    for (call, answer) in calls.into_iter().zip(answers) {
+        match answer {
+            Ok(numbers) => call.done.answer(Some(numbers)),
+            Err(error) => {
+                if is_unusable(&error) {
+                    link.become_down(&told(&error));
+                } else {
+                    tracing::debug!(error = told(&error), "a limit could not be counted in Redis");
+                }
+                call.done.answer(None);
+            }
+        }
+    }
+}
+
+async fn within<T>(time: Duration, done: impl Future<Output = RedisResult<T>>) -> Result<T, String> {
+    match timeout(time, done).await {
+        Ok(result) => result.map_err(|error| told(&error)),
+        Err(_) => Err(format!("no answer within {} ms", time.as_millis())),
+    }
+}
+
+/// What the operator is told. Servers do not repeat passwords in their errors, and the library does not either.
+fn told(error: &RedisError) -> String {
+    error.to_string().replace(['\n', '\r'], " ")
+}
+
+/// Doubles with every failure, and is spread, so that workers and gateways do not all come at once.
+fn backoff(failures: u32) -> Duration {
+    let longest = RETRY_MIN.saturating_mul(1 << failures.min(16)).min(RETRY_MAX);
+    let mut spread = [0];
+    // Without randomness the time is only less spread.
+    let _ = aws_lc_rs::rand::fill(&mut spread);
+    longest.mul_f64(0.5 + f64::from(spread[0]) / 512.0)
+}
