@@ -215,20 +215,18 @@ fn the_configuration_says_who_and_for_whom() {
 
 #[test]
 fn the_issuers_secret_signs() {
+    use base64::Engine;
     let dir = folder(CONFIGURATION);
     let secret = b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-    let made = tollgate(
-        dir.path(),
-        &["token", "--issuer", "shared", "--claim", "sub=u1", "--jwks", "jwks.json"],
-        "",
-        0,
-    );
-    let token = made.stdout.trim();
-    let (input, signature) = token.rsplit_once('.').expect("three parts");
-    let expect = SigningKey::secret("HS512", "", secret).sign(input.as_bytes());
-    use base64::Engine;
-    assert_eq!(signature, base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(expect));
+    let shared = &["token", "--issuer", "shared", "--claim", "sub=u1"];
+    let told = tollgate(dir.path(), &[&shared[..], &["--jwks", "jwks.json"]].concat(), "", 0);
+    assert!(told.stderr.contains("no public key") && !dir.path().join("jwks.json").exists(), "{told:#?}");
+    json_of(dir.path(), &["token", "--issuer", "files", "--jwks", "jwks.json", "--json"]);
+    let made = tollgate(dir.path(), shared, "", 0);
     assert_eq!(made.stderr, "");
+    let (input, signature) = made.stdout.trim().rsplit_once('.').expect("three parts");
+    let expect = SigningKey::secret("HS512", "", secret).sign(input.as_bytes());
+    assert_eq!(signature, base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(expect));
 }
 
 #[test]

@@ -72,8 +72,16 @@ fn make(arguments: &TokenArgs) -> Result<Minted, No> {
     let claims = claims(arguments, &issuer);
     let token = by.sign(&issuer, &claims)?;
     if let Some(path) = &arguments.jwks {
-        files::add_to_jwks(path, &jwks)?;
-    } else if arguments.key.is_none() && matches!(by, By::Own(_)) && !arguments.output.json {
+        match by.algorithm() {
+            secret if secret.is_hmac() => {
+                output::warning(format!(
+                    "{secret} has no public key: nothing is written to {}",
+                    path.display()
+                ));
+            }
+            _ => files::add_to_jwks(path, &jwks)?,
+        }
+    } else if arguments.key.is_none() && !by.algorithm().is_hmac() && !arguments.output.json {
         output::err(&format!("For `jwks_file`, since the key is made for this token alone:\n{jwks}\n"));
     }
     warn(arguments, &issuer, &token);
@@ -114,14 +122,21 @@ fn signer(arguments: &TokenArgs, issuer: &Issuer, own: Option<Signer>) -> Result
 }
 
 impl By {
+    fn algorithm(&self) -> Algorithm {
+        match self {
+            By::Own(signer) => signer.algorithm(),
+            By::Secret(_, algorithm) => *algorithm,
+        }
+    }
+
     fn sign(&self, issuer: &Issuer, claims: &Value) -> Result<String, No> {
         let typ = issuer.expect.typ.as_deref().unwrap_or("JWT");
-        let (algorithm, id) = match self {
-            By::Own(signer) => (signer.algorithm(), Some(signer.kid())),
-            By::Secret(key, algorithm) => (*algorithm, key.id()),
+        let id = match self {
+            By::Own(signer) => Some(signer.kid()),
+            By::Secret(key, _) => key.id(),
         };
         let mut header = Map::new();
-        header.insert("alg".to_owned(), algorithm.as_str().into());
+        header.insert("alg".to_owned(), self.algorithm().as_str().into());
         header.insert("typ".to_owned(), typ.into());
         header.extend(id.map(|id| ("kid".to_owned(), id.into())));
         let (header, payload) = (Value::Object(header).to_string(), claims.to_string());
