@@ -26,6 +26,7 @@ pub mod issuer;
 pub mod consumer;
 
 pub mod upstream;
+pub mod resilience;
 pub mod reason;
 
 pub use plan::Plan;

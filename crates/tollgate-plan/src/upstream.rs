@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tollgate_wire::Name;
 
+use crate::resilience::{CircuitBreaker, HealthCheck, Outlier, Retry, StatusSet};
+
 /// Index into [`crate::Plan::upstreams`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UpstreamId(pub u32);
@@ -32,6 +34,16 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// Connection reuse.
     pub pool: Pool,
+    /// Trying again; none: never, but on a kept connection that turned out dead.
+    pub retry: Option<Retry>,
+    /// Asking targets how they are.
+    pub health_check: Option<HealthCheck>,
+    /// Leaving out single targets that fail.
+    pub outlier: Option<Outlier>,
+    /// Sparing the upstream when it fails as a whole.
+    pub circuit_breaker: Option<CircuitBreaker>,
+    /// Answers that count as failures.
+    pub failure_status: StatusSet,
 }
 
 /// One address that serves the upstream.

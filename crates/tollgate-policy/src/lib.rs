@@ -14,7 +14,19 @@ mod least_requests;
 mod ring;
 mod round_robin;
 
+mod window;
+
+mod breaker;
+mod health;
+mod outlier;
+mod retry;
+
 pub mod limit;
+
+pub use breaker::{Breaker, Circuit, Ending, Ticket};
+pub use health::Health;
+pub use outlier::Outliers;
+pub use retry::{Attempted, Budget, Fault, backoff, worth_retrying};
 
 pub use least_requests::least_requests;
 pub use penalty::Penalty;
@@ -25,3 +37,5 @@ pub use weights::Weights;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod simulation;

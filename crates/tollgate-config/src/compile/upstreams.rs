@@ -149,6 +149,11 @@ fn upstream(name: &str, named: bool, targets: Vec<Target>, block: &spec::Upstrea
             idle: pool.idle().0,
             max_connections: pool.max_connections().count(),
         },
+        retry: None,
+        health_check: None,
+        outlier: None,
+        circuit_breaker: None,
+        failure_status: tollgate_plan::resilience::StatusSet::default(),
     }
 }
 

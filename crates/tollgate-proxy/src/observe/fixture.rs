@@ -10,6 +10,7 @@ use tollgate_plan::limits::Limits;
 use tollgate_plan::plan::{AccessLog, Admin, LogSink, OnFull, Shutdown};
 use tollgate_plan::route::{Action, RequestEdits, ResponseEdits, Route, RouteId};
 use tollgate_plan::table::RouteTable;
+use tollgate_plan::resilience::StatusSet;
 use tollgate_plan::upstream::{Address, Balance, HostMode, Pool, Target, Upstream, UpstreamId};
 use tollgate_wire::{Method, Version};
 
@@ -78,6 +79,11 @@ fn upstream(name: &str, urls: &[&str]) -> Upstream {
         timeout: Duration::ZERO,
         idle_timeout: Duration::ZERO,
         pool: Pool::default(),
+        retry: None,
+        health_check: None,
+        outlier: None,
+        circuit_breaker: None,
+        failure_status: StatusSet::default(),
     }
 }
 
