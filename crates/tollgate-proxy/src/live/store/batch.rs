@@ -2,16 +2,21 @@
 
 use std::sync::{Arc, LazyLock};
 
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
 use redis::cluster_async::ClusterConnection;
-use redis::{Pipeline, RedisError, RedisResult, Script};
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisResult, Script};
+use tokio::task::JoinSet;
 use tollgate_policy::limit::script::BUCKET;
 
 /// The script's name in Redis: the hash of its text.
 static HASH: LazyLock<String> = LazyLock::new(|| Script::new(BUCKET).get_hash().to_owned());
 
+/// Everything that the bucket script asks of a server and of the user's rights, and nothing else.
+const PROBE: &str =
+    "redis.call('TIME') redis.call('GET', KEYS[1]) redis.call('SET', KEYS[1], '1', 'PX', '1000')";
+
 /// Why a whole server cannot be used, by the code of its error: there is no sense in asking it for other keys.
-const UNUSABLE: [&str; 11] = [
+const UNUSABLE: [&str; 12] = [
     "READONLY",
     "LOADING",
     "MASTERDOWN",
@@ -23,6 +28,8 @@ const UNUSABLE: [&str; 11] = [
     "NOAUTH",
     "NOPERM",
     "WRONGPASS",
+    // A node of a cluster that was not configured as one.
+    "MOVED",
 ];
 
 /// One call of the script, and who hears of the answer.
@@ -68,57 +75,97 @@ pub(super) type Answer = Result<[i64; 4], RedisError>;
 impl Connection {
     /// Makes all calls in one round trip, and once more those whose server had forgotten the script.
     pub(super) async fn run(&mut self, calls: &[Call]) -> RedisResult<Vec<Answer>> {
-        let mut answers = self.pipe(calls.iter(), "EVALSHA", &HASH).await?;
-        let forgotten =
-            |answer: &Answer| answer.as_ref().is_err_and(|error| error.code() == Some("NOSCRIPT"));
-        let again: Vec<usize> =
-            answers.iter().enumerate().filter(|(_, answer)| forgotten(answer)).map(|(at, _)| at).collect();
-        if !again.is_empty() {
-            // With the whole text each time: behind one connection there may be several servers.
-            let texts = again.iter().filter_map(|at| calls.get(*at));
-            let new = self.pipe(texts, "EVAL", BUCKET).await?;
-            for (at, answer) in again.into_iter().zip(new) {
-                if let Some(old) = answers.get_mut(at) {
-                    *old = answer;
-                }
-            }
-        }
-        Ok(answers)
-    }
-
-    /// Writes something that lasts a second: only a server that takes writes can count.
-    pub(super) async fn probe(&mut self) -> RedisResult<()> {
-        let mut set = redis::cmd("SET");
-        set.arg(format!("{}alive", super::key::PREFIX)).arg(1).arg("PX").arg(1000);
         match self {
-            Connection::One(one) => set.exec_async(one).await,
-            Connection::Cluster(cluster) => set.exec_async(cluster).await,
+            Connection::One(one) => run_piped(one, calls).await,
+            Connection::Cluster(cluster) => Ok(run_each(cluster, calls).await),
         }
     }
 
-    async fn pipe<'c>(
-        &mut self,
-        calls: impl Iterator<Item = &'c Call>,
-        command: &str,
-        script: &str,
-    ) -> RedisResult<Vec<Answer>> {
-        let mut pipe = Pipeline::new();
-        pipe.ignore_errors();
-        for call in calls {
-            pipe.cmd(command).arg(script).arg(1).arg(&*call.key).arg(&call.args[..]);
+    /// Does what the script does, with a key that lasts a second: only a server that takes writes can count, and only
+    /// a user who may run scripts.
+    pub(super) async fn probe(&mut self) -> RedisResult<()> {
+        let mut probe = redis::cmd("EVAL");
+        probe.arg(PROBE).arg(1).arg(format!("{}alive", super::key::PREFIX));
+        match self {
+            Connection::One(one) => probe.exec_async(one).await,
+            Connection::Cluster(cluster) => probe.exec_async(cluster).await,
         }
-        let answers = match self {
-            Connection::One(one) => query(&pipe, one).await?,
-            Connection::Cluster(cluster) => query(&pipe, cluster).await?,
-        };
-        Ok(answers.into_iter().map(|answer| answer.map(|(a, b, c, d)| [a, b, c, d])).collect())
     }
+}
+
+async fn run_piped(one: &mut MultiplexedConnection, calls: &[Call]) -> RedisResult<Vec<Answer>> {
+    let mut answers = pipe(one, calls.iter(), "EVALSHA", &HASH).await?;
+    let forgotten = answers.iter().enumerate().filter(|(_, answer)| is_forgotten(answer));
+    let again: Vec<usize> = forgotten.map(|(at, _)| at).collect();
+    if again.is_empty() {
+        return Ok(answers);
+    }
+    // With the whole text each time: behind one connection there may be several servers.
+    let texts = again.iter().filter_map(|at| calls.get(*at));
+    let new = pipe(one, texts, "EVAL", BUCKET).await?;
+    for (at, answer) in again.into_iter().zip(new) {
+        if let Some(old) = answers.get_mut(at) {
+            *old = answer;
+        }
+    }
+    Ok(answers)
+}
+
+/// A pipeline goes to one node, and the keys are spread over all: each call goes its own way, and all at once.
+async fn run_each(cluster: &ClusterConnection, calls: &[Call]) -> Vec<Answer> {
+    let mut under_way = JoinSet::new();
+    for (at, call) in calls.iter().enumerate() {
+        let (mut cluster, key, args) = (cluster.clone(), call.key.clone(), call.args);
+        under_way.spawn_local(async move {
+            let mut answer: RedisResult<Numbers> =
+                command("EVALSHA", &HASH, &key, &args).query_async(&mut cluster).await;
+            if is_forgotten(&answer) {
+                answer = command("EVAL", BUCKET, &key, &args).query_async(&mut cluster).await;
+            }
+            (at, answer)
+        });
+    }
+    let none = || RedisError::from((ErrorKind::Io, "the call was given up"));
+    let mut answers: Vec<Answer> = calls.iter().map(|_| Err(none())).collect();
+    while let Some(done) = under_way.join_next().await {
+        if let Ok((at, answer)) = done
+            && let Some(place) = answers.get_mut(at)
+        {
+            *place = answer.map(array);
+        }
+    }
+    answers
 }
 
 type Numbers = (i64, i64, i64, i64);
 
-async fn query(pipe: &Pipeline, on: &mut impl ConnectionLike) -> RedisResult<Vec<RedisResult<Numbers>>> {
-    pipe.query_async(on).await
+fn array((a, b, c, d): Numbers) -> [i64; 4] {
+    [a, b, c, d]
+}
+
+async fn pipe<'c>(
+    one: &mut MultiplexedConnection,
+    calls: impl Iterator<Item = &'c Call>,
+    how: &str,
+    script: &str,
+) -> RedisResult<Vec<Answer>> {
+    let mut pipe = Pipeline::new();
+    pipe.ignore_errors();
+    for call in calls {
+        pipe.add_command(command(how, script, &call.key, &call.args));
+    }
+    let answers: Vec<RedisResult<Numbers>> = pipe.query_async(one).await?;
+    Ok(answers.into_iter().map(|answer| answer.map(array)).collect())
+}
+
+fn command(how: &str, script: &str, key: &str, args: &[u64]) -> Cmd {
+    let mut command = redis::cmd(how);
+    command.arg(script).arg(1).arg(key).arg(args);
+    command
+}
+
+fn is_forgotten<T>(answer: &RedisResult<T>) -> bool {
+    answer.as_ref().is_err_and(|error| error.code() == Some("NOSCRIPT"))
 }
 
 /// Whether the error is about the server and not about one key.

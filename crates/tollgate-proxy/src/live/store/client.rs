@@ -17,6 +17,10 @@ use crate::upstream::look_up_once;
 
 /// A connection that is ready to be used.
 pub(super) async fn connect(settings: &Redis) -> RedisResult<Connection> {
+    if settings.nodes.iter().any(|node| node.tls) {
+        // The library takes the process' default. Whoever set one before is right, too.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    }
     if settings.cluster {
         return cluster(settings).await;
     }

@@ -4,23 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+/// Different faults of one outage that the operator is told; more add nothing.
+const FAULTS_TOLD_MAX: usize = 8;
+
 /// Written by the workers when something changes, read by the admin side.
 #[derive(Default)]
 pub(crate) struct StoreHealth(Mutex<Links>);
 
 #[derive(Default)]
 struct Links {
-    /// By worker.
-    links: BTreeMap<usize, LinkState>,
+    /// Whether each link in use is up.
+    links: BTreeMap<u64, bool>,
+    /// The number of the next link.
+    next: u64,
     /// Since when it is as it is.
     since: Option<SystemTime>,
     fault: Option<String>,
-}
-
-struct LinkState {
-    up: bool,
-    /// Stores that this worker has: two for a moment when the configuration names another one.
-    stores: usize,
+    /// Faults of this outage that the operator was told.
+    told: Vec<String>,
 }
 
 /// How the store is doing.
@@ -35,58 +36,53 @@ pub struct StoreReport {
 }
 
 impl StoreHealth {
-    /// A worker begins to use a store.
-    pub(crate) fn enter(&self, worker: usize) {
+    /// A link begins to be of interest; its number.
+    pub(super) fn enter(&self) -> u64 {
         let mut links = self.lock();
-        links.links.entry(worker).or_insert(LinkState { up: false, stores: 0 }).stores += 1;
-        links.since.get_or_insert_with(SystemTime::now);
+        let was_up = links.are_up();
+        let link = links.next;
+        links.next += 1;
+        links.links.insert(link, false);
+        if was_up || links.since.is_none() {
+            links.since = Some(SystemTime::now());
+        }
+        link
     }
 
-    /// A worker uses it no more.
-    pub(crate) fn leave(&self, worker: usize) {
+    /// It is of interest no more.
+    pub(super) fn leave(&self, link: u64) {
         let mut links = self.lock();
-        if let Some(link) = links.links.get_mut(&worker) {
-            link.stores = link.stores.saturating_sub(1);
-            if link.stores == 0 {
-                links.links.remove(&worker);
-            }
-        }
+        let was_up = links.are_up();
+        links.links.remove(&link);
         if links.links.is_empty() {
-            *links = Links::default();
+            *links = Links { next: links.next, ..Links::default() };
+        } else {
+            links.rise(was_up);
         }
     }
 
-    pub(crate) fn up(&self, worker: usize) {
+    pub(super) fn up(&self, link: u64) {
         let mut links = self.lock();
-        let before = links.up();
-        if let Some(link) = links.links.get_mut(&worker) {
-            link.up = true;
-        }
-        if links.up() && !before {
-            links.since = Some(SystemTime::now());
-            let fault = links.fault.take();
-            drop(links);
-            match fault {
-                Some(_) => tracing::info!("Redis can be used again: limits are shared"),
-                None => tracing::info!("connected to Redis"),
-            }
+        let was_up = links.are_up();
+        if let Some(up) = links.links.get_mut(&link) {
+            *up = true;
+            links.rise(was_up);
         }
     }
 
-    pub(crate) fn down(&self, worker: usize, fault: &str) {
+    pub(super) fn down(&self, link: u64, fault: &str) {
         let mut links = self.lock();
-        let before = links.up();
-        if let Some(link) = links.links.get_mut(&worker) {
-            link.up = false;
-        }
-        // Once for each change: a store that is down for a night fills no log.
-        let news = links.fault.as_deref() != Some(fault);
-        if before {
+        let was_up = links.are_up();
+        let Some(up) = links.links.get_mut(&link) else { return };
+        *up = false;
+        if was_up {
             links.since = Some(SystemTime::now());
         }
-        if news {
-            links.fault = Some(fault.to_owned());
-            drop(links);
+        links.fault = Some(fault.to_owned());
+        // Once for each change: a store that is down for a night fills no log, and neither do workers that see
+        // different things of it in turn.
+        if links.told.len() < FAULTS_TOLD_MAX && links.told.iter().all(|told| told != fault) {
+            links.told.push(fault.to_owned());
             tracing::warn!(fault, "Redis cannot be used; `redis.on_failure` decides until it comes back");
         }
     }
@@ -95,7 +91,7 @@ impl StoreHealth {
     pub(crate) fn report(&self) -> Option<StoreReport> {
         let links = self.lock();
         let since = links.since?;
-        Some(StoreReport { up: links.up(), since, fault: links.fault.clone() })
+        Some(StoreReport { up: links.are_up(), since, fault: links.fault.clone() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Links> {
@@ -104,7 +100,75 @@ impl StoreHealth {
 }
 
 impl Links {
-    fn up(&self) -> bool {
-        !self.links.is_empty() && self.links.values().all(|link| link.up)
+    fn are_up(&self) -> bool {
+        !self.links.is_empty() && self.links.values().all(|up| *up)
+    }
+
+    /// Notes and tells that everything is well now, when it was not before.
+    fn rise(&mut self, was_up: bool) {
+        if was_up || !self.are_up() {
+            return;
+        }
+        self.since = Some(SystemTime::now());
+        self.told.clear();
+        match self.fault.take() {
+            Some(_) => tracing::info!("Redis can be used again: limits are shared"),
+            None => tracing::info!("connected to Redis"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(health: &StoreHealth) -> Option<(bool, Option<String>)> {
+        health.report().map(|report| (report.up, report.fault))
+    }
+
+    #[test]
+    fn it_is_up_when_every_link_in_use_is() {
+        let health = StoreHealth::default();
+        assert_eq!(seen(&health), None);
+        let (a, b) = (health.enter(), health.enter());
+        assert_eq!(seen(&health), Some((false, None)));
+        health.up(a);
+        assert_eq!(seen(&health), Some((false, None)));
+        health.up(b);
+        assert_eq!(seen(&health), Some((true, None)));
+        health.down(b, "gone");
+        assert_eq!(seen(&health), Some((false, Some("gone".to_owned()))));
+        health.up(b);
+        assert_eq!(seen(&health), Some((true, None)));
+    }
+
+    #[test]
+    fn a_link_that_left_says_nothing_any_more() {
+        let health = StoreHealth::default();
+        let (old, new) = (health.enter(), health.enter());
+        health.up(new);
+        health.leave(old);
+        assert_eq!(seen(&health), Some((true, None)), "only what is in use counts");
+        health.down(old, "gone");
+        assert_eq!(seen(&health), Some((true, None)));
+        health.leave(old);
+        health.leave(new);
+        assert_eq!(seen(&health), None);
+    }
+
+    #[test]
+    fn the_time_is_that_of_the_last_change() {
+        let health = StoreHealth::default();
+        let since = || health.report().map(|report| report.since);
+        let link = health.enter();
+        health.down(link, "one");
+        let first = since();
+        health.down(link, "two");
+        assert_eq!(since(), first, "down is down");
+        health.up(link);
+        assert!(since() > first);
+        let up = since();
+        health.up(link);
+        assert_eq!(since(), up);
     }
 }

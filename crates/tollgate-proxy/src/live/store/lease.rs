@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tollgate_plan::redis::Redis;
 use tollgate_policy::limit::lease::{Lease, Verdict};
 use tollgate_policy::limit::script::{Ask, Reply};
 use tollgate_policy::limit::{Decision, Quota};
@@ -21,6 +22,12 @@ const SHARDS: usize = 64;
 const LEASES_MAX: usize = 2048;
 /// How often leases are looked at that nobody asks for: what they hold in vain goes back.
 const ATTEND_EVERY: Duration = Duration::from_millis(100);
+/// Questions each time, by each worker. What is left waits for the next time, so that what goes back is in nobody's way.
+const ATTEND_ASKS_MAX: usize = 256;
+/// The end of a worker waits so long at most for what goes back.
+const HAND_BACK_WITHIN: Duration = Duration::from_secs(1);
+/// Leases of a Redis that is configured no more are forgotten after so long. Requests that began before use them.
+const FORGET_NS: u64 = 10_000_000_000;
 
 /// Every lease of the process.
 pub(crate) struct Leases {
@@ -33,11 +40,14 @@ type Shard = HashMap<u128, Entry>;
 struct Entry {
     lease: Lease,
     quota: Quota,
-    /// The bucket's name in the store.
+    /// The store, and the bucket's name in it.
+    place: u64,
     key: Arc<str>,
     /// How often the store was asked: tells whether a request that waits was asked for.
     asked: u64,
-    waiting: Vec<oneshot::Sender<()>>,
+    /// They are told whether there was an answer.
+    waiting: Vec<oneshot::Sender<bool>>,
+    touched_ns: u64,
 }
 
 /// What a lease wants of the store, and for which entry.
@@ -68,17 +78,30 @@ impl Default for Leases {
 }
 
 impl Leases {
+    /// What tells one Redis from another: where it is, and the password, which the names of the buckets hang on.
+    pub(super) fn place(&self, settings: &Redis) -> u64 {
+        let nodes = settings.nodes.iter().map(|node| {
+            let password = node.password.as_ref().map(|password| password.expose());
+            (node.tls, &node.host, node.port, &node.user, password, node.db)
+        });
+        self.hashers[0].hash_one((settings.cluster, nodes.collect::<Vec<_>>()))
+    }
+
     /// 128 bits with keys that nobody knows: no two buckets meet.
-    fn id(&self, identity: u64, key: &[u8]) -> u128 {
+    fn id(&self, place: u64, identity: u64, key: &[u8]) -> u128 {
+        let bucket = (place, identity, key);
         let [high, low] = &self.hashers;
-        u128::from(high.hash_one((identity, key))) << 64 | u128::from(low.hash_one((identity, key)))
+        u128::from(high.hash_one(bucket)) << 64 | u128::from(low.hash_one(bucket))
     }
 
     fn shard(&self, id: u128) -> MutexGuard<'_, Shard> {
-        let at = (id % SHARDS as u128) as usize;
+        self.shard_at((id % SHARDS as u128) as usize)
+    }
+
+    fn shard_at(&self, at: usize) -> MutexGuard<'_, Shard> {
         // A panic while it was held left counts that are wrong by one request.
         #[expect(clippy::indexing_slicing, reason = "reduced to their number")]
-        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[at % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -96,7 +119,7 @@ impl Entry {
 impl Store {
     /// `sync: leased`: a token out of a lease, which most often is there already.
     pub(crate) async fn leased(&self, limit: Limit<'_>, key: &[u8]) -> Leased {
-        let id = self.shared.leases.id(limit.identity, key);
+        let id = self.shared.leases.id(self.place, limit.identity, key);
         let mut decide: fn(&mut Lease, u64, &Quota) -> Verdict = Lease::decide;
         let mut deadline = None;
         loop {
@@ -109,11 +132,15 @@ impl Store {
                 Step::Wait(waiter, woken) => (waiter, woken),
             };
             let until = *deadline.get_or_insert_with(|| Instant::now() + self.settings.timeout);
-            if timeout_at(until, woken).await.is_err() {
-                return Leased::Unavailable;
-            }
+            let answered = match timeout_at(until, woken).await {
+                Ok(answered) => answered.unwrap_or(false),
+                Err(_) => return Leased::Unavailable,
+            };
             // The lease forgot who waited; whoever still does begins anew.
             waiter.disarm();
+            if !answered {
+                return Leased::Unavailable;
+            }
             decide = Lease::claim;
         }
     }
@@ -134,11 +161,14 @@ impl Store {
             let entry = shard.entry(id).or_insert_with(|| Entry {
                 lease: Lease::default(),
                 quota: *limit.quota,
+                place: self.place,
                 key: self.names.of(limit.name, key),
                 asked: 0,
                 waiting: Vec::new(),
+                touched_ns: 0,
             });
             let now_ns = self.nanos();
+            entry.touched_ns = now_ns;
             let verdict = decide(&mut entry.lease, now_ns, &entry.quota);
             let before = entry.asked;
             entry.asks(id, now_ns, &mut wanted);
@@ -158,10 +188,15 @@ impl Store {
 
     /// Undoes a token of [`Store::leased`].
     pub(crate) fn give_back_leased(&self, limit: Limit<'_>, key: &[u8]) {
-        let id = self.shared.leases.id(limit.identity, key);
+        let id = self.shared.leases.id(self.place, limit.identity, key);
         if let Some(entry) = self.shared.leases.shard(id).get_mut(&id) {
             entry.lease.give_back();
         }
+    }
+
+    /// The parts of the table that this worker looks after.
+    fn shards(&self) -> impl Iterator<Item = usize> {
+        (self.worker..SHARDS).step_by(self.shared.workers.max(1))
     }
 
     fn send_all(&self, wanted: Vec<Wanted>) {
@@ -180,19 +215,20 @@ impl Store {
 fn settle(shared: &Shared, id: u128, reply: Option<Reply>) {
     let mut shard = shared.leases.shard(id);
     let Some(entry) = shard.get_mut(&id) else { return };
+    let answered = reply.is_some();
     match reply {
         Some(reply) => entry.lease.settle(shared.nanos(std::time::Instant::now()), &entry.quota, &reply),
         None => entry.lease.failed(),
     }
     // Who does not listen any more needs nothing.
-    entry.waiting.drain(..).for_each(|waiter| _ = waiter.send(()));
+    entry.waiting.drain(..).for_each(|waiter| _ = waiter.send(answered));
 }
 
 /// What a lease said.
 enum Step<'s> {
     Decided(Decision),
     NoRoom,
-    Wait(Waiter<'s>, oneshot::Receiver<()>),
+    Wait(Waiter<'s>, oneshot::Receiver<bool>),
 }
 
 /// A request that waits for a lease.
@@ -224,28 +260,54 @@ impl Drop for Waiter<'_> {
 /// Runs for the life of the store: gives back what is held in vain, forgets leases that say nothing.
 pub(super) async fn attend(store: Weak<Store>) {
     loop {
-        tokio::time::sleep(ATTEND_EVERY).await;
-        let Some(store) = store.upgrade() else { return };
-        look_after(&store, |_| {});
+        sleep(ATTEND_EVERY).await;
+        let mut left = ATTEND_ASKS_MAX;
+        let mut at = None;
+        loop {
+            // Not held while it waits: a store that is of no use any more ends.
+            let Some(store) = store.upgrade() else { return };
+            let Some(shard) = store.shards().find(|shard| at.is_none_or(|at| *shard > at)) else { break };
+            left -= look_after(&store, shard, left, |_| {});
+            at = Some(shard);
+            drop(store);
+            tokio::task::yield_now().await;
+        }
     }
 }
 
 /// Gives back everything that this worker looks after.
-pub(super) fn hand_back(store: &Store) {
-    look_after(store, Lease::drain);
+pub(super) async fn hand_back(store: &Store) {
+    let all = async {
+        // Twice: what was under way may bring more.
+        for shard in store.shards().chain(store.shards()) {
+            if store.link.is_down() {
+                return;
+            }
+            if look_after(store, shard, usize::MAX, Lease::drain) > 0 {
+                store.link.settle().await;
+            }
+        }
+    };
+    // Tokens that cannot be given back come back by themselves.
+    let _ = timeout(HAND_BACK_WITHIN, all).await;
 }
 
-fn look_after(store: &Store, change: impl Fn(&mut Lease)) {
-    let (workers, now_ns) = (store.shared.workers.max(1), store.nanos());
-    for shard in store.shared.leases.shards.iter().skip(store.worker).step_by(workers) {
-        let mut wanted = Vec::new();
-        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        shard.retain(|id, entry| {
-            change(&mut entry.lease);
+/// Gives back what is held in vain in one part of the table, with so many questions at most; how many it took.
+fn look_after(store: &Store, shard: usize, most: usize, change: impl Fn(&mut Lease)) -> usize {
+    let now_ns = store.nanos();
+    let mut wanted = Vec::new();
+    store.shared.leases.shard_at(shard).retain(|id, entry| {
+        if entry.place != store.place {
+            // Of a store that went: it gave back what it could, and will not come again.
+            return now_ns < entry.touched_ns.saturating_add(FORGET_NS);
+        }
+        change(&mut entry.lease);
+        if wanted.len() < most {
             entry.asks(*id, now_ns, &mut wanted);
-            !entry.waiting.is_empty() || !entry.lease.is_idle(now_ns)
-        });
-        drop(shard);
-        store.send_all(wanted);
-    }
+        }
+        !entry.waiting.is_empty() || !entry.lease.is_idle(now_ns)
+    });
+    let asked = wanted.len();
+    store.send_all(wanted);
+    asked.min(most)
 }

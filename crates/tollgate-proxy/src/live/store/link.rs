@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::{RedisError, RedisResult};
 use tokio::sync::Notify;
@@ -26,16 +26,21 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// Pauses between two attempts to connect: the first, and the longest.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(1);
+/// A connection that lasted so long was a good one.
+const STEADY: Duration = Duration::from_secs(5);
+/// How often it is looked whether the last calls are over.
+const SETTLE_EVERY: Duration = Duration::from_millis(1);
 
 pub(super) struct Link {
     settings: Redis,
     health: Arc<StoreHealth>,
-    worker: usize,
+    /// Its number there; none once another link took its place.
+    number: Cell<Option<u64>>,
     state: RefCell<State>,
+    /// Connections so far. What comes of an older one says nothing about the present one.
+    connected: Cell<u64>,
     /// The state is another one.
     changed: Notify,
-    /// The connection turned out to be of no use.
-    failed: Notify,
     queue: RefCell<Vec<Call>>,
     /// The queue is not empty.
     filled: Notify,
@@ -46,20 +51,26 @@ pub(super) struct Link {
 enum State {
     /// The first attempt: whoever asks waits for its end.
     Connecting,
-    Up(Connection),
+    Up(Numbered),
     Down,
 }
 
+#[derive(Clone)]
+struct Numbered {
+    connection: Connection,
+    number: u64,
+}
+
 impl Link {
-    pub(super) fn new(settings: &Redis, health: Arc<StoreHealth>, worker: usize) -> Rc<Link> {
-        health.enter(worker);
+    pub(super) fn new(settings: &Redis, health: Arc<StoreHealth>) -> Rc<Link> {
+        let number = Cell::new(Some(health.enter()));
         Rc::new(Link {
             settings: settings.clone(),
             health,
-            worker,
+            number,
             state: RefCell::new(State::Connecting),
+            connected: Cell::new(0),
             changed: Notify::new(),
-            failed: Notify::new(),
             queue: RefCell::default(),
             filled: Notify::new(),
             flying: Cell::new(0),
@@ -82,21 +93,25 @@ impl Link {
 
     /// Waits until nothing is under way; bounded, because every call is.
     pub(super) async fn settle(&self) {
-        let quiet = async {
-            while !self.queue.borrow().is_empty() || self.flying.get() > 0 {
-                sleep(Duration::from_millis(1)).await;
-            }
-        };
-        let _ = timeout(self.settings.timeout.saturating_mul(2), quiet).await;
+        while !self.queue.borrow().is_empty() || self.flying.get() > 0 {
+            sleep(SETTLE_EVERY).await;
+        }
     }
 
-    /// The configuration has another store, or none.
+    /// Another link is of interest now. Requests that began before go on with this one.
+    pub(super) fn step_aside(&self) {
+        if let Some(number) = self.number.take() {
+            self.health.leave(number);
+        }
+    }
+
+    /// Nobody asks any more.
     pub(super) fn retire(&self) {
-        self.health.leave(self.worker);
+        self.step_aside();
         self.queue.take().into_iter().for_each(|call| call.done.answer(None));
     }
 
-    async fn connection(&self) -> Option<Connection> {
+    async fn connection(&self) -> Option<Numbered> {
         loop {
             let changed = self.changed.notified();
             match &*self.state.borrow() {
@@ -108,19 +123,40 @@ impl Link {
         }
     }
 
-    fn become_up(&self, connection: Connection) {
-        *self.state.borrow_mut() = State::Up(connection);
-        self.health.up(self.worker);
-        self.changed.notify_waiters();
+    fn is_up(&self, number: u64) -> bool {
+        matches!(&*self.state.borrow(), State::Up(up) if up.number == number)
     }
 
-    fn become_down(&self, fault: &str) {
-        let was_up = matches!(self.state.replace(State::Down), State::Up(_));
-        self.health.down(self.worker, fault);
-        self.changed.notify_waiters();
-        if was_up {
-            self.failed.notify_one();
+    fn rise(&self, connection: Connection) -> Numbered {
+        let number = self.connected.get() + 1;
+        self.connected.set(number);
+        let up = Numbered { connection, number };
+        *self.state.borrow_mut() = State::Up(up.clone());
+        if let Some(link) = self.number.get() {
+            self.health.up(link);
         }
+        self.changed.notify_waiters();
+        up
+    }
+
+    /// The connection of this number turned out to be of no use; without a number, that none came in time.
+    fn fail(&self, number: Option<u64>, fault: &str) {
+        let present = match (&*self.state.borrow(), number) {
+            (State::Up(up), Some(number)) => up.number == number,
+            (State::Connecting, None) => true,
+            _ => false,
+        };
+        if present {
+            self.fall(fault);
+        }
+    }
+
+    fn fall(&self, fault: &str) {
+        self.state.replace(State::Down);
+        if let Some(link) = self.number.get() {
+            self.health.down(link, fault);
+        }
+        self.changed.notify_waiters();
     }
 }
 
@@ -130,13 +166,15 @@ pub(super) async fn keep_up(link: Rc<Link>) {
     loop {
         match within(CONNECT_WITHIN, connect(&link.settings)).await {
             Ok(connection) => {
-                failures = 0;
-                link.become_up(connection);
-                watch(&link).await;
+                let began = Instant::now();
+                let up = link.rise(connection);
+                watch(&link, up).await;
+                // One that comes and goes is asked as seldom as one that does not come.
+                failures = if began.elapsed() < STEADY { failures + 1 } else { 0 };
             }
             Err(fault) => {
                 failures += 1;
-                link.become_down(&fault);
+                link.fall(&fault);
             }
         }
         sleep(backoff(failures)).await;
@@ -150,15 +188,18 @@ async fn connect(settings: &Redis) -> RedisResult<Connection> {
 }
 
 /// Until the connection is of no use any more.
-async fn watch(link: &Link) {
+async fn watch(link: &Link, up: Numbered) {
+    let Numbered { mut connection, number } = up;
     loop {
-        tokio::select! {
-            () = link.failed.notified() => return,
-            () = sleep(PROBE_EVERY) => {}
+        let changed = link.changed.notified();
+        if !link.is_up(number) {
+            return;
         }
-        let Some(mut connection) = link.connection().await else { return };
+        if timeout(PROBE_EVERY, changed).await.is_ok() {
+            continue;
+        }
         if let Err(fault) = within(link.settings.timeout.max(RETRY_MIN), connection.probe()).await {
-            link.become_down(&fault);
+            link.fail(Some(number), &fault);
         }
     }
 }
@@ -172,43 +213,59 @@ pub(super) async fn flush(link: Rc<Link>) {
         let mut calls = link.queue.take();
         while !calls.is_empty() {
             let rest = calls.split_off(calls.len().min(CALLS_MAX));
-            link.flying.set(link.flying.get() + 1);
-            tokio::task::spawn_local(send(link.clone(), calls));
+            tokio::task::spawn_local(send(link.clone(), calls, Flight::begin(&link)));
             calls = rest;
         }
     }
 }
 
-async fn send(link: Rc<Link>, calls: Vec<Call>) {
+async fn send(link: Rc<Link>, calls: Vec<Call>, _flight: Flight) {
+    let number = Cell::new(None);
     let asked = async {
-        let Some(mut connection) = link.connection().await else { return Ok(None) };
-        connection.run(&calls).await.map(Some)
+        let Some(mut up) = link.connection().await else { return Ok(None) };
+        number.set(Some(up.number));
+        up.connection.run(&calls).await.map(Some)
     };
     match within(link.settings.timeout, asked).await {
-        Ok(Some(answers)) => deal_out(&link, calls, answers),
+        Ok(Some(answers)) => deal_out(&link, number.get(), calls, answers),
         // Dropping the calls tells everybody that there is no answer.
         Ok(None) => drop(calls),
         Err(fault) => {
-            link.become_down(&fault);
+            link.fail(number.get(), &fault);
             drop(calls);
         }
     }
-    link.flying.set(link.flying.get().saturating_sub(1));
 }
 
-fn deal_out(link: &Link, calls: Vec<Call>, answers: Vec<Answer>) {
+fn deal_out(link: &Link, number: Option<u64>, calls: Vec<Call>, answers: Vec<Answer>) {
     for (call, answer) in calls.into_iter().zip(answers) {
         match answer {
             Ok(numbers) => call.done.answer(Some(numbers)),
             Err(error) => {
                 if is_unusable(&error) {
-                    link.become_down(&told(&error));
+                    link.fail(number, &told(&error));
                 } else {
                     tracing::debug!(error = told(&error), "a limit could not be counted in Redis");
                 }
                 call.done.answer(None);
             }
         }
+    }
+}
+
+/// A pipeline under way, however it ends.
+struct Flight(Rc<Link>);
+
+impl Flight {
+    fn begin(link: &Rc<Link>) -> Flight {
+        link.flying.set(link.flying.get() + 1);
+        Flight(link.clone())
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.0.flying.set(self.0.flying.get().saturating_sub(1));
     }
 }
 

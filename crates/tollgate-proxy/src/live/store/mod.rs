@@ -31,6 +31,8 @@ pub(crate) struct Store {
     shared: Arc<Shared>,
     settings: Redis,
     names: KeyNames,
+    /// Tells leases of this Redis from those of another one, that a reload replaced.
+    place: u64,
     link: Rc<Link>,
     /// Which worker this is: it looks after its share of the leases.
     worker: usize,
@@ -48,13 +50,14 @@ pub(crate) struct Limit<'a> {
 impl Store {
     /// Begins to connect, and waits for nothing.
     pub(crate) fn start(shared: &Arc<Shared>, worker: usize, settings: &Redis) -> Rc<Store> {
-        let link = Link::new(settings, shared.store.clone(), worker);
+        let link = Link::new(settings, shared.store.clone());
         let tasks = vec![
             tokio::task::spawn_local(link::keep_up(link.clone())),
             tokio::task::spawn_local(link::flush(link.clone())),
         ];
         let (shared, names) = (shared.clone(), KeyNames::new(settings));
-        let mut store = Store { shared, settings: settings.clone(), names, link, worker, tasks };
+        let place = shared.leases.place(settings);
+        let mut store = Store { shared, settings: settings.clone(), names, place, link, worker, tasks };
         Rc::new_cyclic(|this| {
             store.tasks.push(tokio::task::spawn_local(lease::attend(this.clone())));
             store
@@ -68,10 +71,25 @@ impl Store {
         shared: &Arc<Shared>,
         worker: usize,
     ) -> Option<Rc<Store>> {
-        let settings = settings?;
-        match old.filter(|old| old.settings == *settings) {
-            Some(same) => Some(same.clone()),
-            None => Some(Store::start(shared, worker, settings)),
+        if let (Some(old), Some(settings)) = (old, settings)
+            && old.settings == *settings
+        {
+            return Some(old.clone());
+        }
+        let new = settings.map(|settings| Store::start(shared, worker, settings));
+        if let Some(old) = old {
+            old.step_aside(new.as_deref());
+        }
+        new
+    }
+
+    /// Requests that began before the reload go on with this store, and nobody else does.
+    fn step_aside(self: &Rc<Store>, new: Option<&Store>) {
+        self.link.step_aside();
+        // In the same place, leases go on.
+        if new.is_none_or(|new| new.place != self.place) {
+            let old = self.clone();
+            tokio::task::spawn_local(async move { old.hand_back().await });
         }
     }
 
@@ -108,10 +126,9 @@ impl Store {
         self.shared.nanos(std::time::Instant::now())
     }
 
-    /// Gives back what was leased and not used; at the end of the worker.
+    /// Gives back what was leased and not used: at the end of the worker, and when another store takes its place.
     pub(crate) async fn hand_back(&self) {
-        lease::hand_back(self);
-        self.link.settle().await;
+        lease::hand_back(self).await;
     }
 }
 
