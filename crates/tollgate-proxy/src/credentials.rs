@@ -31,10 +31,7 @@ impl<'a> Standing<'a> {
 pub(crate) fn at<'a>(head: &'a RequestHead, place: &'a Place) -> Standing<'a> {
     match place {
         Place::Header(name) => Standing::of(head.headers.get_all(name).map(Cow::Borrowed)),
-        Place::Cookie(name) => {
-            let values = cookie_pairs(&head.headers).filter(|pair| is_cookie(pair, name)).map(cookie_value);
-            Standing::of(values.map(Cow::Borrowed))
-        }
+        Place::Cookie(name) => Standing::of(cookie_values(&head.headers, name).map(Cow::Borrowed)),
         Place::Query(name) => match head.query() {
             Some(raw) => Standing::of(query::values(raw, name)),
             None => Standing::Absent,
@@ -52,10 +49,11 @@ pub(crate) fn basic(value: &[u8]) -> Option<&[u8]> {
     of_scheme(value, b"basic")
 }
 
-/// What follows a scheme (RFC 9110 section 11.4), which may be written in any case.
+/// What follows a scheme (RFC 9110 section 11.4), which may be written in any case. A tab is against the grammar, but
+/// services take it for a space: what they find a credential must not pass here as something else.
 fn of_scheme<'v>(value: &'v [u8], scheme: &[u8]) -> Option<&'v [u8]> {
     let (start, rest) = value.split_at_checked(scheme.len())?;
-    let ends = rest.first().is_none_or(|&byte| byte == b' ');
+    let ends = rest.first().is_none_or(|byte| b" \t".contains(byte));
     (ends && start.eq_ignore_ascii_case(scheme)).then(|| rest.trim_ascii())
 }
 
@@ -86,7 +84,7 @@ impl<'a> Stripped<'a> {
             return false;
         }
         !self.places().any(|place| match place {
-            Place::Header(header) => *header != name::AUTHORIZATION && entry.is(header),
+            Place::Header(header) => *header != name::AUTHORIZATION && spells(entry, header),
             Place::Cookie(cookie) => {
                 entry.is(&name::COOKIE) && pairs(entry.value()).any(|pair| is_cookie(pair, cookie))
             }
@@ -154,9 +152,13 @@ pub(crate) fn spells(entry: EntryRef<'_>, name: &Name) -> bool {
     sent.len() == own.len() && sent.iter().zip(own).all(same)
 }
 
-/// All cookie pairs, of all lines.
-fn cookie_pairs(headers: &HeaderBlock) -> impl Iterator<Item = &[u8]> {
-    headers.get_all(&name::COOKIE).flat_map(pairs)
+/// The values of every cookie of that name, of all lines.
+pub(crate) fn cookie_values<'a>(headers: &'a HeaderBlock, wanted: &str) -> impl Iterator<Item = &'a [u8]> {
+    headers
+        .get_all(&name::COOKIE)
+        .flat_map(pairs)
+        .filter(move |pair| is_cookie(pair, wanted))
+        .map(cookie_value)
 }
 
 /// The pairs of one line (RFC 6265 section 4.2); empty ones are none.
@@ -164,8 +166,10 @@ fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|&byte| byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
 }
 
+/// Spaces around a name are against the grammar, and most servers take them off.
 fn is_cookie(pair: &[u8], wanted: &str) -> bool {
-    memchr::memchr(b'=', pair).and_then(|at| pair.get(..at)) == Some(wanted.as_bytes())
+    let name = memchr::memchr(b'=', pair).and_then(|at| pair.get(..at));
+    name.is_some_and(|name| name.trim_ascii() == wanted.as_bytes())
 }
 
 fn cookie_value(pair: &[u8]) -> &[u8] {

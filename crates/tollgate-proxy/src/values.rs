@@ -5,8 +5,8 @@ use std::io::Write as _;
 use serde_json::Value;
 use tollgate_plan::query;
 use tollgate_plan::template::{Values, Var};
-use tollgate_wire::name;
 
+use crate::credentials;
 use crate::exchange::Exchange;
 
 impl Values for Exchange<'_> {
@@ -85,10 +85,6 @@ pub(crate) fn write_claim(value: &Value, out: &mut Vec<u8>) -> bool {
 impl Exchange<'_> {
     /// A cookie's value (RFC 6265 section 4.2); the first one of that name.
     pub(crate) fn cookie(&self, wanted: &str) -> Option<&[u8]> {
-        let pairs = self.kit.head.headers.get_all(&name::COOKIE).flat_map(|line| line.split(|&b| b == b';'));
-        pairs.map(<[u8]>::trim_ascii).find_map(|pair| {
-            let (name, value) = pair.split_at(pair.iter().position(|&b| b == b'=')?);
-            (name == wanted.as_bytes()).then(|| value.get(1..).unwrap_or_default())
-        })
+        credentials::cookie_values(&self.kit.head.headers, wanted).next()
     }
 }

@@ -108,6 +108,7 @@ fn optional_lets_nobody_pass_but_no_bad_credential() {
     assert_eq!(get(&gateway, "/maybe", "").text(), "||");
     assert_eq!(bear(&gateway, "/maybe", &issuer.token(json!({ "sub": "u1" }))).text(), "main:u1|u1|");
     assert_problem(&bear(&gateway, "/maybe", "nonsense"), "token_malformed");
+    assert_problem(&get(&gateway, "/maybe", "Authorization: Bearer\tnonsense\r\n"), "token_malformed");
     assert_problem(&bear(&gateway, "/maybe", &issuer.token(json!({ "exp": 1 }))), "token_expired");
 }
 

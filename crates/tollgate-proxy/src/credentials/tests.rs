@@ -40,6 +40,7 @@ fn what_stands_where() {
     check("/", "Cookie: a=1; sid=x.y=; b=2\r\n", cookie("sid"), &["x.y="]);
     check("/", "Cookie: SID=x\r\n", cookie("sid"), &[]);
     check("/", "Cookie: sid=x;sid=y\r\n", cookie("sid"), &["x", "y"]);
+    check("/", "Cookie: sid=x; sid =y\r\n", cookie("sid"), &["x", "y"]);
     check("/", "Cookie: sid=x\r\nCookie: sid=y\r\n", cookie("sid"), &["x", "y"]);
     check("/", "Cookie: sidx; xsid=1; sid\r\n", cookie("sid"), &[]);
     check("/?key=a%2Fb+c&k=1", "", query("key"), &["a/b c"]);
@@ -56,7 +57,8 @@ fn schemes() {
         ("Bearer", Some("")),
         ("Bearer a b", Some("a b")),
         ("Bearerabc", None),
-        ("Bearer\tabc", None),
+        ("Bearer\tabc", Some("abc")),
+        ("Bearer \t abc", Some("abc")),
         ("Basic abc", None),
         ("", None),
     ] {
@@ -100,10 +102,12 @@ fn what_is_taken_off() {
     check(&bearer, "Authorization: Basic x\r\n", "Authorization: Basic x\r\n");
     let basic = auth(Vec::new(), Some(header("x-key")), true);
     check(&basic, "Authorization: Basic x\r\nX-Key: k\r\nx-a: 1\r\n", "x-a: 1\r\n");
+    check(&basic, "X_KEY: other\r\nX-Key: k\r\nX-Keys: 1\r\n", "X-Keys: 1\r\n");
     check(&basic, "Authorization: Bearer x\r\n", "Authorization: Bearer x\r\n");
     let session = auth(vec![cookie("sid")], None, false);
     check(&session, "Cookie: a=1;sid=x;  b=2\r\nCookie: c=3\r\n", "Cookie: c=3\r\ncookie: a=1; b=2\r\n");
-    check(&session, "Cookie: sid=x; sid=y\r\n", "");
+    check(&session, "Cookie: sid=x; sid=y; sid =z\r\n", "");
+    check(&bearer, "Authorization: Bearer\tx\r\n", "");
     check(&session, "Cookie: side=x\r\n", "Cookie: side=x\r\n");
     let both = auth(vec![query("token"), header("authorization")], Some(query("key")), false);
     assert_eq!(Stripped::of(Some(&both)).unwrap().parameters().collect::<Vec<_>>(), ["token", "key"]);
