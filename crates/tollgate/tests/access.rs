@@ -238,7 +238,7 @@ fn with_any_origin_answers_are_the_same_for_all() {
     let post = "POST /api/x HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n";
     let with = client.exchange(format!("{post}Origin: https://x.test\r\n\r\n"));
     assert_eq!(cors(&with), ["allow-origin: *", "vary: Accept-Encoding"]);
-    assert_eq!(cors(&client.exchange(format!("{post}\r\n"))), ["vary: Accept-Encoding"]);
+    assert_eq!(cors(&client.exchange(format!("{post}\r\n"))), cors(&with), "a cache may keep this one");
 }
 
 const ADDRESSES: &str = r#"

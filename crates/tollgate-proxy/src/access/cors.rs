@@ -41,12 +41,15 @@ fn is_cors(name: &[u8]) -> bool {
 
 /// What an answer that is no preflight's says.
 fn answer(cors: &Cors, request: &HeaderBlock, out: &mut HeaderBlock) {
-    if cors.origins != Origins::Any {
+    if cors.origins == Origins::Any {
+        // Whoever asks: a cache may give this answer to a browser of any origin.
+        allow_origin(cors, b"*", out);
+    } else {
         // Also for those who get nothing else: a cache must not give their answer to somebody who would.
         out.append(&name::VARY, b"Origin");
+        let Some(origin) = allowed_origin(cors, request) else { return };
+        allow_origin(cors, origin, out);
     }
-    let Some(origin) = allowed_origin(cors, request) else { return };
-    allow_origin(cors, origin, out);
     if !cors.expose.is_empty() {
         out.append(&name::ACCESS_CONTROL_EXPOSE_HEADERS, cors.expose.as_bytes());
     }
