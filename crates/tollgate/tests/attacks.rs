@@ -14,6 +14,7 @@ issuers:
 routes:
   - path: /told/*
     auth: { jwt: main, forward: { x-user: sub } }
+    request: { set_headers: { x-source: gateway }, remove_headers: [x-internal] }
     to: @ORIGIN@
   - path: /places/*
     auth: { jwt: main, token_from: ['header:authorization', 'cookie:session', 'query:access_token'] }
@@ -286,6 +287,25 @@ fn headers_that_pretend_to_be_the_gateways() {
     assert!(!answer.to_string().contains("evil"), "{answer}");
     assert_eq!(answer["headers"]["x-user"], json!(["u1"]));
     assert_eq!(answer["headers"]["x-forwarded-for"], json!(["127.0.0.1"]));
+}
+
+#[test]
+fn what_the_route_sets_or_takes_away_comes_from_no_client() {
+    let world = world();
+    let token = world.issuer.token(json!({ "sub": "u1" }));
+    let names = ["X-Source", "x_source", "X_Internal", "x-internal"];
+    let evil = |names: &[&str]| names.iter().map(|name| format!("{name}: evil\r\n")).collect::<String>();
+    let head = format!(
+        "POST /told/x HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {token}\r\nTransfer-Encoding: chunked"
+    );
+    let behind = evil(&names) + &evil(&["X-User", "x_user"]);
+    world.gateway.client().exchange(format!("{head}\r\n\r\n2\r\nhi\r\n0\r\n{behind}X-Sum: 7\r\n\r\n"));
+    let trailers = world.origin.last().trailers;
+    assert!(matches!(&trailers[..], [(name, _)] if name.eq_ignore_ascii_case("x-sum")), "{trailers:?}");
+
+    let answer = world.get("/told/x", &format!("Authorization: Bearer {token}\r\n{}", evil(&names))).json();
+    assert!(!answer.to_string().contains("evil"), "{answer}");
+    assert_eq!(answer["headers"]["x-source"], json!(["gateway"]));
 }
 
 /// A token of a MiB never becomes one: the head ends before.

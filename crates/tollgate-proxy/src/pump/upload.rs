@@ -4,19 +4,24 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use tollgate_plan::route::RouteId;
 use tollgate_wire::{BodyLength, ChunkError, Step, chunk_prefix, write_last_chunk};
 
 use super::pending::Pending;
 use super::window::Window;
 use crate::client::Client;
-use crate::exchange::RequestBody;
+use crate::exchange::{Exchange, RequestBody};
 use crate::io::Stream;
-use crate::worker::Worker;
+use crate::transform;
+use crate::worker::{Active, Worker};
 
 /// A body under way.
 pub(crate) struct Upload {
     client: Rc<Client>,
     body: Box<RequestBody>,
+    /// Whose trailers go on is the route's word.
+    active: Rc<Active>,
+    route: Option<RouteId>,
     /// The request's head, when it can go out in one write with the first bytes of the body.
     prefix: Vec<u8>,
     pending: Pending,
@@ -58,12 +63,15 @@ pub(crate) enum WaitsFor {
 }
 
 impl Upload {
-    pub(crate) fn new(client: Rc<Client>, body: Box<RequestBody>, received: Rc<Cell<u64>>) -> Upload {
+    pub(crate) fn new(exchange: &Exchange<'_>, body: Box<RequestBody>, received: Rc<Cell<u64>>) -> Upload {
+        let client = exchange.client.clone();
         // A client that already sent some of the body does not wait for permission.
         let held = body.expects_continue && client.unread.is_empty();
         Upload {
             client,
             body,
+            active: exchange.active.clone(),
+            route: exchange.route,
             prefix: Vec::new(),
             pending: Pending::default(),
             received,
@@ -205,7 +213,10 @@ impl Upload {
                     used += consumed;
                     self.decoded = true;
                     if chunked {
-                        write_last_chunk(&mut out, Some(self.body.decoder.trailers()));
+                        let mut trailers = self.body.decoder.take_trailers();
+                        let route = self.active.route(self.route);
+                        trailers.retain_entries(|entry| transform::keeps_trailer(route, entry));
+                        write_last_chunk(&mut out, Some(&trailers));
                     }
                     break Ok(());
                 }

@@ -5,5 +5,5 @@ mod identity;
 mod request;
 mod response;
 
-pub(crate) use request::request;
+pub(crate) use request::{keeps_trailer, request};
 pub(crate) use response::response;

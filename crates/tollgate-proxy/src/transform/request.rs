@@ -3,10 +3,11 @@
 use tollgate_plan::Reason;
 use tollgate_plan::query::{self, Edit};
 use tollgate_plan::route::{HeaderEdit, QueryEdit, Rewrite, Route};
-use tollgate_wire::{BodyLength, HopByHop, Name, name, write_header};
+use tollgate_wire::{BodyLength, EntryRef, HopByHop, Name, name, write_header};
 
 use super::forwarding;
 use super::identity::Told;
+use crate::credentials::spells;
 use crate::exchange::{Exchange, Outgoing, Reject};
 
 /// Makes the target and the header lines, all but Host, which depends on the upstream's target.
@@ -18,32 +19,35 @@ pub(crate) fn request(exchange: &Exchange<'_>) -> Result<Outgoing, Reject> {
     let told = Told::of(route.auth.as_deref());
     write_query(exchange, route, told, &mut outgoing.target);
 
-    write_lines(exchange, &route.request.headers, told, &mut outgoing.lines);
+    write_lines(exchange, header_edits(route), told, &mut outgoing.lines);
     Ok(outgoing)
+}
+
+/// Whether a line behind the body goes on. What would not in the head, does not here either: some services read both
+/// alike, and a claim or a header of the gateway's own must not come from the client.
+pub(crate) fn keeps_trailer(route: Option<&Route>, entry: EntryRef<'_>) -> bool {
+    route.is_none_or(|route| {
+        Told::of(route.auth.as_deref()).keeps(entry)
+            && !replaces(header_edits(route), |name| spells(entry, name))
+    })
 }
 
 /// The client's lines that go on, the gateway's own, and the route's, written in one pass: the block that the
 /// client sent stays as it is, for the log and for templates.
 fn write_lines(exchange: &Exchange<'_>, edits: &[HeaderEdit], told: Told<'_>, out: &mut Vec<u8>) {
     let headers = &exchange.kit.head.headers;
-    let replaced = |is: &dyn Fn(&Name) -> bool| {
-        edits.iter().any(|edit| match edit {
-            HeaderEdit::Remove(name) | HeaderEdit::Set(name, _) => is(name),
-            HeaderEdit::Add(..) => false,
-        })
-    };
     let hop = HopByHop::of(headers);
     headers.write_where(out, |entry| {
         !entry.is(&name::HOST)
             && hop.keeps(entry)
             && forwarding::keeps(exchange, entry)
             && told.keeps(entry)
-            && (edits.is_empty() || !replaced(&|name| entry.is(name)))
+            && !replaces(edits, |name| spells(entry, name))
     });
     let mut scratch = exchange.worker.scratch.borrow_mut();
     let value = &mut scratch.value;
     let mut put = |name: &Name, value: &[u8]| {
-        if edits.is_empty() || !replaced(&|edited| edited == name) {
+        if !replaces(edits, |edited| edited == name) {
             write_header(out, name, value);
         }
     };
@@ -62,6 +66,18 @@ fn write_lines(exchange: &Exchange<'_>, edits: &[HeaderEdit], told: Told<'_>, ou
             write_header(out, name, value);
         }
     }
+}
+
+fn header_edits(route: &Route) -> &[HeaderEdit] {
+    &route.request.headers
+}
+
+/// Whether the route takes a line away, or puts its own in the place of it.
+fn replaces(edits: &[HeaderEdit], is: impl Fn(&Name) -> bool) -> bool {
+    edits.iter().any(|edit| match edit {
+        HeaderEdit::Remove(name) | HeaderEdit::Set(name, _) => is(name),
+        HeaderEdit::Add(..) => false,
+    })
 }
 
 fn write_path(exchange: &Exchange<'_>, route: &Route, out: &mut Vec<u8>) -> Result<(), Reject> {

@@ -25,8 +25,7 @@ pub(crate) async fn call(exchange: &mut Exchange<'_>, outgoing: Outgoing) -> Res
     };
     let received = exchange.seen.bytes_in.clone();
     let body = exchange.body.take().zip(received);
-    let mut upload =
-        body.map(|(body, received)| Box::new(Upload::new(exchange.client.clone(), body, received)));
+    let mut upload = body.map(|(body, received)| Box::new(Upload::new(exchange, body, received)));
     let outcome = attempts(exchange, id, upstream, live, &outgoing, &mut upload).await;
     exchange.body_read = match &outcome {
         Ok(answer) => answer.upload.is_none(),
