@@ -22,12 +22,11 @@ pub fn routes_json(plan: &Plan) -> Value {
 fn route_json(plan: &Plan, id: RouteId, route: &Route) -> Value {
     let name = |id: UpstreamId| plan.upstreams.get(id.0 as usize).map_or("", |upstream| &*upstream.name);
     let action = match &route.action {
-        Action::To(weighted) => {
-            let to: Vec<Value> = weighted
-                .iter()
-                .map(|part| json!({ "upstream": name(part.upstream), "weight": part.weight }))
-                .collect();
-            json!({ "to": to })
+        Action::To(only) => json!({ "to": [{ "upstream": name(*only), "weight": 1 }] }),
+        Action::Split(weighted) => {
+            let parts = weighted.iter();
+            let to = parts.map(|part| json!({ "upstream": name(part.upstream), "weight": part.weight }));
+            json!({ "to": to.collect::<Vec<_>>() })
         }
         Action::Respond(respond) => json!({ "respond": { "status": respond.status } }),
         Action::Redirect(redirect) => json!({ "redirect": { "status": redirect.status } }),

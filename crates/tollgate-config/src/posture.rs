@@ -64,10 +64,8 @@ fn matches(plan: &Plan, id: RouteId, route: &Route) -> String {
 fn action(plan: &Plan, action: &Action) -> String {
     let name = |id: UpstreamId| plan.upstreams.get(id.0 as usize).map_or("?", |upstream| &*upstream.name);
     match action {
-        Action::To(to) if to.len() == 1 => {
-            format!("to {}", to.first().map_or("?", |one| name(one.upstream)))
-        }
-        Action::To(to) => {
+        Action::To(one) => format!("to {}", name(*one)),
+        Action::Split(to) => {
             let parts: Vec<String> =
                 to.iter().map(|one| format!("{} ({})", name(one.upstream), one.weight)).collect();
             format!("to {}", parts.join(", "))
@@ -149,7 +147,7 @@ fn limits(plan: &Plan, route: &Route) -> String {
     let ids = route.limits.iter().flat_map(|limits| limits.by_address.iter().chain(&limits.by_identity));
     let found = ids.filter_map(|RateLimitId(at)| plan.rate_limits.get(*at as usize));
     let mut parts: Vec<String> = found.map(rate_limit).collect();
-    parts.extend(route.concurrency.map(|concurrency| format!("concurrency {}", concurrency.max)));
+    parts.extend(route.concurrency.as_ref().map(|concurrency| format!("concurrency {}", concurrency.max)));
     if parts.is_empty() { "-".to_owned() } else { parts.join("; ") }
 }
 

@@ -40,7 +40,7 @@ async fn run<'a>(exchange: &mut Exchange<'_>, active: &'a Active) -> Result<Outc
         Some(Action::Respond(respond)) => Outcome::Reply(respond::fixed(exchange, respond)),
         Some(Action::Redirect(redirect)) => Outcome::Reply(respond::redirect(exchange, redirect)?),
         Some(Action::Health(upstreams)) => Outcome::Reply(respond::health(exchange, upstreams)),
-        Some(Action::To(_)) => {
+        Some(Action::To(_) | Action::Split(_)) => {
             let outgoing = transform::request(exchange)?;
             let mut answer = upstream::call(exchange, outgoing).await?;
             access::own_word(exchange, &mut answer.head.headers);

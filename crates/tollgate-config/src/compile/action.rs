@@ -42,17 +42,21 @@ pub(super) fn action(
     exactly_one(route, report)?;
     let block = &route.value;
     if let Some(To(to)) = block.to.value() {
-        return forward(to, &mut parts.upstreams, report).map(Action::To);
+        let to = forward(to, &mut parts.upstreams, report)?;
+        return Some(match to[..] {
+            [only] => Action::To(only.upstream),
+            _ => Action::Split(to.into()),
+        });
     }
     if let Some(At { value, .. }) = block.respond.given() {
-        return respond(value, parts.files, scope, report).map(Action::Respond);
+        return respond(value, parts.files, scope, report).map(|respond| Action::Respond(respond.into()));
     }
     if let Some(redirect) = block.redirect.value() {
         let At { value: location, span, .. } = redirect.to.given()?;
         let to = scope.bind(&location.0.0, *span, report);
-        return Some(Action::Redirect(Redirect { to, status: redirect.status().0 }));
+        return Some(Action::Redirect(Redirect { to, status: redirect.status().0 }.into()));
     }
-    health(block.health.value()?, &mut parts.upstreams, report).map(Action::Health)
+    health(block.health.value()?, &mut parts.upstreams, report).map(|of| Action::Health(of.into()))
 }
 
 /// Reports a route with no action, or with more than one.

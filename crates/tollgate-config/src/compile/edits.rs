@@ -81,7 +81,11 @@ fn placeholder(name: &str, span: Span, report: &Report) -> Span {
     }
 }
 
-pub(super) fn request(layers: &Layers<'_>, scope: &Scope<'_>, report: &mut Report) -> RequestEdits {
+pub(super) fn request(
+    layers: &Layers<'_>,
+    scope: &Scope<'_>,
+    report: &mut Report,
+) -> Option<Box<RequestEdits>> {
     let mut headers = remove(layers.request(|request| &request.remove_headers));
     set(layers.request(|request| &request.set_headers), HeaderEdit::Set, &mut headers, scope, report);
     set(layers.request(|request| &request.add_headers), HeaderEdit::Add, &mut headers, scope, report);
@@ -94,13 +98,19 @@ pub(super) fn request(layers: &Layers<'_>, scope: &Scope<'_>, report: &mut Repor
             query.push(QueryEdit::Set(name.as_str().into(), scope.bind(&value.0, *span, report)));
         }
     }
-    RequestEdits { rewrite: rewrite(layers, scope, report), headers, query }
+    let edits = RequestEdits { rewrite: rewrite(layers, scope, report), headers, query };
+    let none = edits.rewrite.is_none() && edits.headers.is_empty() && edits.query.is_empty();
+    (!none).then(|| Box::new(edits))
 }
 
-pub(super) fn response(layers: &Layers<'_>, scope: &Scope<'_>, report: &mut Report) -> ResponseEdits {
+pub(super) fn response(
+    layers: &Layers<'_>,
+    scope: &Scope<'_>,
+    report: &mut Report,
+) -> Option<Box<ResponseEdits>> {
     let mut headers = remove(layers.response(|response| &response.remove_headers));
     set(layers.response(|response| &response.set_headers), HeaderEdit::Set, &mut headers, scope, report);
-    ResponseEdits { headers }
+    (!headers.is_empty()).then(|| Box::new(ResponseEdits { headers }))
 }
 
 /// `rewrite` and `strip_prefix` are two ways to say one thing: the nearest block that has either decides.

@@ -1,7 +1,7 @@
 //! All routes of all files, and what they do to each other.
 
 use tollgate_plan::limits::Limits;
-use tollgate_plan::route::{Action, Route, RouteId};
+use tollgate_plan::route::{Route, RouteId};
 use tollgate_plan::table::{self, RouteSpec};
 
 use super::action::{self, Parts};
@@ -117,7 +117,7 @@ fn build(
     let request = edits::request(layers, scope, report);
     let response = edits::response(layers, scope, report);
     let action = action::action(route, parts, scope, report)?;
-    if !matches!(action, Action::To(_)) {
+    if !action.forwards() {
         warn_no_effect(&route.value, report);
     }
     Some(Route {
@@ -127,7 +127,7 @@ fn build(
         addresses,
         auth: None,
         limits: route_limits,
-        concurrency: limits::concurrency(layers.key(|keys| keys.concurrency)),
+        concurrency: limits::concurrency(layers.key(|keys| keys.concurrency)).map(Box::new),
         max_body: layers.key(|keys| keys.max_body).value().map_or(process.body, |size| size.0),
         timeout: layers.key(|keys| keys.timeout).value().map(|timeout| timeout.0),
         request,

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use tollgate_config::posture;
 use tollgate_plan::Plan;
 use tollgate_plan::limits::Limits;
+use tollgate_plan::resilience::StatusSet;
 use tollgate_plan::route::{Action, HeaderEdit, QueryEdit, RespondBody, Rewrite, Route};
 use tollgate_plan::template::{Part, Template};
 use tollgate_plan::upstream::{Pool, Upstream, UpstreamId};
@@ -51,6 +52,16 @@ fn upstream(out: &mut String, upstream: &Upstream) {
     if upstream.pool != Pool::default() {
         line(out, format!("  {:?}", upstream.pool));
     }
+    let parts = [
+        upstream.retry.as_ref().map(|part| format!("{part:?}")),
+        upstream.health_check.as_ref().map(|part| format!("{part:?}")),
+        upstream.outlier.as_ref().map(|part| format!("{part:?}")),
+        upstream.circuit_breaker.as_ref().map(|part| format!("{part:?}")),
+    ];
+    parts.into_iter().flatten().for_each(|part| line(out, format!("  {part}")));
+    if upstream.failure_status != StatusSet::range(500, 599) {
+        line(out, format!("  failures: {:?}", upstream.failure_status.0));
+    }
     for target in &upstream.targets {
         let (address, authority) = (&target.address, &target.authority);
         line(
@@ -65,15 +76,16 @@ fn upstream(out: &mut String, upstream: &Upstream) {
 
 fn route(out: &mut String, route: &Route, plan: &Plan) {
     line(out, format!("  max_body {}, timeout {:?}", route.max_body, route.timeout));
-    match &route.request.rewrite {
+    let request = route.request.as_deref().cloned().unwrap_or_default();
+    match &request.rewrite {
         None => {}
         Some(Rewrite::To(path)) => line(out, format!("  rewrite {}", template(path))),
         Some(Rewrite::StripPrefix(prefix)) => line(out, format!("  strip {prefix}")),
     }
-    for edit in &route.request.headers {
+    for edit in &request.headers {
         line(out, format!("  request {}", header(edit)));
     }
-    for edit in &route.request.query {
+    for edit in &request.query {
         line(
             out,
             match edit {
@@ -82,7 +94,7 @@ fn route(out: &mut String, route: &Route, plan: &Plan) {
             },
         );
     }
-    for edit in &route.response.headers {
+    for edit in route.response.iter().flat_map(|edits| &edits.headers) {
         line(out, format!("  response {}", header(edit)));
     }
     action(out, &route.action, plan);
@@ -91,7 +103,7 @@ fn route(out: &mut String, route: &Route, plan: &Plan) {
 fn action(out: &mut String, action: &Action, plan: &Plan) {
     let name = |id: &UpstreamId| plan.upstreams[id.0 as usize].name.to_string();
     match action {
-        Action::To(_) => {}
+        Action::To(_) | Action::Split(_) => {}
         Action::Respond(respond) => {
             for (name, value) in &respond.headers {
                 line(out, format!("  header {name}: {}", template(value)));

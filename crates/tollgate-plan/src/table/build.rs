@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use smallvec::SmallVec;
 use tollgate_wire::Method;
 
 use super::conditions::Conditions;
@@ -21,10 +22,20 @@ pub(super) use literals::Literals;
 pub struct RouteTable {
     /// One per route.
     pub(super) entries: Vec<Entry>,
+    /// What most look-ups need of `entries`, in so little room that it stays in a cache.
+    pub(super) gists: Vec<Gist>,
     pub(super) exact_hosts: Map<Tree>,
     /// By suffix, with its leading dot.
     pub(super) suffix_hosts: Map<Tree>,
     pub(super) any_host: Tree,
+}
+
+/// The beginning of an entry, and mostly all that is asked of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gist {
+    pub(super) id: RouteId,
+    /// Host and path decide alone: any method, no conditions.
+    pub(super) plain: bool,
 }
 
 /// What decides about a route once its host and path match.
@@ -64,7 +75,7 @@ pub(super) struct Node {
 }
 
 /// Entries in the order in which they are asked.
-pub(super) type Leaf = Vec<u32>;
+pub(super) type Leaf = SmallVec<[u32; 4]>;
 
 /// Segments with text and parameters that have equally many literal bytes, and equally many of them at each
 /// end: all are found by one look-up of the two ends. Only the number of literal bytes makes one more specific.
@@ -100,6 +111,11 @@ impl RouteTable {
                 priority: spec.priority,
             });
         }
+        let gist = |entry: &Entry| Gist {
+            id: entry.id,
+            plain: entry.methods.is_empty() && entry.conditions.count() == 0,
+        };
+        table.gists = table.entries.iter().map(gist).collect();
         let trees = table.exact_hosts.values_mut().chain(table.suffix_hosts.values_mut());
         for tree in trees.chain([&mut table.any_host]) {
             tree.exact.values_mut().for_each(|leaf| order(leaf, &table.entries));
@@ -149,8 +165,6 @@ impl Tree {
             None => self.root.leaf_of(path),
         };
         if !leaf.contains(&entry) {
-            // Most leaves hold one entry for ever.
-            leaf.reserve_exact(usize::from(leaf.is_empty()));
             leaf.push(entry);
         }
     }

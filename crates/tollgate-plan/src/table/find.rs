@@ -16,7 +16,7 @@ impl RouteTable {
         let mut search = Search { table: self, path, facts, params, allow: Allow::default() };
         if let Some(entry) = search.host(host) {
             params.entry = entry;
-            return self.entries.get(entry as usize).map_or(Found::NotFound, |entry| Found::Route(entry.id));
+            return self.gists.get(entry as usize).map_or(Found::NotFound, |gist| Found::Route(gist.id));
         }
         let allow = search.allow;
         params.clear();
@@ -144,6 +144,9 @@ impl<F: Facts> Search<'_, F> {
         let method = self.facts.method();
         let mut implied: Option<(u32, &Entry)> = None;
         for &at in leaf {
+            if implied.is_none() && self.table.gists.get(at as usize).is_some_and(|gist| gist.plain) {
+                return Some(at);
+            }
             let Some(entry) = self.table.entries.get(at as usize) else { continue };
             let fit = Fit::of(method, &entry.methods);
             if let Some((_, implied)) = implied {

@@ -21,7 +21,9 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Takes a place under the route's `concurrency`, waiting for it where a queue is configured.
 pub(crate) async fn concurrency(exchange: &mut Exchange<'_>) -> Result<(), Reject> {
-    let Some(rule) = exchange.matched().and_then(|route| route.concurrency) else { return Ok(()) };
+    let Some(rule) = exchange.matched().and_then(|route| route.concurrency.as_deref().copied()) else {
+        return Ok(());
+    };
     let active = exchange.active.clone();
     let Some(gate) = active.limits.route(exchange.route).and_then(|route| route.gate.as_ref()) else {
         return Err(Reject::internal("a route without its places"));
@@ -66,7 +68,8 @@ async fn wait(
 /// The time that the route gives to its answers.
 fn patience(active: &Active, route: &Route) -> Duration {
     let upstream = match &route.action {
-        Action::To(choices) => choices.first().map(|choice| choice.upstream),
+        Action::To(only) => Some(*only),
+        Action::Split(choices) => choices.first().map(|choice| choice.upstream),
         _ => None,
     };
     let upstream = upstream.and_then(|UpstreamId(at)| active.plan.upstreams.get(at as usize));

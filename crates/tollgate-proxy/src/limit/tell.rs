@@ -11,6 +11,9 @@ use crate::worker::Kit;
 
 /// Notes in the answer's headers what the limits said.
 pub(crate) fn tell(exchange: &mut Exchange<'_>) {
+    if exchange.matched().is_none_or(|route| route.limits.is_none()) {
+        return;
+    }
     let active = exchange.active.clone();
     let Some(route) = active.limits.route(exchange.route).filter(|route| !route.policy.is_empty()) else {
         return;

@@ -61,7 +61,7 @@ impl LimitsLive {
         let gates = before.map(|(plan, live)| live.gates(plan)).unwrap_or_default();
         let routes = plan.routes.iter().map(|route| {
             let said = route.limits.as_deref().map(|of| RouteLive::new(of, &plan.rate_limits, &limits));
-            let gate = route.concurrency.map(|Concurrency { max, .. }| {
+            let gate = route.concurrency.as_deref().map(|&Concurrency { max, .. }| {
                 let kept = gates.get(&*route.name).filter(|gate| gate.max == max);
                 kept.map_or_else(|| Gate::new(max), |gate| (*gate).clone())
             });

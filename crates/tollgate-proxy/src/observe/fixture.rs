@@ -8,9 +8,9 @@ use tollgate_plan::consumer::Consumers;
 use tollgate_plan::limit::RateLimitHeaders;
 use tollgate_plan::limits::Limits;
 use tollgate_plan::plan::{AccessLog, Admin, LogSink, OnFull, Shutdown};
-use tollgate_plan::route::{Action, RequestEdits, ResponseEdits, Route, RouteId};
-use tollgate_plan::table::RouteTable;
 use tollgate_plan::resilience::StatusSet;
+use tollgate_plan::route::{Action, Route, RouteId};
+use tollgate_plan::table::RouteTable;
 use tollgate_plan::upstream::{Address, Balance, HostMode, Pool, Target, Upstream, UpstreamId};
 use tollgate_wire::{Method, Version};
 
@@ -55,9 +55,9 @@ fn route(name: &str) -> Route {
         concurrency: None,
         max_body: 0,
         timeout: None,
-        request: RequestEdits::default(),
-        response: ResponseEdits::default(),
-        action: Action::Health(Vec::new()),
+        request: None,
+        response: None,
+        action: Action::Health(Box::default()),
     }
 }
 

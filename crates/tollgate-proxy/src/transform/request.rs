@@ -69,7 +69,7 @@ fn write_lines(exchange: &Exchange<'_>, edits: &[HeaderEdit], told: Told<'_>, ou
 }
 
 fn header_edits(route: &Route) -> &[HeaderEdit] {
-    &route.request.headers
+    route.request.as_deref().map_or(&[], |edits| &edits.headers)
 }
 
 /// Whether the route takes a line away, or puts its own in the place of it.
@@ -81,7 +81,7 @@ fn replaces(edits: &[HeaderEdit], is: impl Fn(&Name) -> bool) -> bool {
 }
 
 fn write_path(exchange: &Exchange<'_>, route: &Route, out: &mut Vec<u8>) -> Result<(), Reject> {
-    match &route.request.rewrite {
+    match route.request.as_deref().and_then(|edits| edits.rewrite.as_ref()) {
         None => out.extend_from_slice(exchange.path().as_bytes()),
         Some(Rewrite::To(template)) => template.render_path(exchange, out).map_err(|_| {
             Reject::new(
@@ -104,15 +104,16 @@ fn write_path(exchange: &Exchange<'_>, route: &Route, out: &mut Vec<u8>) -> Resu
 fn write_query(exchange: &Exchange<'_>, route: &Route, told: Told<'_>, out: &mut Vec<u8>) {
     let raw = exchange.kit.head.query();
     let mut edits: Vec<Edit<'_>> = told.parameters().map(Edit::Remove).collect();
-    if edits.is_empty() && route.request.query.is_empty() {
+    let own = route.request.as_deref().map_or(&[][..], |edits| &edits.query);
+    if edits.is_empty() && own.is_empty() {
         if let Some(raw) = raw {
             out.push(b'?');
             out.extend_from_slice(raw);
         }
         return;
     }
-    let values: Vec<Vec<u8>> = route.request.query.iter().map(|edit| query_value(exchange, edit)).collect();
-    edits.extend(route.request.query.iter().zip(&values).map(|(edit, value)| match edit {
+    let values: Vec<Vec<u8>> = own.iter().map(|edit| query_value(exchange, edit)).collect();
+    edits.extend(own.iter().zip(&values).map(|(edit, value)| match edit {
         QueryEdit::Remove(name) => Edit::Remove(name),
         QueryEdit::Set(name, _) => Edit::Set(name, value),
     }));

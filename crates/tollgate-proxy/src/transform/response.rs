@@ -9,9 +9,9 @@ use crate::exchange::Exchange;
 pub(crate) fn response(exchange: &Exchange<'_>, headers: &mut HeaderBlock) {
     remove_hop_by_hop(headers);
     let Some(route) = exchange.matched() else { return };
-    if !route.response.headers.is_empty() {
+    if let Some(edits) = &route.response {
         let mut value = exchange.worker.spare.buffer();
-        edit_headers(&route.response.headers, exchange, headers, &mut value);
+        edit_headers(&edits.headers, exchange, headers, &mut value);
         exchange.worker.spare.keep_buffer(value);
     }
 }

@@ -146,12 +146,10 @@ fn write_head(
 /// The route's upstream, by weight where it names several.
 fn upstream_of(exchange: &Exchange<'_>) -> UpstreamId {
     let choices: &[Weighted] = match exchange.matched().map(|route| &route.action) {
-        Some(Action::To(choices)) => choices,
+        Some(Action::To(only)) => return *only,
+        Some(Action::Split(choices)) => choices,
         _ => &[],
     };
-    if let [only] = choices {
-        return only.upstream;
-    }
     let total: u64 = choices.iter().map(|choice| u64::from(choice.weight)).sum();
     let mut ticket = exchange.worker.random.next() % total.max(1);
     for choice in choices {

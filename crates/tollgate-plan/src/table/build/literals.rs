@@ -87,7 +87,7 @@ mod tests {
             assert_eq!(literals.nodes_mut().count(), count);
             for at in 0..count {
                 let found = literals.get(&text(at)).unwrap();
-                assert_eq!(found.leaf, [at as u32, (count + at) as u32], "{at} of {count}");
+                assert_eq!(found.leaf[..], [at as u32, (count + at) as u32], "{at} of {count}");
             }
             assert!(literals.get("segment").is_none() && literals.get("").is_none());
         }

@@ -1,13 +1,13 @@
 //! The routes in the order in which they are asked, for people to read.
 
-use super::{Leaf, Map, Node, RouteTable, Tree};
+use super::{Map, Node, RouteTable, Tree};
 use crate::route::RouteId;
 
 impl RouteTable {
     /// Every route once: exact hosts, then wildcards with the longer suffix first, then any host; within a host
     /// the more specific path first. Where nothing decides, because no request matches both, by text.
     pub fn in_order(&self) -> Vec<RouteId> {
-        let mut entries = Leaf::new();
+        let mut entries = Vec::new();
         for (_, tree) in by_text(&self.exact_hosts) {
             tree.list(&mut entries);
         }
@@ -28,7 +28,7 @@ impl RouteTable {
 }
 
 impl Tree {
-    fn list(&self, out: &mut Leaf) {
+    fn list(&self, out: &mut Vec<u32>) {
         for (_, leaf) in by_text(&self.exact) {
             out.extend(leaf);
         }
@@ -38,7 +38,7 @@ impl Tree {
 
 impl Node {
     /// As deep as the deepest pattern at most, which is bounded when patterns are parsed.
-    fn list(&self, out: &mut Leaf) {
+    fn list(&self, out: &mut Vec<u32>) {
         out.extend(&self.leaf);
         let mut literals: Vec<_> = self.literals.iter().collect();
         literals.sort_unstable_by_key(|(text, _)| *text);

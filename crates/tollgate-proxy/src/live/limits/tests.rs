@@ -27,7 +27,7 @@ fn plan(limits: Vec<RateLimit>, routes: &[(&str, &[u32], Option<usize>)]) -> Pla
         let ids: Vec<RateLimitId> = ids.iter().map(|id| RateLimitId(*id)).collect();
         let of = RouteLimits { by_address: ids, by_identity: Vec::new() };
         route.limits = Some(of).filter(|of| !of.is_empty()).map(Box::new);
-        route.concurrency = max.map(|max| Concurrency { max, queue: 0 });
+        route.concurrency = max.map(|max| Box::new(Concurrency { max, queue: 0 }));
     }
     plan
 }
