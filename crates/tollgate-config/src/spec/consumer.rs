@@ -143,9 +143,7 @@ impl Shape for Phc {
     }
 }
 
-/// How a password's hash is made with a tool that is everywhere.
-const MAKE: &str =
-    "`printf %s PASSWORD | argon2 \"$(openssl rand -base64 12)\" -id -e -k 19456 -t 2 -p 1` makes one";
+const MAKE: &str = "`tollgate key hash --password` makes it from a password";
 
 /// Checks a PHC string of argon2id (RFC 9106). What is wrong completes "`password` …" and repeats nothing of it.
 fn phc(text: &str) -> Result<(), (&'static str, &'static str)> {
