@@ -21,6 +21,8 @@ const SHORT: usize = 22;
 /// Memory in KiB, passes and lanes of argon2id, as OWASP's password storage cheat sheet has them.
 const ARGON2: (u32, u32, u32) = (19_456, 2, 1);
 const SALT_BYTES: usize = 16;
+/// The gateway reads credentials of 1024 bytes in base64, of which the user's name takes a part.
+const PASSWORD_BYTES_MAX: usize = 512;
 
 pub(super) fn key(command: &KeyCommand) -> ExitCode {
     match command {
@@ -56,7 +58,9 @@ fn hash(arguments: &HashArgs) -> ExitCode {
         None => secret_input::read(what, arguments.password),
     };
     let hash = match secret {
-        Ok(password) if arguments.password => hash_of_password(&password),
+        Ok(password) if arguments.password => {
+            checked_password(&password).and_then(|()| hash_of_password(&password))
+        }
         Ok(key) => checked(&key).map(|()| hash_of(&key)),
         Err(message) => Err(message),
     };
@@ -82,6 +86,17 @@ fn checked(key: &str) -> Result<(), String> {
     }
     if key.len() < SHORT {
         output::warning("a short key can be found by trying; `tollgate key create` makes one of 256 bits");
+    }
+    Ok(())
+}
+
+/// What the gateway would never take for a password gets no hash.
+fn checked_password(password: &str) -> Result<(), String> {
+    if password.is_empty() || password.contains(char::is_control) {
+        return Err("no client can send this password: it is empty, or has control characters".to_owned());
+    }
+    if password.len() > PASSWORD_BYTES_MAX {
+        return Err(format!("a password has at most {PASSWORD_BYTES_MAX} bytes"));
     }
     Ok(())
 }
@@ -153,10 +168,14 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_no_client_can_send() {
+    fn keys_and_passwords_that_no_client_can_send() {
         for bad in ["", " x", "x ", "a\tb\n", "a\u{7f}b"] {
             assert!(checked(bad).is_err(), "{bad:?}");
         }
+        for bad in ["", "a\tb", &"x".repeat(PASSWORD_BYTES_MAX + 1)] {
+            assert!(checked_password(bad).is_err(), "{bad:?}");
+        }
+        assert!(checked_password(&"x".repeat(PASSWORD_BYTES_MAX)).is_ok() && checked_password(" ").is_ok());
         assert!(checked("short").is_ok() && checked("a key with spaces inside").is_ok());
     }
 }
