@@ -252,7 +252,10 @@ pub(super) fn ends_hash(prefix: &[u8], suffix: &[u8]) -> u64 {
 
 /// Keys are a configuration's own and are never inserted by a request, so no client can make them collide, and
 /// the hash may be quick: Fx, as in the Rust compiler, with a final mix.
-pub(super) type Map<V> = HashMap<Box<str>, V, BuildHasherDefault<FxHasher>>;
+pub(super) type Map<V> = HashMap<Box<str>, V, Hashing>;
+
+/// See [`Map`].
+pub(super) type Hashing = BuildHasherDefault<FxHasher>;
 
 /// See [`Map`].
 #[derive(Debug, Clone, Default)]

@@ -29,7 +29,9 @@ pub(crate) struct Counters {
 pub(crate) struct Series {
     registry: Rc<RefCell<Registry>>,
     unmatched: Rc<RefCell<RouteCounts>>,
-    routes: Vec<Slot<RouteCounts>>,
+    plan: Arc<Plan>,
+    /// From a route's first event on. The names are the plan's: small slots stay in a cache.
+    routes: Vec<OnceCell<Rc<RefCell<RouteCounts>>>>,
     upstreams: Vec<UpstreamSlots>,
 }
 
@@ -48,14 +50,15 @@ impl Counters {
     }
 
     /// The counters as this plan's indexes see them. Names that earlier plans had too go on counting.
-    pub(crate) fn attach(&self, plan: &Plan) -> Series {
+    pub(crate) fn attach(&self, plan: &Arc<Plan>) -> Series {
         let mut registry = self.registry.borrow_mut();
         registry.retire_all_but(plan);
         let unmatched: Arc<str> = Arc::from(UNMATCHED);
         Series {
             registry: self.registry.clone(),
             unmatched: registry.routes.get_or_insert(&unmatched),
-            routes: plan.routes.iter().map(|route| Slot::new(&route.name)).collect(),
+            routes: plan.routes.iter().map(|_| OnceCell::new()).collect(),
+            plan: plan.clone(),
             upstreams: plan.upstreams.iter().map(UpstreamSlots::new).collect(),
         }
     }
@@ -99,8 +102,8 @@ impl Series {
     /// Counts one request that a limit refused. Refusals are looked up by name: they are few, or their sender is in
     /// no hurry.
     pub(crate) fn count_limited(&self, route: Option<RouteId>, limit: &Arc<str>) {
-        let Some(slot) = route.and_then(|id| self.routes.get(id.0 as usize)) else { return };
-        let name = (slot.name.clone(), limit.clone());
+        let Some(route) = route.and_then(|id| self.plan.routes.get(id.0 as usize)) else { return };
+        let name = (route.name.clone(), limit.clone());
         *self.registry.borrow_mut().limits.get_or_insert(&name).borrow_mut() += 1;
     }
 
@@ -112,12 +115,14 @@ impl Series {
     }
 
     fn route(&self, route: Option<RouteId>) -> &Rc<RefCell<RouteCounts>> {
-        match route.and_then(|id| self.routes.get(id.0 as usize)) {
-            Some(slot) => {
-                slot.counts.get_or_init(|| self.registry.borrow_mut().routes.get_or_insert(&slot.name))
-            }
-            None => &self.unmatched,
-        }
+        let Some((RouteId(at), slot)) = route.and_then(|id| Some((id, self.routes.get(id.0 as usize)?)))
+        else {
+            return &self.unmatched;
+        };
+        slot.get_or_init(|| match self.plan.routes.get(at as usize) {
+            Some(route) => self.registry.borrow_mut().routes.get_or_insert(&route.name),
+            None => self.unmatched.clone(),
+        })
     }
 }
 

@@ -1,9 +1,13 @@
 //! The children of a node by the text of a segment.
 //!
 //! Most nodes of a large table have one child. A map for it would take half a kilobyte, and two places in memory
-//! for every look at it.
+//! for every look at it. Texts of up to 23 bytes stand beside their node, for the same reason.
 
-use super::{Map, Node};
+use std::collections::HashMap;
+
+use smol_str::SmolStr;
+
+use super::{Hashing, Node};
 
 /// Up to so many children are compared one by one.
 const FEW: usize = 8;
@@ -11,8 +15,8 @@ const FEW: usize = 8;
 /// Children by text.
 #[derive(Debug, Clone)]
 pub(in crate::table) enum Literals {
-    Few(Vec<(Box<str>, Node)>),
-    Many(Map<Node>),
+    Few(Vec<(SmolStr, Node)>),
+    Many(HashMap<SmolStr, Node, Hashing>),
 }
 
 impl Default for Literals {
@@ -24,7 +28,7 @@ impl Default for Literals {
 impl Literals {
     pub(in crate::table) fn get(&self, text: &str) -> Option<&Node> {
         match self {
-            Literals::Few(few) => few.iter().find(|(known, _)| **known == *text).map(|(_, node)| node),
+            Literals::Few(few) => few.iter().find(|(known, _)| known == text).map(|(_, node)| node),
             Literals::Many(many) => many.get(text),
         }
     }
@@ -32,13 +36,13 @@ impl Literals {
     pub(super) fn child(&mut self, text: &str) -> &mut Node {
         if let Literals::Few(few) = self
             && few.len() == FEW
-            && !few.iter().any(|(known, _)| **known == *text)
+            && !few.iter().any(|(known, _)| known == text)
         {
             *self = Literals::Many(few.drain(..).collect());
         }
         match self {
             Literals::Few(few) => {
-                let at = few.iter().position(|(known, _)| **known == *text).unwrap_or_else(|| {
+                let at = few.iter().position(|(known, _)| known == text).unwrap_or_else(|| {
                     // From one on: a vector would begin with room for four.
                     few.reserve_exact(if few.len() == few.capacity() { few.len().max(1) } else { 0 });
                     few.push((text.into(), Node::default()));
@@ -55,8 +59,8 @@ impl Literals {
             Literals::Few(few) => (Some(few), None),
             Literals::Many(many) => (None, Some(many)),
         };
-        let few = few.into_iter().flatten().map(|(text, node)| (&**text, node));
-        few.chain(many.into_iter().flatten().map(|(text, node)| (&**text, node)))
+        let few = few.into_iter().flatten().map(|(text, node)| (text.as_str(), node));
+        few.chain(many.into_iter().flatten().map(|(text, node)| (text.as_str(), node)))
     }
 
     pub(super) fn nodes_mut(&mut self) -> impl Iterator<Item = &mut Node> {
@@ -65,7 +69,7 @@ impl Literals {
             Literals::Many(many) => (None, Some(many)),
         };
         let few = few.into_iter().flatten().map(|(_, node)| node);
-        few.chain(many.into_iter().flat_map(Map::values_mut))
+        few.chain(many.into_iter().flat_map(HashMap::values_mut))
     }
 }
 

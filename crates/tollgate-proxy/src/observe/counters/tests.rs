@@ -72,7 +72,7 @@ fn counters_agree_with_a_map_over_workers_and_reloads() {
         let mut upstreams = UPSTREAMS;
         upstreams.rotate_left(dice.below(2));
         let plan = fixture::plan(&routes, &upstreams);
-        let series = [workers[0].attach(&plan), workers[1].attach(&plan)];
+        let series = [workers[0].attach(&Arc::new(plan.clone())), workers[1].attach(&Arc::new(plan.clone()))];
 
         for _ in 0..200 {
             let worker = &series[dice.below(2)];
@@ -119,8 +119,8 @@ fn counters_agree_with_a_map_over_workers_and_reloads() {
 #[test]
 fn a_request_over_a_reload_counts_where_it_began() {
     let counters = Counters::new();
-    let before = counters.attach(&fixture::plan(&["old", "both"], &[]));
-    let after = counters.attach(&fixture::plan(&["both", "new"], &[]));
+    let before = counters.attach(&shared(&["old", "both"], &[]));
+    let after = counters.attach(&shared(&["both", "new"], &[]));
     let to_first = Record { route: Some(RouteId(0)), ..fixture::record() };
     let to_second = Record { route: Some(RouteId(1)), ..fixture::record() };
     for record in [&to_first, &to_second] {
@@ -139,7 +139,7 @@ fn reloads_with_ever_new_names_do_not_grow_the_memory() {
         let names: Vec<String> = (0..100).map(|n| format!("{reload}-{n}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let targets: [(&str, &[&str]); 1] = [("u", &names)];
-        let series = counters.attach(&fixture::plan(&names, &targets));
+        let series = counters.attach(&shared(&names, &targets));
         for index in 0..100 {
             series.count(&Record { route: Some(RouteId(index)), ..fixture::record() });
             series.count_attempt(UpstreamId(0), index as usize, Outcome::Status(200), Duration::ZERO);
@@ -157,9 +157,9 @@ fn reloads_with_ever_new_names_do_not_grow_the_memory() {
 fn a_name_that_comes_back_goes_on_from_its_value() {
     let counters = Counters::new();
     let request = fixture::record();
-    counters.attach(&fixture::plan(&["a"], &[])).count(&request);
-    counters.attach(&fixture::plan(&["b"], &[])).count(&request);
-    counters.attach(&fixture::plan(&["a"], &[])).count(&request);
+    counters.attach(&shared(&["a"], &[])).count(&request);
+    counters.attach(&shared(&["b"], &[])).count(&request);
+    counters.attach(&shared(&["a"], &[])).count(&request);
     let counted: Vec<u64> = snapshot(&[&counters]).requests.into_values().collect();
     assert_eq!(counted, [2, 1]);
 }
@@ -181,7 +181,7 @@ fn every_method_has_its_label() {
     ];
     for (method, label) in methods {
         let counters = Counters::new();
-        let series = counters.attach(&fixture::plan(&["r"], &[]));
+        let series = counters.attach(&shared(&["r"], &[]));
         series.count(&Record { method: method.as_ref(), ..fixture::record() });
         let snapshot = snapshot(&[&counters]);
         let (labels, count) = snapshot.requests.first_key_value().unwrap();
@@ -192,7 +192,7 @@ fn every_method_has_its_label() {
 #[test]
 fn an_upstream_that_answers_with_every_status_makes_502_series() {
     let counters = Counters::new();
-    let series = counters.attach(&fixture::plan(&["r"], &UPSTREAMS));
+    let series = counters.attach(&shared(&["r"], &UPSTREAMS));
     for status in (0..=u16::MAX).rev() {
         series.count(&Record { status, ..fixture::record() });
         series.count_attempt(UpstreamId(0), 0, Outcome::Status(status), Duration::ZERO);
@@ -210,7 +210,7 @@ fn an_upstream_that_answers_with_every_status_makes_502_series() {
 #[test]
 fn indexes_of_no_plan_are_ignored() {
     let counters = Counters::new();
-    let series = counters.attach(&fixture::plan(&["r"], &UPSTREAMS));
+    let series = counters.attach(&shared(&["r"], &UPSTREAMS));
     series.count(&Record { route: Some(RouteId(7)), ..fixture::record() });
     series.count_attempt(UpstreamId(7), 0, Outcome::Status(200), Duration::ZERO);
     series.count_attempt(UpstreamId(0), 7, Outcome::Status(200), Duration::ZERO);
@@ -225,7 +225,7 @@ fn gauges_and_retries_are_summed() {
     let plan = fixture::plan(&["r"], &UPSTREAMS);
     let part = |n: u64| {
         let counters = Counters::new();
-        let series = counters.attach(&plan);
+        let series = counters.attach(&Arc::new(plan.clone()));
         for _ in 0..n {
             series.count_retry(UpstreamId(1));
         }
@@ -246,7 +246,7 @@ fn refusals_of_limits_are_counted_by_route_and_limit_over_workers_and_reloads() 
     let label = |text: &str| Arc::<str>::from(text);
     for routes in [["a", "b"], ["b", "a"]] {
         for counters in &workers {
-            let series = counters.attach(&fixture::plan(&routes, &[]));
+            let series = counters.attach(&shared(&routes, &[]));
             for (at, route) in routes.iter().enumerate() {
                 let limit = if *route == "a" { "1/s per ip" } else { "login" };
                 series.count_limited(Some(RouteId(at as u32)), &label(limit));
@@ -265,4 +265,8 @@ fn refusals_of_limits_are_counted_by_route_and_limit_over_workers_and_reloads() 
         entry("b", "login", 4),
     ];
     assert_eq!(counted.into_iter().collect::<Vec<_>>(), expect);
+}
+
+fn shared(routes: &[&str], upstreams: &[(&str, &[&str])]) -> Arc<Plan> {
+    Arc::new(fixture::plan(routes, upstreams))
 }
