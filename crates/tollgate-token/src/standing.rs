@@ -7,10 +7,12 @@ use crate::error::TokenError;
 use crate::expect::{Audience, Exp, Expectations};
 use crate::json;
 
+pub(crate) const NOT_CLAIMS: TokenError =
+    TokenError::Malformed("the token's claims are not a proper JSON object");
+
 /// Reads the payload of a token whose signature is good, and checks what it claims.
 pub(crate) fn accept(payload: &[u8], expect: &Expectations, now_unix_s: i64) -> Result<Claims, TokenError> {
-    let claims = json::object(payload)
-        .ok_or(TokenError::Malformed("the token's claims are not a proper JSON object"))?;
+    let claims = json::object(payload).ok_or(NOT_CLAIMS)?;
     let exp = times(&claims, expect, now_unix_s)?;
     if exp.is_none() && expect.exp == Exp::Required {
         return Err(TokenError::Malformed("the token has no expiry"));

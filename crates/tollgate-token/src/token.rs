@@ -90,13 +90,14 @@ impl<'a> Token<'a> {
         Ok(self.payload())
     }
 
-    /// `iss` as the token says. Good for one thing: choosing among a route's issuers whose keys to try. Then the
-    /// claim is checked like all others.
-    pub fn unverified_issuer(&self) -> Option<String> {
-        match json::object(self.payload())?.remove("iss")? {
+    /// `iss` as the token says; none where it says none. Good for one thing: choosing among a route's issuers whose
+    /// keys to try. Then the claim is checked like all others.
+    pub fn unverified_issuer(&self) -> Result<Option<String>, TokenError> {
+        let mut claims = json::object(self.payload()).ok_or(standing::NOT_CLAIMS)?;
+        Ok(claims.remove("iss").and_then(|issuer| match issuer {
             Value::String(issuer) => Some(issuer),
             _ => None,
-        }
+        }))
     }
 
     /// `kid` as the token says. A name to look up among an issuer's keys, and nothing else.

@@ -511,11 +511,18 @@ fn type_where_the_issuer_names_one() {
 fn what_a_token_says_of_itself() {
     let token = good();
     let token = Token::parse(token.as_bytes()).unwrap();
-    assert_eq!(token.unverified_issuer().as_deref(), Some("https://id.example.com/"));
+    assert_eq!(token.unverified_issuer(), Ok(Some("https://id.example.com/".to_owned())));
     assert_eq!(token.key_id(), Some(world().ec.kid()));
-    for claims in ["{}", "[]", r#"{"iss":7}"#, r#"{"iss":"a","iss":"b"}"#] {
+    let malformed = Err(TokenError::Malformed("the token's claims are not a proper JSON object"));
+    for (claims, expect) in [
+        ("{}", Ok(None)),
+        (r#"{"iss":7}"#, Ok(None)),
+        ("[]", malformed.clone()),
+        (r#"{"iss":"a","iss":"b"}"#, malformed.clone()),
+        (r#"{"iss":"a","sub":"b","sub":"c"}"#, malformed),
+    ] {
         let token = with_claims(claims);
-        assert_eq!(Token::parse(token.as_bytes()).unwrap().unverified_issuer(), None, "{claims}");
+        assert_eq!(Token::parse(token.as_bytes()).unwrap().unverified_issuer(), expect, "{claims}");
     }
     let shown = format!("{token:?}");
     assert!(!shown.contains("u1") && !shown.contains("example"), "{shown}");

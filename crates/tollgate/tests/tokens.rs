@@ -319,6 +319,11 @@ fn algorithms_and_sources_of_keys() {
     // Remembered as another issuer's, it still does not pass where only one is accepted.
     assert_problem(&bear(&gateway, "/shared", &set.token(&claims("set-issuer"))), "token_algorithm");
     assert_problem(&bear(&gateway, "/any", &set.token(&claims("nobody"))), "token_issuer");
+    // {"alg":"EdDSA"}, {"iss":"a","iss":"b"}: nobody can be asked about what says two things.
+    assert_problem(
+        &bear(&gateway, "/any", "eyJhbGciOiJFZERTQSJ9.eyJpc3MiOiJhIiwiaXNzIjoiYiJ9.AA"),
+        "token_malformed",
+    );
     // Each issuer's key signs for that issuer only, though the id is the same.
     assert_problem(&bear(&gateway, "/any", &set.token(&claims("pem-issuer"))), "token_algorithm");
 }

@@ -56,7 +56,10 @@ async fn examine(exchange: &Exchange<'_>, auth: &Auth, token: &[u8]) -> Result<R
     let candidates = match &signing[..] {
         [only] if asked.is_empty() => vec![*only],
         _ => {
-            let claimed = parsed.unverified_issuer();
+            let claimed = match parsed.unverified_issuer() {
+                Err(error) if asked.is_empty() => return Err(refused(error)),
+                claimed => claimed.unwrap_or_default(),
+            };
             let may_be = |id: &IssuerId| {
                 let expected = issuer(*id).and_then(|issuer| issuer.expect.issuer.as_deref());
                 expected.is_none() || expected == claimed.as_deref()
