@@ -14,6 +14,7 @@ static HASH: LazyLock<String> = LazyLock::new(|| Script::new(BUCKET).get_hash().
 /// Everything that the bucket script asks of a server and of the user's rights, and nothing else.
 const PROBE: &str =
     "redis.call('TIME') redis.call('GET', KEYS[1]) redis.call('SET', KEYS[1], '1', 'PX', '1000')";
+static PROBE_HASH: LazyLock<String> = LazyLock::new(|| Script::new(PROBE).get_hash().to_owned());
 
 /// Why a whole server cannot be used, by the code of its error: there is no sense in asking it for other keys.
 const UNUSABLE: [&str; 12] = [
@@ -40,7 +41,9 @@ pub(super) struct Call {
 }
 
 /// Hears of an answer, or that there is none: exactly once, also when the call is dropped.
-pub(super) struct Done(Option<Box<dyn FnOnce(Option<[i64; 4]>)>>);
+pub(super) struct Done(Option<Hear>);
+
+type Hear = Box<dyn FnOnce(Option<[i64; 4]>)>;
 
 impl Done {
     pub(super) fn new(done: impl FnOnce(Option<[i64; 4]>) + 'static) -> Done {
@@ -84,8 +87,15 @@ impl Connection {
     /// Does what the script does, with a key that lasts a second: only a server that takes writes can count, and only
     /// a user who may run scripts.
     pub(super) async fn probe(&mut self) -> RedisResult<()> {
-        let mut probe = redis::cmd("EVAL");
-        probe.arg(PROBE).arg(1).arg(format!("{}alive", super::key::PREFIX));
+        match self.probe_by("EVALSHA", &PROBE_HASH).await {
+            Err(error) if error.code() == Some("NOSCRIPT") => self.probe_by("EVAL", PROBE).await,
+            done => done,
+        }
+    }
+
+    async fn probe_by(&mut self, how: &str, script: &str) -> RedisResult<()> {
+        let mut probe = redis::cmd(how);
+        probe.arg(script).arg(1).arg(format!("{}alive", super::key::PREFIX));
         match self {
             Connection::One(one) => probe.exec_async(one).await,
             Connection::Cluster(cluster) => probe.exec_async(cluster).await,

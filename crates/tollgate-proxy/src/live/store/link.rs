@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::{RedisError, RedisResult};
+use redis::{ErrorKind, RedisError, RedisResult};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tollgate_plan::redis::Redis;
@@ -276,9 +276,19 @@ async fn within<T>(time: Duration, done: impl Future<Output = RedisResult<T>>) -
     }
 }
 
-/// What the operator is told. Servers do not repeat passwords in their errors, and the library does not either.
+/// What the operator is told: a server's own words where it had any. Servers do not repeat passwords in their errors,
+/// and the library does not either.
 fn told(error: &RedisError) -> String {
-    error.to_string().replace(['\n', '\r'], " ")
+    let text = match (error.kind(), error.code()) {
+        (ErrorKind::AuthenticationFailed, _) => "Redis refuses the user or the password".to_owned(),
+        (_, Some(code)) => {
+            let detail = error.detail().unwrap_or_default();
+            // Which line of the script it was helps nobody.
+            format!("{code} {}", detail.split(" script: ").next().unwrap_or_default())
+        }
+        _ => error.to_string(),
+    };
+    text.replace(['\n', '\r'], " ")
 }
 
 /// Doubles with every failure, and is spread, so that workers and gateways do not all come at once.
