@@ -5,6 +5,7 @@
 
 use tollgate_plan::plan::AccessLog;
 use tollgate_plan::query::Pair;
+use tollgate_wire::Name;
 
 /// Stands in the place of a credential.
 const MASK: &[u8] = b"***";
@@ -61,15 +62,22 @@ const CREDENTIAL_PARAMETERS: [&str; 30] = [
     "xgoogsignature",
 ];
 
-/// Schemes (RFC 9110 section 11.1) that give a credential away wherever it stands, with the space after them.
-const CREDENTIAL_SCHEMES: [&[u8]; 4] = [b"bearer ", b"basic ", b"digest ", b"negotiate "];
+/// Schemes (RFC 9110 section 11.1) that give a credential away wherever it stands.
+const CREDENTIAL_SCHEMES: [&[u8]; 4] = [b"bearer", b"basic", b"digest", b"negotiate"];
 
 /// A header's value. `name` is in lower case.
 pub(super) fn header(log: &AccessLog, name: &str, value: &[u8], mut piece: impl FnMut(&[u8])) {
-    let scheme =
-        |scheme: &&[u8]| value.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
-    let masked = log.masked_headers.iter().any(|masked| masked.as_str() == name);
-    if masked || CREDENTIAL_HEADERS.contains(&name) || CREDENTIAL_SCHEMES.iter().any(scheme) {
+    let scheme = |scheme: &&[u8]| {
+        let split = value.split_at_checked(scheme.len());
+        split.is_some_and(|(start, rest)| {
+            start.eq_ignore_ascii_case(scheme) && rest.first().is_some_and(|byte| b" \t".contains(byte))
+        })
+    };
+    // A client that writes `_` for `-` sends the same credential.
+    let hyphens = |b: u8| if b == b'_' { b'-' } else { b };
+    let named = |known: &str| name.bytes().map(hyphens).eq(known.bytes().map(hyphens));
+    let masked = log.masked_headers.iter().map(Name::as_str).chain(CREDENTIAL_HEADERS).any(named);
+    if masked || CREDENTIAL_SCHEMES.iter().any(scheme) {
         piece(MASK);
         return;
     }
@@ -198,7 +206,6 @@ fn decoded(raw: &[u8]) -> impl Iterator<Item = u8> + '_ {
 
 #[cfg(test)]
 mod tests {
-    use tollgate_wire::Name;
 
     use super::*;
 
@@ -252,6 +259,7 @@ mod tests {
         check_query("k=v;w&b=2", "k=***&b=2");
         check_query("a=1;b=2", "a=1;b=2");
         check_header("x-k", "v", "***");
+        check_header("x_k", "v", "***");
         check_header("x-kk", "v", "v");
         check_header("referer", "https://a.example/?k=1&l=2", "https://a.example/?k=***&l=2");
     }
@@ -287,6 +295,8 @@ mod tests {
         check_header("user-agent", "curl/8", "curl/8");
         check_header("x-original-auth", "BeaRer abc", "***");
         check_header("x-other", "Basic YTpi", "***");
+        check_header("x-other", "bearer\tabc", "***");
+        check_header("x_api-key", "abc", "***");
         check_header("x-other", "Basically", "Basically");
         check_header("x-other", "Bearer", "Bearer");
         check_header(
