@@ -1,5 +1,7 @@
 //! `sync: leased`: how exact, how many questions, and what becomes of what is taken ahead.
 
+#![expect(clippy::print_stdout, reason = "figures that are worth more than that they were good enough")]
+
 use std::time::{Duration, Instant};
 
 use tollgate_testkit::{Gateway, Redis, Signal, pause, wait_for};

@@ -38,16 +38,22 @@ fn a_password_and_a_database() {
     assert_eq!(buckets(&mut resp).len(), 2);
 }
 
+/// A user who may do this beside what every gateway needs; the URL to be it.
+#[track_caller]
+fn user(redis: &Redis, more: &[&str]) -> String {
+    let user = ["ACL", "SETUSER", "gate", "reset", "on", ">p@ss", "~tollgate:*", "resetchannels", "-@all"];
+    let may = ["+eval", "+evalsha", "+get", "+set", "+time"];
+    redis.call(&[&user[..], &may, more].concat()).unwrap();
+    format!("redis://gate:p%40ss@{}", redis.address())
+}
+
 #[test]
 fn a_user_who_may_do_no_more_than_needed() {
     let redis = Redis::start();
-    let may = ["+eval", "+evalsha", "+get", "+set", "+time"];
-    let user = ["ACL", "SETUSER", "gate", "on", ">p%40ss", "~tollgate:*", "resetchannels", "-@all"];
-    let user: Vec<_> = user.iter().chain(&may).map(|word| word.replace("%40", "@")).collect();
-    redis.call(&user.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
-    check(&format!("redis://gate:p%40ss@{}", redis.address()), SETTINGS);
-    redis.call(&["ACL", "SETUSER", "gate", "+select"]).unwrap();
-    check(&format!("redis://gate:p%40ss@{}/1", redis.address()), SETTINGS);
+    check(&user(&redis, &[]), SETTINGS);
+    check(&format!("{}/1", user(&redis, &["+select"])), SETTINGS);
+    let cluster = RedisOptions::default().cluster().start();
+    check(&format!("[\"{}\"]", user(&cluster, &["+cluster|slots"])), SETTINGS);
 }
 
 #[test]
