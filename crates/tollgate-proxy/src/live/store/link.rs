@@ -299,3 +299,6 @@ fn backoff(failures: u32) -> Duration {
     let _ = aws_lc_rs::rand::fill(&mut spread);
     longest.mul_f64(0.5 + f64::from(spread[0]) / 512.0)
 }
+
+#[cfg(test)]
+mod tests;
