@@ -29,8 +29,10 @@ fn link() -> Rc<Link> {
     Link::new(&settings, Arc::default())
 }
 
+type Heard = Rc<RefCell<Vec<Option<[i64; 4]>>>>;
+
 /// A call, and the answers that were heard to it.
-fn call() -> (Call, Rc<RefCell<Vec<Option<[i64; 4]>>>>) {
+fn call() -> (Call, Heard) {
     let heard = Rc::new(RefCell::new(Vec::new()));
     let answers = heard.clone();
     let done = Done::new(move |answer| answers.borrow_mut().push(answer));
