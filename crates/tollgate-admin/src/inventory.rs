@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tollgate_plan::Plan;
 use tollgate_plan::route::{Action, Route, RouteId};
 use tollgate_plan::upstream::{Balance, HashKey, HostMode, Upstream, UpstreamId};
-use tollgate_proxy::{Snapshot, UpstreamHealth, rfc3339};
+use tollgate_proxy::{Circuit, Snapshot, UpstreamHealth, rfc3339};
 
 /// `/api/v1/routes` and `tollgate routes --json`: every route in the order in which they are asked.
 ///
@@ -77,6 +77,7 @@ fn upstream_json(upstream: &Upstream, health: Option<&UpstreamHealth>, snapshot:
     json!({
         "name": *upstream.name,
         "status": health.map(UpstreamHealth::verdict),
+        "circuit": health.and_then(|health| health.circuit).map(Circuit::as_str),
         "targets": targets,
         "balance": balance(&upstream.balance),
         "host": match &upstream.host {

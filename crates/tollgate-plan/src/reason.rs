@@ -145,6 +145,10 @@ reasons! {
     UpstreamProtocol = "upstream_protocol", 502, Upstream, false, Warn;
     /// The target's name has no address.
     UpstreamDns = "upstream_dns", 502, Upstream, true, Warn;
+    /// Health checks say that no target of the upstream can serve.
+    NoHealthyTarget = "no_healthy_target", 503, Upstream, true, Debug;
+    /// The upstream failed too often: for a while nothing is sent to it.
+    CircuitOpen = "circuit_open", 503, Upstream, true, Debug;
     /// The gateway is at one of its own limits.
     Overloaded = "overloaded", 503, Gateway, true, Warn;
     /// The issuer's keys could not be fetched yet, or it cannot be asked.

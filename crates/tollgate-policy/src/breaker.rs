@@ -48,6 +48,17 @@ pub enum Circuit {
     Open,
 }
 
+impl Circuit {
+    /// `closed`, `half_open` or `open`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Circuit::Closed => "closed",
+            Circuit::HalfOpen => "half_open",
+            Circuit::Open => "open",
+        }
+    }
+}
+
 /// Leave to make one attempt, to be given back with its outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket {

@@ -1,6 +1,7 @@
 //! The background thread: what must go on beside requests, and must not take a worker's time.
 //!
-//! It talks to issuers. Workers hand it questions and read what it wrote; it never waits for a worker.
+//! It talks to issuers, and asks targets how they are. Workers hand it questions and read what it wrote; it never
+//! waits for a worker.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +10,9 @@ use std::thread::JoinHandle;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
+use crate::live::checks;
 use crate::live::issuers::{self, IssuerRegistry, Question};
+use crate::live::registry::UpstreamRegistry;
 
 /// Questions that the thread has not taken yet. It takes them at once, so this is seldom more than one.
 const QUESTIONS_MAX: usize = 1024;
@@ -22,11 +25,11 @@ pub(crate) struct Background {
 }
 
 impl Background {
-    /// Starts the thread, which does what `issuers` asks for.
-    pub(crate) fn start(issuers: &IssuerRegistry) -> io::Result<Background> {
+    /// Starts the thread, which does what `issuers` and `upstreams` ask for.
+    pub(crate) fn start(issuers: &IssuerRegistry, upstreams: &UpstreamRegistry) -> io::Result<Background> {
         let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
         let (end, mut ended) = watch::channel(false);
-        let wanted = issuers.wanted();
+        let (wanted, checked) = (issuers.wanted(), upstreams.checked());
         let run = move || {
             let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
             let runtime = match runtime {
@@ -36,6 +39,7 @@ impl Background {
             runtime.block_on(async {
                 tokio::select! {
                     () = issuers::attend(wanted, asked) => {}
+                    () = checks::attend(checked) => {}
                     _ = ended.wait_for(|end| *end) => {}
                 }
             });

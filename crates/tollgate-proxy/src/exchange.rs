@@ -17,6 +17,7 @@ use crate::client::Client;
 use crate::identity::Identity;
 use crate::live::conn::Conn;
 use crate::live::gate::Place;
+use crate::live::trial::Trial;
 use crate::live::upstreams::InFlight;
 use crate::observe::{Outcome as AttemptOutcome, RequestId};
 use crate::pump::{Upload, Watch};
@@ -143,6 +144,8 @@ pub(crate) struct Answer {
     /// When the attempt began.
     pub(crate) started: Instant,
     pub(crate) _in_flight: InFlight,
+    /// Who watches the attempt, until its end is told.
+    pub(crate) trial: Option<Trial>,
 }
 
 /// A request body that nobody has read yet.

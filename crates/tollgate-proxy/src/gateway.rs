@@ -23,8 +23,9 @@ use crate::live::issuers::{IssuerHealth, IssuerLive, IssuerRegistry};
 use crate::live::limits::{BUCKETS_MAX, LimitsLive};
 use crate::live::listeners::ListenerLive;
 use crate::live::passwords::Passwords;
+use crate::live::registry::{UpstreamRegistry, Upstreams};
 use crate::live::store::{Leases, StoreHealth, StoreReport};
-use crate::live::targets::{TargetRegistry, TargetShared, Targets};
+use crate::live::targets::TargetShared;
 use crate::observe::{LogWriter, Snapshot, WorkerSnapshot};
 use crate::run::{self, Order};
 
@@ -54,8 +55,9 @@ impl Gateway {
         let limits = LimitsLive::new(&plan, None)?;
         let log = LogWriter::start(&plan.access_log).map_err(ApplyError::AccessLog)?;
         let issuers = IssuerRegistry::default();
-        let background = Background::start(&issuers).map_err(ApplyError::Thread)?;
-        let shared = Arc::new(Shared::new(plan, limits, log, issuers, background));
+        let upstreams = UpstreamRegistry::default();
+        let background = Background::start(&issuers, &upstreams).map_err(ApplyError::Thread)?;
+        let shared = Arc::new(Shared::new(plan, limits, log, (issuers, upstreams), background));
         let shares = shared.adopt(fresh);
         let (started, ready) = std::sync::mpsc::sync_channel(shared.workers);
         let mut threads = Vec::new();
@@ -102,7 +104,7 @@ pub(crate) struct Shared {
     current: Mutex<Current>,
     generation: AtomicU64,
     draining: AtomicBool,
-    registry: TargetRegistry,
+    upstreams: UpstreamRegistry,
     issuers: IssuerRegistry,
     pub(crate) background: Background,
     pub(crate) passwords: Passwords,
@@ -114,11 +116,12 @@ pub(crate) struct Shared {
     pub(crate) drained: watch::Sender<Option<Drained>>,
 }
 
-/// The plan that new requests meet, and its targets.
+/// The plan that new requests meet, and what lives of it.
 #[derive(Clone)]
 pub(crate) struct Current {
     pub(crate) plan: Arc<Plan>,
-    pub(crate) targets: Arc<Targets>,
+    /// Indexed by `UpstreamId`.
+    pub(crate) upstreams: Arc<Upstreams>,
     /// Indexed by `IssuerId`.
     pub(crate) issuers: Arc<[IssuerLive]>,
     pub(crate) limits: Arc<LimitsLive>,
@@ -160,17 +163,16 @@ impl Shared {
         plan: Plan,
         limits: LimitsLive,
         log: LogWriter,
-        issuers: IssuerRegistry,
+        (issuers, upstreams): (IssuerRegistry, UpstreamRegistry),
         background: Background,
     ) -> Shared {
-        let registry = TargetRegistry::default();
         let started = SystemTime::now();
-        let targets = Arc::new(registry.reconcile(&plan, started));
+        let of_plan = Arc::new(upstreams.reconcile(&plan, started));
         let living = issuers.reconcile(&plan).into();
         let workers = plan.workers;
         let current = Current {
             plan: Arc::new(plan),
-            targets,
+            upstreams: of_plan,
             issuers: living,
             limits: Arc::new(limits),
             generation: 1,
@@ -187,7 +189,7 @@ impl Shared {
             current: Mutex::new(current),
             generation: AtomicU64::new(1),
             draining: AtomicBool::new(false),
-            registry,
+            upstreams,
             issuers,
             background,
             passwords: Passwords::default(),
@@ -252,16 +254,19 @@ impl Shared {
     /// The health of the named upstreams, of all or of these.
     pub(crate) fn health(&self, only: Option<&[UpstreamId]>) -> HealthReport {
         let current = self.current();
-        let shown = current.plan.upstreams.iter().zip(current.targets.iter()).enumerate();
+        let shown = current.plan.upstreams.iter().zip(current.upstreams.iter()).enumerate();
         let wanted = |at: usize| only.is_none_or(|only| only.contains(&UpstreamId(at as u32)));
         let upstreams =
             shown.filter(|(at, (upstream, _))| upstream.named && wanted(*at)).map(|(_, (upstream, live))| {
-                let targets = upstream.targets.iter().zip(live).map(|(target, live)| TargetHealth {
-                    url: target.url.clone(),
-                    healthy: true,
-                    since: live.since,
+                let targets = live.targets.iter().map(|target| {
+                    let (healthy, since) = target.state();
+                    TargetHealth { url: target.url.clone(), healthy, since }
                 });
-                UpstreamHealth { name: upstream.name.clone(), targets: targets.collect() }
+                UpstreamHealth {
+                    name: upstream.name.clone(),
+                    targets: targets.collect(),
+                    circuit: live.circuit(Instant::now()),
+                }
             });
         HealthReport { status: self.status(), upstreams: upstreams.collect() }
     }
@@ -345,10 +350,10 @@ impl Shared {
         let log = self.log.prepare(&plan.access_log).map_err(ApplyError::AccessLog)?;
 
         self.log.commit(log);
-        let targets = Arc::new(self.registry.reconcile(&plan, SystemTime::now()));
+        let upstreams = Arc::new(self.upstreams.reconcile(&plan, SystemTime::now()));
         let issuers = self.issuers.reconcile(&plan).into();
         let generation = self.generation.fetch_add(1, Relaxed) + 1;
-        let current = Current { plan: Arc::new(plan), targets, issuers, limits, generation };
+        let current = Current { plan: Arc::new(plan), upstreams, issuers, limits, generation };
         *lock(&self.current) = current.clone();
         let mut shares = self.adopt(fresh).into_iter();
         lock(&self.listeners).retain(|address, _| !gone.contains(address));

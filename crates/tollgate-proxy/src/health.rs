@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
+use tollgate_policy::Circuit;
 
 use crate::control::Status;
 use crate::observe::rfc3339;
@@ -24,6 +25,8 @@ pub struct UpstreamHealth {
     pub name: Arc<str>,
     /// Its targets, in the order of the configuration.
     pub targets: Vec<TargetHealth>,
+    /// Its circuit breaker; none where none is configured.
+    pub circuit: Option<Circuit>,
 }
 
 /// The health of one target.
@@ -64,18 +67,23 @@ impl UpstreamHealth {
     /// `ok`, `degraded` or `down`: an upstream is down when nothing of it can serve.
     pub fn verdict(&self) -> &'static str {
         match self.targets.iter().filter(|target| target.healthy).count() {
-            all if all == self.targets.len() => "ok",
             0 => "down",
+            _ if self.circuit == Some(Circuit::Open) => "down",
+            all if all == self.targets.len() && self.circuit != Some(Circuit::HalfOpen) => "ok",
             _ => "degraded",
         }
     }
 
-    /// `{ "status", "targets": [{ "url", "healthy", "since" }] }`
+    /// `{ "status", "targets": [{ "url", "healthy", "since" }] }`, and `"circuit"` where there is a breaker.
     pub fn to_json(&self) -> Value {
         let targets = self.targets.iter().map(
             |target| json!({ "url": *target.url, "healthy": target.healthy, "since": rfc3339(target.since) }),
         );
-        json!({ "status": self.verdict(), "targets": targets.collect::<Vec<_>>() })
+        let mut json = json!({ "status": self.verdict(), "targets": targets.collect::<Vec<_>>() });
+        if let (Some(circuit), Some(members)) = (self.circuit, json.as_object_mut()) {
+            members.insert("circuit".to_owned(), circuit.as_str().into());
+        }
+        json
     }
 }
 
@@ -94,6 +102,7 @@ mod tests {
         let upstream = |healthy: &&[bool]| UpstreamHealth {
             name: "orders".into(),
             targets: healthy.iter().map(target).collect(),
+            circuit: None,
         };
         let status = Status { generation: 3, draining: false, ready: true, started: SystemTime::now() };
         HealthReport { status, upstreams: upstreams.iter().map(upstream).collect() }
@@ -109,6 +118,18 @@ mod tests {
             (&[&[false][..], &[false, false]], "down"),
         ] {
             assert_eq!(report(upstreams).verdict(), expect, "{upstreams:?}");
+        }
+    }
+
+    #[test]
+    fn a_circuit_that_is_open_serves_nobody() {
+        for (circuit, expect) in
+            [(Circuit::Closed, "ok"), (Circuit::HalfOpen, "degraded"), (Circuit::Open, "down")]
+        {
+            let mut report = report(&[&[true, true]]);
+            report.upstreams[0].circuit = Some(circuit);
+            assert_eq!(report.verdict(), expect);
+            assert_eq!(report.upstreams[0].to_json()["circuit"], circuit.as_str());
         }
     }
 

@@ -49,3 +49,4 @@ pub use observe::{
     Histogram, LimitLabels, LogCounts, RejectedLabels, RequestLabels, Snapshot, UpstreamConnections,
     UpstreamLabels, rfc3339,
 };
+pub use tollgate_policy::Circuit;

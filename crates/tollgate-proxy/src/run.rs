@@ -222,7 +222,7 @@ impl Active {
     ) -> Active {
         let store = old.and_then(|old| old.store.as_ref());
         let store = Store::reconcile(store, current.plan.redis.as_ref(), shared, worker);
-        let upstreams = reconcile(&current.plan.upstreams, &current.targets, old, &mut || random.next());
+        let upstreams = reconcile(&current.plan.upstreams, &current.upstreams, old, &mut || random.next());
         let series = counters.attach(&current.plan);
         Active {
             plan: current.plan,

@@ -46,6 +46,8 @@ const STATUS: &[(&str, u16)] = &[
     ("upstream_reset", 502),
     ("upstream_protocol", 502),
     ("upstream_dns", 502),
+    ("no_healthy_target", 503),
+    ("circuit_open", 503),
     ("overloaded", 503),
     ("issuer_unavailable", 503),
     ("limit_store_unavailable", 503),

@@ -6,7 +6,7 @@
 mod process;
 mod text;
 
-use tollgate_proxy::{Control, Histogram, IssuerHealth, Snapshot, Status, UpstreamHealth};
+use tollgate_proxy::{Circuit, Control, Histogram, IssuerHealth, Snapshot, Status, UpstreamHealth};
 
 use crate::Build;
 use crate::reload::Reloads;
@@ -78,6 +78,8 @@ metrics! {
         "Open connections to an upstream: `active` serves a request, `idle` waits to be used again.";
     TARGET_HEALTHY = Gauge "tollgate_target_healthy" ["upstream", "target"]
         "1 when requests are sent to the target, 0 when not.";
+    CIRCUIT = Gauge "tollgate_circuit_state" ["upstream"]
+        "The upstream's circuit breaker: 0 closed, 1 half open, 2 open. Not there where none is configured.";
     JWKS_AGE = Gauge "tollgate_jwks_age_seconds" ["issuer"]
         "Time since the issuer's keys were last fetched; absent before the first time.";
     JWKS_REFRESH = Counter "tollgate_jwks_refresh_total" ["issuer", "result"]
@@ -193,6 +195,12 @@ impl Scrape {
                 out.sample(&[&upstream.name, &target.url], u8::from(target.healthy));
             }
         }
+        out.family(&CIRCUIT);
+        for upstream in &self.health {
+            if let Some(circuit) = upstream.circuit {
+                out.sample(&[&upstream.name], circuit_level(circuit));
+            }
+        }
     }
 
     fn write_issuers(&self, out: &mut Writer) {
@@ -230,6 +238,14 @@ impl Scrape {
         let (ok, rejected) = self.reloads;
         out.family(&RELOADS).sample(&["ok"], ok).sample(&["rejected"], rejected);
         out.family(&BUILD).sample(&[build.version, build.commit], 1);
+    }
+}
+
+fn circuit_level(circuit: Circuit) -> u8 {
+    match circuit {
+        Circuit::Closed => 0,
+        Circuit::HalfOpen => 1,
+        Circuit::Open => 2,
     }
 }
 

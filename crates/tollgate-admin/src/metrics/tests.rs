@@ -128,7 +128,11 @@ fn scrape() -> Scrape {
         redis: Some(true),
         status: Status { generation: 12, draining: false, ready: true, started: SystemTime::now() },
         snapshot,
-        health: vec![UpstreamHealth { name: "u".into(), targets: vec![target] }],
+        health: vec![UpstreamHealth {
+            name: "u".into(),
+            targets: vec![target],
+            circuit: Some(Circuit::HalfOpen),
+        }],
         reloads: (13, 0),
         process: Process::read(),
     }
@@ -189,6 +193,7 @@ fn values_arrive() {
         "tollgate_upstream_connections{upstream=\"u\",state=\"idle\"} 8",
         "tollgate_upstream_connections{upstream=\"u\",state=\"active\"} 9",
         "tollgate_target_healthy{upstream=\"u\",target=\"http://t\"} 0",
+        "tollgate_circuit_state{upstream=\"u\"} 1",
         "tollgate_log_records_total{sink=\"stdout\"} 10",
         "tollgate_log_dropped_total{sink=\"stdout\"} 11",
         "tollgate_config_generation 12",

@@ -1,6 +1,7 @@
-//! What survives a reload: counts, listeners and targets that workers share, and each worker's own view of them.
+//! What survives a reload: counts, listeners, upstreams and targets that workers share, and each worker's own view.
 
 pub(crate) mod balancer;
+pub(crate) mod checks;
 pub(crate) mod conn;
 pub(crate) mod counts;
 pub(crate) mod gate;
@@ -9,8 +10,11 @@ pub(crate) mod limits;
 pub(crate) mod listeners;
 pub(crate) mod passwords;
 pub(crate) mod queue;
+pub(crate) mod registry;
+pub(crate) mod shield;
 pub(crate) mod store;
 pub(crate) mod targets;
+pub(crate) mod trial;
 pub(crate) mod upstreams;
 
 pub(crate) use counts::Counts;

@@ -1,25 +1,51 @@
 //! What all workers know of a target. It lives as long as the configuration names it.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
-use tollgate_plan::Plan;
+use tollgate_plan::resilience::HealthCheck;
+use tollgate_policy::Health;
 
 /// One target of one upstream.
 pub(crate) struct TargetShared {
+    /// As configured.
+    pub(crate) url: Arc<str>,
     /// Open connections of the process to it, idle ones included.
     open: AtomicUsize,
     /// Requests, on any worker, that wait for a place because `pool.max_connections` are open.
     wanted: AtomicUsize,
-    /// Since when it is in the state it is in.
-    pub(crate) since: SystemTime,
+    /// What checks say, for those who choose; written with `story`.
+    unhealthy: AtomicBool,
+    /// The end of its ejection, in nanoseconds since `born`; 0 when it was never ejected. Written with `story`.
+    ejected_until_ns: AtomicU64,
+    /// It failed since its last success, so that a success has something to say.
+    pub(crate) failing: AtomicBool,
+    born: Instant,
+    story: Mutex<Story>,
+}
+
+/// What became of a target, and when. Written by checks and by who ejects, read by who reports.
+struct Story {
+    health: Health,
+    /// Since when its checks say what they say.
+    since: SystemTime,
+    /// From when to when it is, or was, ejected.
+    ejected: Option<(SystemTime, SystemTime)>,
 }
 
 impl TargetShared {
-    fn new(since: SystemTime) -> TargetShared {
-        TargetShared { open: AtomicUsize::new(0), wanted: AtomicUsize::new(0), since }
+    pub(crate) fn new(url: Arc<str>, since: SystemTime) -> TargetShared {
+        TargetShared {
+            url,
+            open: AtomicUsize::new(0),
+            wanted: AtomicUsize::new(0),
+            unhealthy: AtomicBool::new(false),
+            ejected_until_ns: AtomicU64::new(0),
+            failing: AtomicBool::new(false),
+            born: Instant::now(),
+            story: Mutex::new(Story { health: Health::default(), since, ejected: None }),
+        }
     }
 
     /// Takes one of `max` connections; false when all are taken.
@@ -42,6 +68,74 @@ impl TargetShared {
     pub(crate) fn leave(&self) {
         self.open.fetch_sub(1, Relaxed);
     }
+
+    /// Whether its checks say that it cannot serve.
+    pub(crate) fn is_unhealthy(&self) -> bool {
+        self.unhealthy.load(Relaxed)
+    }
+
+    /// Whether it is left out because it failed too often.
+    pub(crate) fn is_ejected(&self, now: Instant) -> bool {
+        let until_ns = self.ejected_until_ns.load(Relaxed);
+        until_ns > 0 && self.nanos(now) < until_ns
+    }
+
+    /// Takes the outcome of a check; whether it changed anything.
+    pub(crate) fn checked(&self, good: bool, rules: &HealthCheck) -> bool {
+        let mut story = self.story();
+        let changed = story.health.observed(good, rules);
+        if changed {
+            story.since = SystemTime::now();
+            self.unhealthy.store(!good, Relaxed);
+        }
+        changed
+    }
+
+    /// It gets no requests until `until`.
+    pub(super) fn eject(&self, now: Instant, until: Instant) {
+        let (mut story, wall) = (self.story(), SystemTime::now());
+        story.ejected = Some((wall, wall + until.saturating_duration_since(now)));
+        self.ejected_until_ns.store(self.nanos(until), Relaxed);
+    }
+
+    /// Nobody checks it any more.
+    pub(super) fn forget_checks(&self) {
+        let mut story = self.story();
+        if !story.health.is_healthy() {
+            story.since = SystemTime::now();
+        }
+        story.health = Health::default();
+        self.unhealthy.store(false, Relaxed);
+    }
+
+    /// Nobody ejects it any more.
+    pub(super) fn forget_failures(&self) {
+        let (mut story, now) = (self.story(), SystemTime::now());
+        if let Some((_, until)) = &mut story.ejected {
+            *until = now.min(*until);
+        }
+        self.ejected_until_ns.store(0, Relaxed);
+    }
+
+    /// Whether requests are sent there, and since when that is so.
+    pub(crate) fn state(&self) -> (bool, SystemTime) {
+        let (story, now) = (self.story(), SystemTime::now());
+        match story.ejected {
+            _ if !story.health.is_healthy() => (false, story.since),
+            Some((from, until)) if now < until => (false, from),
+            Some((_, until)) => (true, story.since.max(until)),
+            None => (true, story.since),
+        }
+    }
+
+    fn nanos(&self, at: Instant) -> u64 {
+        // 64 bits of nanoseconds are five centuries.
+        at.saturating_duration_since(self.born).max(Duration::from_nanos(1)).as_nanos() as u64
+    }
+
+    fn story(&self) -> MutexGuard<'_, Story> {
+        self.story.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Somebody waits for a place.
@@ -53,35 +147,38 @@ impl Drop for Wanted {
     }
 }
 
-/// The targets of all upstreams of a plan: `targets[upstream][target]`.
-pub(crate) type Targets = Vec<Vec<Arc<TargetShared>>>;
+#[cfg(test)]
+mod tests {
+    use tollgate_plan::resilience::Probe;
 
-/// Name of the upstream, URL of the target.
-type Key = (Arc<str>, Arc<str>);
+    use super::*;
 
-/// Finds the targets of a new plan among those of the old one by upstream name and URL.
-#[derive(Default)]
-pub(crate) struct TargetRegistry {
-    known: Mutex<HashMap<Key, Arc<TargetShared>>>,
-}
+    #[test]
+    fn what_is_told_of_a_target() {
+        let born = SystemTime::now() - Duration::from_secs(60);
+        let target = TargetShared::new("http://a".into(), born);
+        let second = Duration::from_secs(1);
+        let rules = HealthCheck {
+            probe: Probe::Tcp,
+            every: second,
+            timeout: second,
+            healthy_after: 1,
+            unhealthy_after: 2,
+        };
+        let now = Instant::now();
+        assert_eq!(target.state(), (true, born));
+        assert!(!target.checked(false, &rules) && target.checked(false, &rules));
+        assert!(target.is_unhealthy() && target.state().1 > born);
+        assert!(target.checked(true, &rules) && !target.is_unhealthy() && target.state().0);
 
-impl TargetRegistry {
-    /// The targets of `plan`; those that it does not name any more are forgotten here.
-    pub(crate) fn reconcile(&self, plan: &Plan, now: SystemTime) -> Targets {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut next = HashMap::new();
-        let targets = plan.upstreams.iter().map(|upstream| {
-            let of_upstream = upstream.targets.iter().map(|target| {
-                let key = (upstream.name.clone(), target.url.clone());
-                let fresh = || Arc::new(TargetShared::new(now));
-                let live = known.remove(&key).or_else(|| next.get(&key).cloned()).unwrap_or_else(fresh);
-                next.insert(key, live.clone());
-                live
-            });
-            of_upstream.collect()
-        });
-        let targets = targets.collect();
-        *known = next;
-        targets
+        target.eject(now, now + second);
+        assert!(target.is_ejected(now) && !target.is_ejected(now + second));
+        assert!(!target.state().0 && !target.is_unhealthy(), "ejected is not unhealthy, and told the same");
+        target.forget_failures();
+        assert!(!target.is_ejected(now) && target.state().0);
+        target.checked(false, &rules);
+        target.checked(false, &rules);
+        target.forget_checks();
+        assert!(!target.is_unhealthy() && target.state().0);
     }
 }

@@ -12,7 +12,9 @@ use tollgate_policy::Penalty;
 use super::balancer::Balancer;
 use super::conn::Conn;
 use super::queue::Queue;
-use super::targets::{TargetShared, Targets};
+use super::registry::Upstreams;
+use super::shield::UpstreamShared;
+use super::targets::TargetShared;
 use crate::worker::{Active, Worker};
 
 /// How often idle connections are looked at.
@@ -20,6 +22,7 @@ const REAP_EVERY: Duration = Duration::from_secs(1);
 
 /// One upstream on this worker.
 pub(crate) struct UpstreamLive {
+    pub(crate) shared: Arc<UpstreamShared>,
     /// Indexed like the plan's targets.
     pub(crate) targets: Vec<Rc<TargetLive>>,
     pub(crate) balancer: Balancer,
@@ -139,7 +142,7 @@ impl Drop for InFlight {
 /// The upstreams of a new plan, with the connections of those targets that the old one had too.
 pub(crate) fn reconcile(
     upstreams: &[Upstream],
-    shared: &Targets,
+    shared: &Upstreams,
     old: Option<&Active>,
     random: &mut dyn FnMut() -> u64,
 ) -> Vec<Rc<UpstreamLive>> {
@@ -147,14 +150,18 @@ pub(crate) fn reconcile(
     let known: HashMap<*const TargetShared, &Rc<TargetLive>> =
         old().map(|target| (Arc::as_ptr(&target.shared), target)).collect();
     let live = upstreams.iter().zip(shared).map(|(upstream, shared)| {
-        let targets = shared.iter().map(|shared| match known.get(&Arc::as_ptr(shared)) {
+        let targets = shared.targets.iter().map(|shared| match known.get(&Arc::as_ptr(shared)) {
             Some(target) => {
                 target.pool.set(upstream.pool);
                 Rc::clone(target)
             }
             None => Rc::new(TargetLive::new(shared.clone(), upstream.pool)),
         });
-        Rc::new(UpstreamLive { targets: targets.collect(), balancer: Balancer::new(upstream, random) })
+        Rc::new(UpstreamLive {
+            shared: shared.clone(),
+            targets: targets.collect(),
+            balancer: Balancer::new(upstream, random),
+        })
     });
     let live: Vec<Rc<UpstreamLive>> = live.collect();
     let kept: HashSet<*const TargetLive> =

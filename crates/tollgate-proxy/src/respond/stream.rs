@@ -24,7 +24,7 @@ pub(crate) async fn stream(exchange: &Exchange<'_>, mut answer: Answer) -> Resul
     let download = Download::new(answer.body, framing);
     let mut streaming = Streaming { exchange, download, answer, armed: None };
     let outcome = streaming.run().await;
-    let Streaming { download, answer, .. } = streaming;
+    let Streaming { download, mut answer, .. } = streaming;
     seen.bytes_out.set(download.payload);
     let failed = match &outcome {
         Err(Stop::BeforeHead(reason) | Stop::Midway(reason)) if reason.row().blame == Blame::Upstream => {
@@ -33,6 +33,9 @@ pub(crate) async fn stream(exchange: &Exchange<'_>, mut answer: Answer) -> Resul
         _ => Ok(answer.head.status),
     };
     exchange.attempt_ended(answer.started, failed);
+    if let Some(trial) = answer.trial.take() {
+        trial.ended(failed.is_err(), exchange.worker.clock.recent());
+    }
     let next = match outcome {
         Ok(()) => {
             let uploaded = answer.upload.as_ref().is_none_or(|upload| upload.is_done());

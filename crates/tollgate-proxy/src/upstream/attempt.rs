@@ -336,11 +336,12 @@ impl<'a, 'c> Attempt<'a, 'c> {
             watch: self.watch,
             started: self.started,
             _in_flight: in_flight,
+            trial: None,
         })
     }
 }
 
-fn client_closed() -> Reject {
+pub(super) fn client_closed() -> Reject {
     Reject::new(Reason::ClientClosed, "the client closed the connection")
 }
 

@@ -2,18 +2,24 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tollgate_plan::Reason;
+use tollgate_plan::reason::Blame;
 use tollgate_plan::route::{Action, Weighted};
 use tollgate_plan::upstream::{HostMode, Target, Upstream, UpstreamId};
 
 use super::attempt::{Attempt, Failure};
 use super::choose::choose;
 use super::connect::connect;
+use super::retry::{Tried, discard};
 use crate::exchange::{Answer, Exchange, Outgoing, Reject};
+use crate::live::trial::Trial;
 use crate::live::upstreams::{InFlight, TargetLive, UpstreamLive};
 use crate::pump::Upload;
+
+/// Stands in a record for the target of a request that was sent to none.
+const NO_TARGET: usize = usize::MAX;
 
 /// Sends the request to the route's upstream and waits for the head of the answer.
 pub(crate) async fn call(exchange: &mut Exchange<'_>, outgoing: Outgoing) -> Result<Answer, Reject> {
@@ -36,19 +42,22 @@ pub(crate) async fn call(exchange: &mut Exchange<'_>, outgoing: Outgoing) -> Res
     outcome
 }
 
-/// Tries once; and once more, on a fresh connection, when a kept one turned out dead before anything came back.
+/// Tries once; once more, on a fresh connection, when a kept one turned out dead before anything came back; and as
+/// often as the upstream's `retry` allows.
 async fn attempts(
     exchange: &Exchange<'_>,
     id: UpstreamId,
     upstream: &Upstream,
-    live: &UpstreamLive,
+    live: &Rc<UpstreamLive>,
     outgoing: &Outgoing,
     upload: &mut Option<Box<Upload>>,
 ) -> Result<Answer, Reject> {
+    live.shared.count_request(exchange.worker.clock.recent());
+    let mut tried = Tried::default();
     let mut fresh = false;
     loop {
         let started = exchange.worker.clock.recent();
-        let at = choose(exchange, live, started);
+        let (at, mut trial) = begin(exchange, id, (upstream, live), &tried, started)?;
         let (Some(target), Some(target_live)) = (upstream.targets.get(at), live.targets.get(at)) else {
             return Err(Reject::internal("no such target"));
         };
@@ -56,23 +65,69 @@ async fn attempts(
         seen.upstream.set(Some((id, at)));
         seen.attempts.set(seen.attempts.get() + 1);
         let place = (upstream, target, target_live);
-        let outcome = attempt(exchange, place, outgoing, upload, started, fresh).await;
-        let failure = match outcome {
-            Ok(answer) => return Ok(answer),
-            Err(failure) => failure,
-        };
-        let reason = match &failure {
-            Failure::DeadOnReuse => Reason::UpstreamReset,
-            Failure::Final(reject) => reject.reason,
-        };
-        exchange.attempt_ended(started, Err(reason));
-        match failure {
-            Failure::DeadOnReuse => {
+        let outcome = match attempt(exchange, place, outgoing, upload, started, fresh).await {
+            Ok(answer) => Ok(answer),
+            Err(Failure::DeadOnReuse) => {
+                exchange.attempt_ended(started, Err(Reason::UpstreamReset));
                 exchange.active.series.count_retry(id);
                 fresh = true;
+                continue;
             }
-            Failure::Final(reject) => return Err(reject),
+            Err(Failure::Final(reject)) => Err(reject),
+        };
+        tell(&mut trial, &outcome, upstream, exchange.worker.clock.recent());
+        let again = tried.again(exchange, (upstream, live), &outcome, upload.as_deref());
+        match outcome {
+            Ok(answer) if !again => return Ok(Answer { trial, ..answer }),
+            Ok(answer) => *upload = discard(exchange, Answer { trial, ..answer }),
+            Err(reject) => {
+                exchange.attempt_ended(started, Err(reject.reason));
+                if !again {
+                    return Err(reject);
+                }
+            }
         }
+        exchange.active.series.count_retry(id);
+        tried.targets.push(at);
+        fresh = false;
+        tried.pause(exchange, upstream).await?;
+    }
+}
+
+/// A target, and leave to try it.
+fn begin(
+    exchange: &Exchange<'_>,
+    id: UpstreamId,
+    (upstream, live): (&Upstream, &Rc<UpstreamLive>),
+    tried: &Tried,
+    now: Instant,
+) -> Result<(usize, Option<Trial>), Reject> {
+    let chosen = choose(exchange, live, &tried.targets, now);
+    let refused = |reason, detail, after: Duration| {
+        if exchange.seen.attempts.get() == 0 {
+            exchange.seen.upstream.set(Some((id, NO_TARGET)));
+        }
+        let retry_after = Some(after.as_secs_f64().ceil().max(1.0) as u64);
+        Reject { retry_after, ..Reject::new(reason, detail) }
+    };
+    let at = chosen.ok_or_else(|| {
+        let every = upstream.health_check.as_ref().map(|check| check.every).unwrap_or_default();
+        refused(Reason::NoHealthyTarget, "no target of the service is healthy", every)
+    })?;
+    let trial = Trial::begin(live, at, now)
+        .map_err(|after| refused(Reason::CircuitOpen, "the service failed too often lately", after))?;
+    Ok((at, trial))
+}
+
+/// Tells how an attempt ended, as far as it is known when the head of an answer is there.
+fn tell(trial: &mut Option<Trial>, outcome: &Result<Answer, Reject>, upstream: &Upstream, now: Instant) {
+    let Some(trial) = trial else { return };
+    match outcome {
+        Ok(answer) if upstream.failure_status.contains(answer.head.status) => trial.failed(now),
+        Ok(_) => trial.answered(now),
+        Err(reject) if reject.reason.row().blame == Blame::Upstream => trial.failed(now),
+        // The client's fault, or the gateway's: it says nothing about the target.
+        Err(_) => {}
     }
 }
 

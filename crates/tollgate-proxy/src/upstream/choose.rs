@@ -7,26 +7,53 @@ use tollgate_policy::{Standing, hash, least_requests};
 
 use crate::exchange::Exchange;
 use crate::live::balancer::Method;
-use crate::live::upstreams::UpstreamLive;
+use crate::live::upstreams::{TargetLive, UpstreamLive};
 
-/// The index of the target for this attempt.
-pub(super) fn choose(exchange: &Exchange<'_>, live: &UpstreamLive, now: Instant) -> usize {
-    let targets = &live.targets;
-    if let [_] = targets.as_slice() {
-        return 0;
+/// The index of the target for this attempt; none when health checks say that none can serve.
+///
+/// A target that was `tried` for this request, or is left out because it fails, gets it only for want of a better one;
+/// of those tried, the last one only for want of any other.
+pub(super) fn choose(
+    exchange: &Exchange<'_>,
+    live: &UpstreamLive,
+    tried: &[usize],
+    now: Instant,
+) -> Option<usize> {
+    if let [only] = live.targets.as_slice() {
+        return (!only.shared.is_unhealthy()).then_some(0);
     }
-    let standing =
-        |at: usize| targets.get(at).map_or(Standing::Down, |target| target.penalty.get().standing(now));
+    let unfit = |target: &TargetLive| target.shared.is_unhealthy() || target.shared.is_ejected(now);
+    let fresh = pick(exchange, live, now, |at, target| unfit(target) || tried.contains(&at));
+    if fresh.is_some() {
+        return fresh;
+    }
+    let last = tried.last();
+    pick(exchange, live, now, |at, target| unfit(target) || last == Some(&at))
+        .or_else(|| pick(exchange, live, now, |_, target| unfit(target)))
+        .or_else(|| pick(exchange, live, now, |_, target| target.shared.is_unhealthy()))
+}
+
+/// The balancer's choice among the targets that are not `out`.
+fn pick(
+    exchange: &Exchange<'_>,
+    live: &UpstreamLive,
+    now: Instant,
+    out: impl Fn(usize, &TargetLive) -> bool,
+) -> Option<usize> {
+    let targets = &live.targets;
+    let standing = |at: usize| match targets.get(at) {
+        Some(target) if !out(at, target) => target.penalty.get().standing(now),
+        _ => Standing::Down,
+    };
     let in_flight = |at: usize| targets.get(at).map_or(0, |target| u64::from(target.in_flight()));
     let mut random = || exchange.worker.random.next();
     let weights = &live.balancer.weights;
-    let chosen = match &live.balancer.method {
+    match &live.balancer.method {
         Method::LeastRequests => least_requests(weights, standing, in_flight, &mut random),
         Method::RoundRobin(turn) => turn.borrow_mut().next(weights, standing),
         Method::Random => weights.draw_best(standing, &mut random),
         Method::Hash(key, ring) => ring.pick(hash(&key_bytes(exchange, key)), standing),
-    };
-    chosen.unwrap_or(0)
+    }
 }
 
 /// What is hashed; empty when the request does not have it.

@@ -5,6 +5,7 @@ mod call;
 mod choose;
 mod connect;
 mod resolve;
+mod retry;
 
 pub(crate) use call::call;
 pub(crate) use resolve::{Resolver, look_up_once};

@@ -1,0 +1,189 @@
+//! Health checks: each target is asked how it is, as often as its upstream says, on the background thread.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tollgate_plan::resilience::{HealthCheck, Probe};
+use tollgate_plan::upstream::Address;
+use tollgate_wire::{HeadLimits, HeadProgress, Method, Parsed, ResponseHead, parse_response};
+
+use super::targets::TargetShared;
+use crate::upstream::look_up_once;
+use crate::worker::Random;
+
+/// Bounds on the head of an answer.
+const HEAD: HeadLimits = HeadLimits { header_bytes: 64 * 1024, header_count: 128, uri_bytes: 0 };
+
+/// Addresses of one name that are tried for one check.
+const ADDRESSES_MAX: usize = 16;
+
+/// The first checks of a start are spread over so much at most.
+const FIRST_WITHIN: Duration = Duration::from_millis(500);
+
+/// One target to check, and how.
+pub(crate) struct Checked {
+    pub(crate) upstream: Arc<str>,
+    pub(crate) target: Arc<TargetShared>,
+    pub(crate) address: Address,
+    /// What the Host header says.
+    pub(crate) host: Box<str>,
+    /// Stands before the path.
+    pub(crate) prefix: Box<str>,
+    pub(crate) rules: HealthCheck,
+}
+
+impl Checked {
+    /// Whether the other one is this one: then its checks go on as they are.
+    pub(crate) fn is(&self, other: &Checked) -> bool {
+        let place = |one: &Checked| (one.address.clone(), one.host.clone(), one.prefix.clone());
+        Arc::ptr_eq(&self.target, &other.target) && self.rules == other.rules && place(self) == place(other)
+    }
+}
+
+/// Checks what is to be checked, until nobody can want it any more.
+pub(crate) async fn attend(mut wanted: watch::Receiver<Vec<Arc<Checked>>>) {
+    let mut running: Vec<(Arc<Checked>, AbortHandle)> = Vec::new();
+    loop {
+        follow(&wanted.borrow_and_update(), &mut running);
+        if wanted.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Starts the checks that are missing and ends those that nobody wants any more.
+fn follow(wanted: &[Arc<Checked>], running: &mut Vec<(Arc<Checked>, AbortHandle)>) {
+    running.retain(|(checked, task)| {
+        let stays = wanted.iter().any(|wanted| Arc::ptr_eq(wanted, checked));
+        if !stays {
+            task.abort();
+        }
+        stays
+    });
+    for checked in wanted {
+        if !running.iter().any(|(known, _)| Arc::ptr_eq(known, checked)) {
+            let task = tokio::task::spawn_local(keep_checking(checked.clone()));
+            running.push((checked.clone(), task.abort_handle()));
+        }
+    }
+}
+
+async fn keep_checking(checked: Arc<Checked>) {
+    let (random, rules) = (Random::new(), &checked.rules);
+    // From 0 to 1.
+    let share = || (random.next() >> 32) as f64 / f64::from(u32::MAX);
+    sleep(FIRST_WITHIN.min(rules.every).mul_f64(share())).await;
+    loop {
+        let begun = Instant::now();
+        let outcome = match timeout(rules.timeout, check(&checked)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
+        };
+        tell(&checked, &outcome);
+        // Never in step with other gateways: from nine tenths to eleven tenths of the time.
+        sleep_until(begun + rules.every.mul_f64(0.9 + 0.2 * share())).await;
+    }
+}
+
+fn tell(checked: &Checked, outcome: &io::Result<()>) {
+    if !checked.target.checked(outcome.is_ok(), &checked.rules) {
+        return;
+    }
+    let (upstream, target) = (&*checked.upstream, &*checked.target.url);
+    match outcome {
+        Ok(()) => tracing::info!(upstream, target, "a target is healthy again"),
+        Err(error) => {
+            tracing::warn!(upstream, target, %error, "a target is unhealthy: its health checks fail")
+        }
+    }
+}
+
+async fn check(checked: &Checked) -> io::Result<()> {
+    match &checked.address {
+        Address::Socket(address) => ask(TcpStream::connect(address).await?, checked).await,
+        Address::Unix(path) => ask(UnixStream::connect(path).await?, checked).await,
+        Address::Name { host, port } => {
+            let addresses = look_up_once(host).await.map_err(io::Error::other)?;
+            let addresses = addresses.get(..ADDRESSES_MAX).unwrap_or(&addresses);
+            let share = checked.rules.timeout / addresses.len().max(1) as u32;
+            let mut last = io::Error::from(io::ErrorKind::NotFound);
+            for ip in addresses {
+                // Requests go to the first address that answers, so that is the one to ask.
+                match timeout(share, TcpStream::connect(SocketAddr::new(*ip, *port))).await {
+                    Ok(Ok(stream)) => return ask(stream, checked).await,
+                    Ok(Err(error)) => last = error,
+                    Err(_) => last = io::Error::from(io::ErrorKind::TimedOut),
+                }
+            }
+            Err(last)
+        }
+    }
+}
+
+async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, checked: &Checked) -> io::Result<()> {
+    let Probe::Http { path, success } = &checked.rules.probe else { return Ok(()) };
+    let Checked { host, prefix, .. } = checked;
+    let request = format!(
+        "GET {prefix}{path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: tollgate-health-check\r\naccept: */*\r\n\
+         connection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let status = final_status(&mut stream).await?;
+    if success.contains(status) {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("the answer was {status}")))
+}
+
+/// The status of the answer, behind interim ones.
+async fn final_status(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<u16> {
+    let (mut input, mut progress, mut head) = (Vec::new(), HeadProgress::default(), ResponseHead::default());
+    loop {
+        let parsed = parse_response(&input, &mut progress, &HEAD, &Method::Get, &mut head);
+        match parsed.map_err(|_| io::Error::other("the answer is not valid HTTP"))? {
+            Parsed::Complete(_) if head.status >= 200 => return Ok(head.status),
+            Parsed::Complete(bytes) => {
+                input.drain(..bytes);
+                progress = HeadProgress::default();
+                if !input.is_empty() {
+                    continue;
+                }
+            }
+            Parsed::Partial => {}
+        }
+        // The parser bounds a head; a stream of interim ones ends with the check's time.
+        if stream.read_buf(&mut input).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(answer: &[u8], expect: Option<u16>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let status = runtime.block_on(final_status(&mut &answer[..]));
+        assert_eq!(status.ok(), expect, "{}", String::from_utf8_lossy(answer));
+    }
+
+    #[test]
+    fn the_head_of_the_answer_decides() {
+        check(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Some(200));
+        check(b"HTTP/1.0 503 No\r\n\r\nsorry", Some(503));
+        check(b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 204 No\r\n\r\n", Some(204));
+        check(b"HTTP/1.1 100 Continue\r\n\r\n", None);
+        check(b"HTTP/1.1 200 OK\r\nContent-Le", None);
+        check(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", None);
+        check(b"", None);
+    }
+}

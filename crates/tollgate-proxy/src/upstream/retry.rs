@@ -1,0 +1,123 @@
+//! Trying again: what of a failed attempt makes another one worth it, and the wait before it.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use tollgate_plan::Reason;
+use tollgate_plan::upstream::Upstream;
+use tollgate_policy::{Attempted, Circuit, Fault, backoff, worth_retrying};
+use tollgate_wire::BodyLength;
+
+use super::attempt::client_closed;
+use crate::exchange::{Answer, Exchange, Reject};
+use crate::io::Gone;
+use crate::live::upstreams::UpstreamLive;
+use crate::pump::Upload;
+
+/// What one request has tried.
+#[derive(Default)]
+pub(super) struct Tried {
+    /// The targets, in order.
+    pub(super) targets: Vec<usize>,
+    /// Retries that the configuration allowed; a kept connection that turned out dead is none of them.
+    retries: u32,
+}
+
+impl Tried {
+    /// Whether there is to be another attempt after one that came to `outcome`; takes it from the budget.
+    pub(super) fn again(
+        &mut self,
+        exchange: &Exchange<'_>,
+        (upstream, live): (&Upstream, &UpstreamLive),
+        outcome: &Result<Answer, Reject>,
+        upload: Option<&Upload>,
+    ) -> bool {
+        let Some(rules) = &upstream.retry else { return false };
+        let Some(fault) = fault(outcome) else { return false };
+        let method = &exchange.kit.head.method;
+        let attempted = Attempted {
+            fault,
+            repeatable: rules.methods.allow(method),
+            replayable: is_replayable(exchange, outcome, upload),
+        };
+        if self.retries >= rules.attempts || !worth_retrying(rules, attempted) {
+            return false;
+        }
+        let now = exchange.worker.clock.recent();
+        // A retry that the breaker refuses would hide why the first attempt failed.
+        let serves = live.targets.iter().any(|target| !target.shared.is_unhealthy());
+        let open = live.shared.circuit(now) == Some(Circuit::Open);
+        if !serves || open || !live.shared.withdraw(rules, now) {
+            return false;
+        }
+        self.retries += 1;
+        true
+    }
+
+    /// Waits until the next attempt is due; an error when the client leaves meanwhile.
+    pub(super) async fn pause(&self, exchange: &Exchange<'_>, upstream: &Upstream) -> Result<(), Reject> {
+        let Some(rules) = &upstream.retry else { return Ok(()) };
+        let (worker, client) = (exchange.worker, exchange.client);
+        let after = backoff(rules.backoff, self.retries, worker.random.next());
+        if after.is_zero() {
+            return Ok(());
+        }
+        client.timer.arm(worker.clock.now(), after);
+        poll_fn(|cx| {
+            if let Poll::Ready(Gone::Broken) = client.io.poll_gone(cx) {
+                return Poll::Ready(Err(client_closed()));
+            }
+            // A client that only ended its side waits for its answer, perhaps.
+            client.timer.poll(cx).map(Ok)
+        })
+        .await?;
+        worker.clock.now();
+        Ok(())
+    }
+}
+
+/// What was wrong with an attempt, if it was anything that a retry may help against.
+fn fault(outcome: &Result<Answer, Reject>) -> Option<Fault> {
+    match outcome {
+        Ok(answer) => Some(Fault::Status(answer.head.status)),
+        Err(reject) => match reject.reason {
+            Reason::UpstreamConnect | Reason::UpstreamDns => Some(Fault::Connect),
+            Reason::UpstreamReset => Some(Fault::Reset),
+            Reason::UpstreamTimeout => Some(Fault::Timeout),
+            Reason::UpstreamProtocol => Some(Fault::Protocol),
+            _ => None,
+        },
+    }
+}
+
+/// Whether the request's body, if it has one, can be sent again: nobody has taken a byte of it from the client yet.
+fn is_replayable(exchange: &Exchange<'_>, outcome: &Result<Answer, Reject>, upload: Option<&Upload>) -> bool {
+    let upload = match outcome {
+        Ok(answer) => answer.upload.as_deref(),
+        Err(_) => upload,
+    };
+    // An upload that went through is not there any more.
+    exchange.seen.bytes_in.is_none() || upload.is_some_and(|upload| !upload.has_begun())
+}
+
+/// Lets an answer go that nobody will see. Gives back the request's body, if it is still there.
+pub(super) fn discard(exchange: &Exchange<'_>, answer: Answer) -> Option<Box<Upload>> {
+    let now = exchange.worker.clock.now();
+    let started = answer.started;
+    exchange.attempt_ended(started, Ok(answer.head.status));
+    if let Some(trial) = answer.trial {
+        trial.ended(false, now);
+    }
+    // A body that came with the head needs no more reading; any other is not worth it.
+    let whole = match answer.body {
+        BodyLength::None => answer.rest.is_empty(),
+        BodyLength::Length(length) => answer.rest.len() as u64 == length,
+        BodyLength::Chunked | BodyLength::UntilClose => false,
+    };
+    if answer.reusable && whole && answer.upload.is_none() && !answer.cut {
+        answer.conn.release(now);
+    }
+    exchange.worker.spare.keep_response(answer.head);
+    exchange.worker.spare.keep_buffer(answer.rest);
+    answer.upload
+}
