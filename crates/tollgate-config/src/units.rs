@@ -33,6 +33,21 @@ pub(crate) fn size(text: &str) -> Result<u64, Advice> {
     quantity(text, SIZE_UNITS, "64KiB")
 }
 
+/// `20%`; whole numbers up to 100.
+pub(crate) fn percent(text: &str) -> Result<u32, Advice> {
+    let digits = text.len() - text.trim_start_matches(|digit: char| digit.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    match (number, unit) {
+        ("", _) => Err("write a whole number and `%`, such as `50%`".to_owned()),
+        (_, "") => Err(format!("write `{number}%`")),
+        (_, "%") => {
+            number.parse().ok().filter(|percent| *percent <= 100).ok_or("100% is all there is".to_owned())
+        }
+        _ if unit.starts_with('.') => Err("write a whole number of percent".to_owned()),
+        _ => Err("write a whole number and `%`, such as `50%`".to_owned()),
+    }
+}
+
 /// The shortest text that [`duration`] reads back.
 pub(crate) fn show_duration(duration: Duration) -> String {
     show(duration.as_millis().try_into().unwrap_or(u64::MAX), TIME_UNITS, "s")
@@ -133,6 +148,24 @@ mod tests {
             ("99999999999GiB", "the number is too large"),
         ] {
             assert_eq!(size(text).unwrap_err(), hint, "{text}");
+        }
+    }
+
+    #[test]
+    fn percentages() {
+        for (text, expect) in [("0%", 0), ("50%", 50), ("100%", 100)] {
+            assert_eq!(percent(text), Ok(expect), "{text}");
+        }
+        for (text, hint) in [
+            ("50", "write `50%`"),
+            ("%", "write a whole number and `%`, such as `50%`"),
+            ("0.5", "write a whole number of percent"),
+            ("12.5%", "write a whole number of percent"),
+            ("50 %", "write a whole number and `%`, such as `50%`"),
+            ("101%", "100% is all there is"),
+            ("99999999999%", "100% is all there is"),
+        ] {
+            assert_eq!(percent(text).unwrap_err(), hint, "{text}");
         }
     }
 

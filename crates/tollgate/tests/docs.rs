@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Documents whose fenced `yaml` blocks are whole configurations.
-const DOCUMENTS: &[&str] = &["README.md", "docs/operate.md", "docs/tokens.md", "docs/limits.md"];
+const DOCUMENTS: &[&str] =
+    &["README.md", "docs/operate.md", "docs/tokens.md", "docs/limits.md", "docs/upstreams.md"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

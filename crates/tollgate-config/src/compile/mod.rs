@@ -14,6 +14,7 @@ mod matching;
 mod merge;
 mod names;
 mod redis;
+mod resilience;
 mod routes;
 mod server;
 mod upstreams;

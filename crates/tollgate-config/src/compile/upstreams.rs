@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tollgate_plan::upstream::{Address, Pool, Target, Upstream, UpstreamId};
 
-use super::File;
+use super::{File, resilience};
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{At, List};
@@ -128,7 +128,13 @@ fn named(name: &str, block: &spec::Upstream, report: &mut Report) -> Option<Upst
         }
         targets.push(target(url, value.weight));
     }
-    Some(upstream(name, true, targets, block))
+    Some(Upstream {
+        retry: resilience::retry(&block.retry),
+        health_check: resilience::health_check(&block.health_check, report),
+        outlier: resilience::outlier(&block.outlier, targets.len(), report),
+        circuit_breaker: resilience::circuit_breaker(&block.circuit_breaker),
+        ..upstream(name, true, targets, block)
+    })
 }
 
 fn upstream(name: &str, named: bool, targets: Vec<Target>, block: &spec::Upstream) -> Upstream {
@@ -153,7 +159,7 @@ fn upstream(name: &str, named: bool, targets: Vec<Target>, block: &spec::Upstrea
         health_check: None,
         outlier: None,
         circuit_breaker: None,
-        failure_status: tollgate_plan::resilience::StatusSet::default(),
+        failure_status: resilience::status_set(&block.failure_status()),
     }
 }
 

@@ -193,7 +193,7 @@ fn habit(key: &str, title: &str) -> Option<String> {
 fn elsewhere(key: &str, title: &str) -> Option<String> {
     let catalogue = Catalogue::whole();
     // These blocks stand inside a list or a value, where nobody looks for a key.
-    let inner = ["weighted", "target", "hash", "redis", "introspection", "basic", "api_key"];
+    let inner = ["weighted", "target", "hash", "redis", "introspection", "basic", "api_key", "health_check"];
     let has = |block: &&BlockDoc| block.fields.iter().any(|field| field.key == key);
     let outer = |block: &&BlockDoc| block.title != title && !inner.contains(&block.title);
     // Defaults are about routes: a key of these is most probably meant.

@@ -24,7 +24,7 @@ pub(crate) use http::{
     Text, Verb, is_owned, params_hint, shown, template,
 };
 pub(crate) use later::{Later, neutral};
-pub(crate) use scalar::{Int, Name, Seconds, Size, plain_name, text};
+pub(crate) use scalar::{Int, Name, Percent, Seconds, Size, plain_name, text};
 
 use serde_json::Value;
 

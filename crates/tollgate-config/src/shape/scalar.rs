@@ -126,6 +126,30 @@ impl<const MIN: u64, const MAX: u64> Shape for Seconds<MIN, MAX> {
     }
 }
 
+/// A share, from `MIN` to 100 percent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Percent<const MIN: u32>(pub(crate) u32);
+
+impl<const MIN: u32> Shape for Percent<MIN> {
+    fn read(node: NodeRef<'_>, what: &str, report: &mut Report) -> Option<Self> {
+        let percent = quantity(node, what, "a share such as `50%`", units::percent, report)?;
+        if percent < MIN {
+            let message = format!("`{what}` must be from {MIN}% to 100%");
+            report.push(Finding::error(Code::BadValue, node.span(), message));
+            return None;
+        }
+        Some(Percent(percent))
+    }
+
+    fn describe(_: &mut Catalogue) -> Description {
+        Description::new("share", or_expansion(json!({ "type": "string", "pattern": "^[0-9]{1,3}%$" })))
+    }
+
+    fn show(&self) -> Value {
+        format!("{}%", self.0).into()
+    }
+}
+
 /// A size from `MIN` to `MAX` bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size<const MIN: u64, const MAX: u64>(pub(crate) u64);

@@ -8,6 +8,7 @@ mod issuer;
 mod json;
 mod limit;
 mod redis;
+mod resilience;
 mod root;
 mod route;
 mod server;
@@ -23,6 +24,7 @@ pub(crate) use limit::{
     Concurrency, LimitName, PER_HINT, PerKey, Rate, RateLimit, RateLimitHeaders, Sharing, Store,
 };
 pub(crate) use redis::{OnFailure, Redis, RedisUrl};
+pub(crate) use resilience::{CheckedPath, CircuitBreaker, HealthCheck, Outlier, Retry, RetryCause, Statuses};
 pub(crate) use root::{Included, Root};
 pub(crate) use route::{Defaults, Request, Response, Route, Shared};
 pub(crate) use server::{AccessLog, Admin, Limits, OnFull, Shutdown, Sink, Workers};

@@ -5,13 +5,14 @@ use tollgate_plan::host::Host;
 use tollgate_plan::upstream::{Balance as PlanBalance, HashKey, HostMode};
 use tollgate_wire::Name as WireName;
 
+use super::resilience::{CircuitBreaker, HealthCheck, Outlier, Retry, Statuses};
 use super::target::Target;
 use crate::bounds;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{
-    Catalogue, Description, Int, Key, Later, List, Seconds, Shape, choose, neutral, or_expansion, plain_name,
-    shown, text,
+    Catalogue, Description, Int, Key, Later, List, OneOrMany, Seconds, Shape, choose, neutral, or_expansion,
+    plain_name, shown, text,
 };
 use crate::source_map::Span;
 use crate::yaml::NodeRef;
@@ -38,18 +39,19 @@ block! {
         tls: Later;
         /// How many redirects the gateway follows itself.
         follow_redirects: Later<neutral::Zero>;
-        /// Trying again.
-        retry: Later;
-        /// Asking targets for their health.
-        health_check: Later;
-        /// Leaving out targets that fail.
-        outlier: Later;
-        /// Leaving out an upstream that fails.
-        circuit_breaker: Later;
+        /// Trying again. Off when it is absent.
+        retry: Retry;
+        /// Asking targets for their health. Off when it is absent.
+        health_check: HealthCheck;
+        /// Leaving out targets that fail. Off when it is absent.
+        outlier: Outlier;
+        /// Sparing an upstream that fails. Off when it is absent.
+        circuit_breaker: CircuitBreaker;
         /// Credentials toward the upstream.
         auth: Later;
-        /// Statuses that count as failures.
-        failure_status: Later;
+        /// Answers that count as failures of a target, for `outlier` and `circuit_breaker`. No connection, a reset, no
+        /// answer in time and an answer that is not HTTP always do; a client that leaves never does.
+        failure_status: OneOrMany<Statuses> = OneOrMany::of([Statuses(500, 599)]);
     }
 }
 
