@@ -9,6 +9,15 @@ pub(crate) fn out(text: &str) {
     let _ = write(&mut anstream::stdout(), text);
 }
 
+/// Writes what cannot be had again: false, and said so, when it did not arrive.
+pub(crate) fn deliver(text: &str) -> bool {
+    let written = write(&mut anstream::stdout(), text);
+    if let Err(fault) = &written {
+        error(format_args!("standard output cannot be written: {fault}"));
+    }
+    written.is_ok()
+}
+
 /// Writes to standard error.
 pub(crate) fn err(text: &str) {
     let _ = write(&mut anstream::stderr(), text);

@@ -64,6 +64,16 @@ fn a_key_is_made_and_recognised() {
 }
 
 #[test]
+fn a_key_that_nobody_received_is_an_error() {
+    let mut command = std::process::Command::new(binary!());
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("a device that takes nothing");
+    let output = command.args(["key", "create"]).stdout(full).output().expect("tollgate runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("standard output cannot be written"), "{stderr}");
+}
+
+#[test]
 fn a_hash_of_nothing_is_wrong_usage() {
     let dir = folder("");
     for (arguments, stdin) in [

@@ -236,7 +236,7 @@ fn claims_go_upstream_and_a_clients_own_copies_never_do() {
     assert_eq!(headers["x-user"], json!(["u1"]), "{headers}");
     assert_eq!(headers["x-groups"], json!(["a,b"]));
     assert_eq!(headers["x-n"], json!(["1.5"]));
-    assert_eq!(headers["x-note"], json!(["a  X-Evil: evil b"]));
+    assert_eq!(headers["x-note"], Value::Null, "a claim that would read as another is left out");
     assert_eq!((&headers["x-evil"], &headers["x_user"]), (&Value::Null, &Value::Null), "{headers}");
 
     let bare = issuer.token(json!({ "groups": { "a": 1 } }));

@@ -3,6 +3,7 @@
 //! The gateway owns the headers that claims go into. A client's own copies go in every case and every spelling,
 //! also where nobody was identified: the service behind believes them.
 
+use serde_json::Value;
 use tollgate_plan::auth::Auth;
 use tollgate_wire::{EntryRef, HeaderBlock, Name};
 
@@ -43,7 +44,7 @@ impl<'a> Told<'a> {
         let Some(claims) = exchange.identity.as_ref().and_then(|identity| identity.claims()) else { return };
         for (name, path) in self.auth.iter().flat_map(|auth| &auth.forward) {
             value.clear();
-            if claims.get(path).is_some_and(|claim| write_claim(claim, value)) {
+            if claims.get(path).is_some_and(|claim| says_one_thing(claim) && write_claim(claim, value)) {
                 put(name, value);
             }
         }
@@ -52,5 +53,43 @@ impl<'a> Told<'a> {
     /// Query parameters that are taken off.
     pub(super) fn parameters(self) -> impl Iterator<Item = &'a str> {
         self.stripped.into_iter().flat_map(Stripped::parameters)
+    }
+}
+
+/// Whether a claim reads in a header as it does in the token. One with control characters or spaces at its ends would
+/// read as another (`admin` for `admin` with a line feed), and so would an element with a comma in a list.
+fn says_one_thing(claim: &Value) -> bool {
+    match claim {
+        Value::String(text) => text.trim() == text && !text.contains(char::is_control),
+        Value::Array(items) => items
+            .iter()
+            .all(|item| says_one_thing(item) && item.as_str().is_none_or(|text| !text.contains(','))),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn claims_that_would_read_as_others_are_not_forwarded() {
+        for (claim, expect) in [
+            (json!("admin"), true),
+            (json!("Ada Lovelace"), true),
+            (json!(""), true),
+            (json!(7), true),
+            (json!(["a", "b"]), true),
+            (json!("admin\n"), false),
+            (json!(" admin"), false),
+            (json!("a\r\nX-Evil: evil"), false),
+            (json!("a\u{0}b"), false),
+            (json!(["a,admin"]), false),
+            (json!(["a", "b "]), false),
+        ] {
+            assert_eq!(says_one_thing(&claim), expect, "{claim}");
+        }
     }
 }

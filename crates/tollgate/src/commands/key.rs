@@ -37,11 +37,16 @@ fn create(arguments: &JsonArg) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let hash = hash_of(&key);
+    let text = match arguments.json {
+        true => format!("{:#}\n", json!({ "key": key, "hash": hash })),
+        false => format!("{key}\nkeys: [\"{hash}\"]\n"),
+    };
+    if !output::deliver(&text) {
+        return ExitCode::FAILURE;
+    }
     if arguments.json {
-        output::json(&json!({ "key": key, "hash": hash }));
         return ExitCode::SUCCESS;
     }
-    output::out(&format!("{key}\nkeys: [\"{hash}\"]\n"));
     output::err(
         "The first line is the key, for the client: it is shown this once. The second is for `consumers:`.\n",
     );
