@@ -38,4 +38,6 @@ pub use weights::Weights;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
-mod simulation;
+mod simulation {
+    mod tests;
+}
