@@ -73,3 +73,6 @@ fn to_check<'a>(upstream: &'a Upstream, live: &'a UpstreamShared) -> impl Iterat
         })
     })
 }
+
+#[cfg(test)]
+mod tests;

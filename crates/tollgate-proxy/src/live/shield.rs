@@ -47,9 +47,7 @@ impl UpstreamShared {
             known.cloned().unwrap_or_else(|| Arc::new(TargetShared::new(target.url.clone(), now)))
         });
         let targets: Vec<Arc<TargetShared>> = targets.collect();
-        if upstream.health_check.is_none() {
-            targets.iter().for_each(|target| target.forget_checks());
-        }
+        targets.iter().for_each(|target| target.set_checked(upstream.health_check.is_some()));
         if upstream.outlier.is_none() {
             targets.iter().for_each(|target| target.forget_failures());
         }

@@ -27,6 +27,8 @@ pub(crate) struct TargetShared {
 
 /// What became of a target, and when. Written by checks and by who ejects, read by who reports.
 struct Story {
+    /// Somebody checks it. A check that was on its way when that ended is not heard any more.
+    checked: bool,
     health: Health,
     /// Since when its checks say what they say.
     since: SystemTime,
@@ -44,7 +46,7 @@ impl TargetShared {
             ejected_until_ns: AtomicU64::new(0),
             failing: AtomicBool::new(false),
             born: Instant::now(),
-            story: Mutex::new(Story { health: Health::default(), since, ejected: None }),
+            story: Mutex::new(Story { checked: false, health: Health::default(), since, ejected: None }),
         }
     }
 
@@ -83,7 +85,7 @@ impl TargetShared {
     /// Takes the outcome of a check; whether it changed anything.
     pub(crate) fn checked(&self, good: bool, rules: &HealthCheck) -> bool {
         let mut story = self.story();
-        let changed = story.health.observed(good, rules);
+        let changed = story.checked && story.health.observed(good, rules);
         if changed {
             story.since = SystemTime::now();
             self.unhealthy.store(!good, Relaxed);
@@ -98,9 +100,13 @@ impl TargetShared {
         self.ejected_until_ns.store(self.nanos(until), Relaxed);
     }
 
-    /// Nobody checks it any more.
-    pub(super) fn forget_checks(&self) {
+    /// Whether somebody checks it from now on. Without checks it is healthy.
+    pub(super) fn set_checked(&self, checked: bool) {
         let mut story = self.story();
+        story.checked = checked;
+        if checked {
+            return;
+        }
         if !story.health.is_healthy() {
             story.since = SystemTime::now();
         }
@@ -167,6 +173,7 @@ mod tests {
         };
         let now = Instant::now();
         assert_eq!(target.state(), (true, born));
+        target.set_checked(true);
         assert!(!target.checked(false, &rules) && target.checked(false, &rules));
         assert!(target.is_unhealthy() && target.state().1 > born);
         assert!(target.checked(true, &rules) && !target.is_unhealthy() && target.state().0);
@@ -178,7 +185,9 @@ mod tests {
         assert!(!target.is_ejected(now) && target.state().0);
         target.checked(false, &rules);
         target.checked(false, &rules);
-        target.forget_checks();
+        target.set_checked(false);
         assert!(!target.is_unhealthy() && target.state().0);
+        target.checked(false, &rules);
+        assert!(!target.checked(false, &rules) && !target.is_unhealthy(), "a late check is not heard");
     }
 }
