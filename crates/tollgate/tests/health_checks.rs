@@ -1,12 +1,12 @@
 //! Health checks: who is asked, what counts, and what follows from it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use serde_json::Value;
 use tollgate_testkit::behaviour::{self, response};
-use tollgate_testkit::{Gateway, Origin, Port, assert_holds, assert_problem, gateway, wait_for};
+use tollgate_testkit::{Gate, Gateway, Origin, Port, assert_holds, assert_problem, gateway, wait_for};
 
 /// Answers health checks with `health`, and everything else with 200 and its name.
 fn origin(name: &'static str, health: &Arc<AtomicUsize>) -> Origin {
@@ -127,6 +127,59 @@ fn what_is_no_good_answer() {
         wait_for(name, || healthy(&gateway) == [false]);
         assert_problem(&gateway.get("/"), "no_healthy_target");
     }
+}
+
+/// A target that goes on accepting connections and says nothing more, as a stopped process does.
+#[test]
+fn a_target_that_stops_answering() {
+    let (stopped, gate) = (Arc::new(AtomicBool::new(false)), Gate::new());
+    let (stops, held) = (stopped.clone(), gate.clone());
+    let a = Origin::start(move |conn| {
+        loop {
+            conn.request()?;
+            if stops.load(SeqCst) {
+                held.wait();
+            }
+            conn.send(response(200, b"a"))?;
+        }
+    });
+    let b = origin("b", &status(200));
+    let gateway = gateway!(
+        "workers: 1\nupstreams:\n  u: { targets: [@A@, @B@], health_check: { every: 50ms, timeout: 200ms } }\nroutes:\n  - { path: /*, to: u }\n",
+        A = a.url(),
+        B = b.url()
+    );
+    wait_for("it to be used", || gateway.get("/").text() == "a");
+    stopped.store(true, SeqCst);
+    wait_for("it to be left out", || healthy(&gateway) == [false, true]);
+    for _ in 0..10 {
+        assert_eq!(gateway.get("/").text(), "b");
+    }
+    stopped.store(false, SeqCst);
+    gate.open();
+    wait_for("it to be used again", || gateway.get("/").text() == "a");
+}
+
+/// One bad check now and then changes nothing, and nothing is told of it.
+#[test]
+fn a_target_that_flaps_stays_as_it_is() {
+    let count = AtomicUsize::new(0);
+    let a = Origin::start(move |conn| {
+        loop {
+            conn.request()?;
+            let good = count.fetch_add(1, SeqCst) % 3 == 0;
+            conn.send(response(if good { 200 } else { 500 }, b"a"))?;
+        }
+    });
+    let gateway = gateway!(
+        "upstreams:\n  u: { targets: [@A@], health_check: { every: 10ms } }\nroutes:\n  - { path: /*, to: u }\n",
+        A = a.url()
+    );
+    wait_for("many checks", || {
+        assert_eq!(healthy(&gateway), [true]);
+        checks(&a) > 12
+    });
+    assert!(!gateway.stderr().text().contains("unhealthy"), "{}", gateway.stderr().text());
 }
 
 /// TCP: a connection is all that is asked for.
