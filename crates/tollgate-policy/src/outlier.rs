@@ -50,6 +50,13 @@ impl Outliers {
         }
     }
 
+    /// The target starts anew: somebody who knows better says that it is well.
+    pub fn pardon(&mut self, at: usize) {
+        if let Some(target) = self.targets.get_mut(at) {
+            *target = Outlier::default();
+        }
+    }
+
     /// A request to the target failed. Gives the end of its ejection when that begins now.
     ///
     /// `usable` says whether a target could serve if it is not ejected: one that is unhealthy does not count as the
@@ -84,8 +91,8 @@ mod tests {
     use super::*;
 
     /// Events such as `a-`, a failure of the first target, and `b+`, a success of the second, one second apart; who
-    /// is ejected after the last of them. `.` lets ten seconds pass, `!` makes a target unhealthy. Three failures are
-    /// too many, and last ten seconds.
+    /// is ejected after the last of them. `.` lets ten seconds pass, `!` makes a target unhealthy, `^` pardons it. Three
+    /// failures are too many, and last ten seconds.
     #[track_caller]
     fn check(targets: usize, max_ejected_percent: u32, events: &str, expect: &str) {
         let eject = Duration::from_secs(10);
@@ -100,6 +107,7 @@ mod tests {
                 Some(b'-') => drop(outliers.failed(at, now, &rules, |at| !unhealthy[at])),
                 Some(b'+') => outliers.succeeded(at),
                 Some(b'!') => unhealthy[at] = true,
+                Some(b'^') => outliers.pardon(at),
                 _ => {}
             }
         }
@@ -141,6 +149,14 @@ mod tests {
     #[test]
     fn who_is_refused_for_want_of_room_goes_when_there_is_some() {
         check(2, 50, "a- a- a- b- b- b- b- b- b- b- b- b- b- b-", "b");
+    }
+
+    #[test]
+    fn who_is_pardoned_starts_anew_and_makes_room() {
+        check(2, 50, "a- a- a- a^", "");
+        check(2, 50, "a- a- a- a^ a- a-", "");
+        check(2, 50, "a- a- a- a^ a- a- a-", "a");
+        check(2, 50, "a- a- a- a^ b- b- b-", "b");
     }
 
     #[test]

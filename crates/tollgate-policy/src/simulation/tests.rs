@@ -206,8 +206,10 @@ impl World {
     fn check(&mut self) {
         let at = self.random.below(self.health.len() as u64) as usize;
         let good = !self.random.percent(self.failing[at]);
-        if self.health[at].observed(good, &self.rules.check) && !good {
-            self.seen.unhealthy += 1;
+        match self.health[at].observed(good, &self.rules.check) {
+            true if good => self.outliers.pardon(at),
+            true => self.seen.unhealthy += 1,
+            false => {}
         }
     }
 

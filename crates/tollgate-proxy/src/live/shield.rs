@@ -91,6 +91,11 @@ impl UpstreamShared {
         let (Some((rules, outliers)), Some(target)) = (&self.outliers, self.targets.get(at)) else { return };
         let mut outliers = lock(outliers);
         target.failing.store(true, Relaxed);
+        for (other, target) in self.targets.iter().enumerate() {
+            if target.pardoned.swap(false, Relaxed) {
+                outliers.pardon(other);
+            }
+        }
         let usable = |other: usize| self.targets.get(other).is_some_and(|other| !other.is_unhealthy());
         if let Some(until) = outliers.failed(at, now, rules, usable) {
             target.eject(now, until);

@@ -19,6 +19,8 @@ pub(crate) struct TargetShared {
     unhealthy: AtomicBool,
     /// The end of its ejection, in nanoseconds since `born`; 0 when it was never ejected. Written with `story`.
     ejected_until_ns: AtomicU64,
+    /// Its ejection ended before its time, and those who count failures have not been told.
+    pub(super) pardoned: AtomicBool,
     /// It failed since its last success, so that a success has something to say.
     pub(crate) failing: AtomicBool,
     born: Instant,
@@ -44,6 +46,7 @@ impl TargetShared {
             wanted: AtomicUsize::new(0),
             unhealthy: AtomicBool::new(false),
             ejected_until_ns: AtomicU64::new(0),
+            pardoned: AtomicBool::new(false),
             failing: AtomicBool::new(false),
             born: Instant::now(),
             story: Mutex::new(Story { checked: false, health: Health::default(), since, ejected: None }),
@@ -83,12 +86,17 @@ impl TargetShared {
     }
 
     /// Takes the outcome of a check; whether it changed anything.
+    ///
+    /// A target that its checks found unhealthy and now find well is not left out any longer for what it failed before.
     pub(crate) fn checked(&self, good: bool, rules: &HealthCheck) -> bool {
         let mut story = self.story();
         let changed = story.checked && story.health.observed(good, rules);
         if changed {
             story.since = SystemTime::now();
             self.unhealthy.store(!good, Relaxed);
+        }
+        if changed && good {
+            self.end_ejection(&mut story);
         }
         changed
     }
@@ -116,11 +124,16 @@ impl TargetShared {
 
     /// Nobody ejects it any more.
     pub(super) fn forget_failures(&self) {
-        let (mut story, now) = (self.story(), SystemTime::now());
+        self.end_ejection(&mut self.story());
+    }
+
+    fn end_ejection(&self, story: &mut Story) {
         if let Some((_, until)) = &mut story.ejected {
-            *until = now.min(*until);
+            *until = SystemTime::now().min(*until);
         }
-        self.ejected_until_ns.store(0, Relaxed);
+        if self.ejected_until_ns.swap(0, Relaxed) > 0 {
+            self.pardoned.store(true, Relaxed);
+        }
     }
 
     /// Whether requests are sent there, and since when that is so.

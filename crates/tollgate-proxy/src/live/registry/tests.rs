@@ -72,6 +72,30 @@ fn what_checks_said_stays_as_long_as_there_are_checks() {
     assert!(!live.targets[0].is_unhealthy());
 }
 
+/// Checks that found a target unhealthy and then well know better than failures of before. Checks that found it well
+/// all the time do not.
+#[test]
+fn a_target_that_its_checks_bring_back_is_not_left_out() {
+    let registry = UpstreamRegistry::default();
+    let live = reload(
+        &registry,
+        &plan(&["a", "b"], |upstream| {
+            upstream.outlier = Some(OUTLIER);
+            upstream.health_check = Some(check_every(5));
+        }),
+    );
+    let (target, now) = (&live.targets[0], Instant::now());
+    let fail = || (0..2).for_each(|_| live.failed(0, now));
+    fail();
+    target.checked(true, &check_every(5));
+    assert!(target.is_ejected(now), "it was never found unhealthy");
+    target.checked(false, &check_every(5));
+    target.checked(true, &check_every(5));
+    assert!(!target.is_ejected(now) && target.state().0);
+    fail();
+    assert!(target.is_ejected(now), "and it is left out again when it fails again");
+}
+
 #[test]
 fn failures_follow_their_target() {
     let registry = UpstreamRegistry::default();
