@@ -518,7 +518,8 @@ fn failing_accepts_do_not_flood_the_operators_log() {
     for (whose, many) in [("listener=", 30), ("admin side", 10)] {
         wait_for("many failures", || told(whose).iter().map(failures).sum::<u64>() > many);
         let lines = told(whose).len() as u64;
-        assert!((2..=begin.elapsed().as_secs() + 1).contains(&lines), "{lines} lines: {:#?}", told(whose));
+        // One a second and listener; a second more for what the test itself waited.
+        assert!((1..=begin.elapsed().as_secs() + 2).contains(&lines), "{lines} lines: {:#?}", told(whose));
     }
     drop(held);
     wait_for("connections to be accepted again", || {
