@@ -148,17 +148,20 @@ impl std::fmt::Debug for Token<'_> {
     }
 }
 
+const NOT_THREE: TokenError = TokenError::Malformed("the token is not three parts with dots between");
 const NOT_BASE64URL: TokenError = TokenError::Malformed("the token is not canonical base64url");
 
 /// Header, payload, signature. The signature may be empty here, so that `alg: none` is told from a stump.
 fn split(token: &[u8]) -> Result<[&[u8]; 3], TokenError> {
-    let mut parts = token.split(|byte| *byte == b'.');
-    match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(header), Some(payload), Some(signature), None) if !header.is_empty() && !payload.is_empty() => {
-            Ok([header, payload, signature])
-        }
-        _ => Err(TokenError::Malformed("the token is not three parts with dots between")),
+    let mut dots = memchr::memchr_iter(b'.', token);
+    let (first, second, third) = (dots.next(), dots.next(), dots.next());
+    let (Some(first), Some(second), None) = (first, second, third) else { return Err(NOT_THREE) };
+    let part = |from: usize, to: usize| token.get(from..to).unwrap_or_default();
+    let (header, payload) = (part(0, first), part(first + 1, second));
+    if header.is_empty() || payload.is_empty() {
+        return Err(NOT_THREE);
     }
+    Ok([header, payload, part(second + 1, token.len())])
 }
 
 /// A media type without the `application/` that may be left out when no other `/` follows (RFC 7515 §4.1.9).
