@@ -167,7 +167,7 @@ fn a_target_that_flaps_stays_as_it_is() {
     let a = Origin::start(move |conn| {
         loop {
             conn.request()?;
-            let good = count.fetch_add(1, SeqCst) % 3 == 0;
+            let good = count.fetch_add(1, SeqCst).is_multiple_of(3);
             conn.send(response(if good { 200 } else { 500 }, b"a"))?;
         }
     });
