@@ -1,6 +1,6 @@
 //! User and password (RFC 7617), checked off the worker and remembered for a while.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ type Mac = [u8; 32];
 
 /// Passwords that were right not long ago; never themselves, only a hash with a key that nobody knows.
 pub(super) struct Proven {
-    key: hmac::Key,
+    key: OnceCell<hmac::Key>,
     right: RefCell<HashMap<Mac, Right>>,
     /// Being checked, by plan.
     checks: Flights<(u64, Mac), Result<bool, Refused>>,
@@ -95,22 +95,17 @@ fn read(credential: &[u8]) -> Option<(Box<str>, Box<[u8]>)> {
 
 impl Proven {
     pub(super) fn new() -> Proven {
-        let mut secret = [0; 32];
-        if aws_lc_rs::rand::fill(&mut secret).is_err() {
-            // Nobody may guess the key; the standard library has its own way to the system's randomness.
-            for part in secret.chunks_mut(size_of::<u64>()) {
-                part.copy_from_slice(&RandomState::new().build_hasher().finish().to_ne_bytes());
-            }
-        }
-        Proven {
-            key: hmac::Key::new(hmac::HMAC_SHA256, &secret),
-            right: RefCell::default(),
-            checks: Flights::default(),
-        }
+        Proven { key: OnceCell::new(), right: RefCell::default(), checks: Flights::default() }
+    }
+
+    /// Made with the first password, which takes its time anyway: the library gathers randomness for tens of milliseconds
+    /// when it is first asked for some, and a gateway without passwords need not wait for that at its start.
+    fn key(&self) -> &hmac::Key {
+        self.key.get_or_init(fresh_key)
     }
 
     fn mac(&self, user: &str, password: &[u8]) -> Mac {
-        let mut context = hmac::Context::with_key(&self.key);
+        let mut context = hmac::Context::with_key(self.key());
         context.update(user.as_bytes());
         // No user has a colon: this and nothing else is the pair.
         context.update(b":");
@@ -131,6 +126,17 @@ impl Proven {
             right.insert(mac, Right { phc: known.phc.clone(), until: now + REMEMBERED });
         }
     }
+}
+
+fn fresh_key() -> hmac::Key {
+    let mut secret = [0; 32];
+    if aws_lc_rs::rand::fill(&mut secret).is_err() {
+        // Nobody may guess the key; the standard library has its own way to the system's randomness.
+        for part in secret.chunks_mut(size_of::<u64>()) {
+            part.copy_from_slice(&RandomState::new().build_hasher().finish().to_ne_bytes());
+        }
+    }
+    hmac::Key::new(hmac::HMAC_SHA256, &secret)
 }
 
 #[cfg(test)]
