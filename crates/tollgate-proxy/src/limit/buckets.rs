@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tollgate_plan::Reason;
-use tollgate_plan::limit::{RateLimitId, Store};
+use tollgate_plan::limit::{RateLimitId, RouteLimits, Store};
 use tollgate_policy::limit::Decision;
 
 use super::{key, stored};
@@ -39,20 +39,12 @@ pub(super) enum Taken {
 
 /// Stage 5: limits that need no identity.
 pub(crate) async fn by_address(exchange: &mut Exchange<'_>) -> Result<(), Reject> {
-    let active = exchange.active.clone();
-    let Some(limits) = active.route(exchange.route).and_then(|route| route.limits.as_deref()) else {
-        return Ok(());
-    };
-    pass(exchange, &active, &limits.by_address).await
+    pass(exchange, |limits| &limits.by_address).await
 }
 
 /// Stage 7: limits by consumer and claim.
 pub(crate) async fn by_identity(exchange: &mut Exchange<'_>) -> Result<(), Reject> {
-    let active = exchange.active.clone();
-    let Some(limits) = active.route(exchange.route).and_then(|route| route.limits.as_deref()) else {
-        return Ok(());
-    };
-    pass(exchange, &active, &limits.by_identity).await
+    pass(exchange, |limits| &limits.by_identity).await
 }
 
 /// Runs for the life of a worker: gives back the memory of buckets that say nothing any more. Requests do the same
@@ -65,10 +57,15 @@ pub(crate) async fn sweep(worker: Rc<Worker>) {
     }
 }
 
-async fn pass(exchange: &mut Exchange<'_>, active: &Active, ids: &[RateLimitId]) -> Result<(), Reject> {
-    for &id in ids {
-        if let Err(reject) = ask(exchange, active, id).await {
-            give_back(exchange, active);
+async fn pass(exchange: &mut Exchange<'_>, which: fn(&RouteLimits) -> &[RateLimitId]) -> Result<(), Reject> {
+    if exchange.matched().is_none_or(|route| route.limits.is_none()) {
+        return Ok(());
+    }
+    let active = exchange.active.clone();
+    let limits = active.route(exchange.route).and_then(|route| route.limits.as_deref());
+    for &id in limits.map_or(&[][..], which) {
+        if let Err(reject) = ask(exchange, &active, id).await {
+            give_back(exchange, &active);
             return Err(reject);
         }
     }
