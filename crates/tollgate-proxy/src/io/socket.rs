@@ -1,4 +1,4 @@
-//! One byte stream, whatever carries it.
+//! A socket as a byte stream.
 //!
 //! Sockets are driven through readiness and plain system calls, without the layers between: a call through the C
 //! library is a cancellation point, which alone costs as much as parsing a header. A short read or write says that
@@ -19,34 +19,36 @@ use rustix::net::{
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
-/// A connection, accepted or made.
-pub(crate) struct Stream {
+use super::Gone;
+
+/// A connected socket.
+pub(crate) struct Socket {
     fd: AsyncFd<OwnedFd>,
 }
 
-impl Stream {
+impl Socket {
     /// Takes a connected, non-blocking socket into this thread's runtime.
-    pub(crate) fn new(fd: OwnedFd) -> io::Result<Stream> {
-        Ok(Stream { fd: register(fd)? })
+    pub(crate) fn new(fd: OwnedFd) -> io::Result<Socket> {
+        Ok(Socket { fd: register(fd)? })
     }
 
     /// Connects; the socket is made here.
-    pub(crate) async fn connect(address: &SocketAddrAny) -> io::Result<Stream> {
+    pub(crate) async fn connect(address: &SocketAddrAny) -> io::Result<Socket> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let fd = rustix::net::socket_with(address.address_family(), SocketType::STREAM, flags, None)?;
         if address.address_family() != AddressFamily::UNIX {
             sockopt::set_tcp_nodelay(&fd, true)?;
         }
         match rustix::net::connect(&fd, address) {
-            Ok(()) => return Stream::new(fd),
+            Ok(()) => return Socket::new(fd),
             Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(error.into()),
         }
-        let stream = Stream::new(fd)?;
+        let socket = Socket::new(fd)?;
         // Writable means that the attempt is over, one way or the other.
-        stream.fd.writable().await?.retain_ready();
-        sockopt::socket_error(&stream.fd)??;
-        Ok(stream)
+        socket.fd.writable().await?.retain_ready();
+        sockopt::socket_error(&socket.fd)??;
+        Ok(socket)
     }
 
     /// Reads what is there; 0 is the end of the stream.
@@ -142,13 +144,4 @@ fn settle(
         Err(Errno::INTR) => None,
         Err(error) => Some(Err(error.into())),
     }
-}
-
-/// How a peer went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Gone {
-    /// It sent its end: it may still be reading.
-    End,
-    /// The connection is broken.
-    Broken,
 }
