@@ -35,6 +35,8 @@ mod ascii;
 mod encode;
 mod hop;
 
+mod proxy_header;
+
 pub use block::{EntryRef, HeaderBlock, write_header};
 pub use body::{BodyDecoder, Step};
 pub use chunked::ChunkLimits;
@@ -48,6 +50,7 @@ pub use head::{HeadLimits, Parsed};
 pub use hop::{HopByHop, remove_hop_by_hop, speaks_for_client};
 pub use method::{ExtensionMethod, Method};
 pub use name::{BadName, Name};
+pub use proxy_header::{PROXY_HEADER_BYTES_MAX, ProxyHeader, ProxyHeaderError, parse_proxy_header};
 pub use request::{RequestHead, parse_request};
 pub use response::{ResponseHead, parse_response};
 pub use search::HeadProgress;

@@ -25,6 +25,11 @@ fn chunked_bodies() {
     check("chunked_body", properties::chunked_body);
 }
 
+#[test]
+fn proxy_headers() {
+    check("proxy_header", properties::proxy_header);
+}
+
 /// Every message names itself when it fails: it can be copied into the seeds.
 fn check(target: &str, property: fn(&[u8]) -> bool) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target);

@@ -8,8 +8,9 @@ pub(crate) mod slow;
 
 use tollgate_wire::{
     BodyDecoder, BodyLength, ChunkError, ChunkLimits, HeadError, HeadLimits, HeadProgress, HeaderBlock,
-    LAST_CHUNK, Method, Parsed, RequestHead, ResponseHead, Step, Version, parse_request, parse_response,
-    write_chunk, write_last_chunk, write_request_head, write_response_head,
+    LAST_CHUNK, Method, PROXY_HEADER_BYTES_MAX, Parsed, RequestHead, ResponseHead, Step, Version,
+    parse_proxy_header, parse_request, parse_response, write_chunk, write_last_chunk, write_request_head,
+    write_response_head,
 };
 
 /// Small enough for a fuzzer to reach.
@@ -46,6 +47,25 @@ pub(crate) fn request_head(bytes: &[u8]) -> bool {
     assert_eq!(parsed, Ok(Parsed::Complete(written.len())), "{}", written.escape_ascii());
     assert_eq!(format!("{head:?}"), format!("{again:?}"));
     body(head.body, bytes.get(end..).unwrap_or_default());
+    true
+}
+
+/// Any bytes as a connection behind a balancer. Whether it begins with a header.
+pub(crate) fn proxy_header(bytes: &[u8]) -> bool {
+    let whole = parse_proxy_header(bytes);
+    // The first part that says anything decides: what follows it changes nothing.
+    let part = (0..=bytes.len()).map(|end| parse_proxy_header(&bytes[..end]));
+    let first = part.into_iter().find(|part| *part != Ok(None)).unwrap_or(Ok(None));
+    match first {
+        // A part may be refused for less than what is wrong with the whole.
+        Err(_) => assert!(whole.is_err(), "{}", bytes.escape_ascii()),
+        Ok(header) => assert_eq!(whole, Ok(header), "{}", bytes.escape_ascii()),
+    }
+    let Ok(Some(header)) = whole else {
+        assert!(whole.is_err() || bytes.len() < PROXY_HEADER_BYTES_MAX, "it asks for too much");
+        return false;
+    };
+    assert!((15..=PROXY_HEADER_BYTES_MAX.min(bytes.len())).contains(&header.bytes));
     true
 }
 
