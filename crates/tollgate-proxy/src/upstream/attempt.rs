@@ -1,26 +1,19 @@
 //! One attempt on one connection, as a state machine: request out, head of the answer in, both at once.
 
+mod head;
+
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tollgate_plan::Reason;
-use tollgate_wire::{
-    BodyLength, HeadLimits, HeadProgress, Parsed, ResponseHead, parse_response, remove_hop_by_hop,
-    write_response_head,
-};
+use tollgate_wire::{BodyLength, HeadProgress, ResponseHead};
 
 use crate::exchange::{Answer, Exchange, Reject};
 use crate::io::Gone;
 use crate::live::conn::Conn;
 use crate::live::upstreams::InFlight;
 use crate::pump::{Pending, Upload, UploadError, WaitsFor, Watch};
-
-/// Bounds on a head from an upstream, which can attack too.
-const RESPONSE_HEAD: HeadLimits = HeadLimits { header_bytes: 64 * 1024, header_count: 128, uri_bytes: 0 };
-
-/// Interim answers before the final one; 103 may come a few times, a stream of them is an attack.
-const INTERIM_MAX: u32 = 16;
 
 /// A client that waits for `100 Continue` gets it from the gateway when the upstream says nothing for so long
 /// (RFC 9110 section 10.1.1: many services never send it).
@@ -179,11 +172,14 @@ impl<'a, 'c> Attempt<'a, 'c> {
         };
         let now =
             if self.begun { self.exchange.worker.clock.now() } else { self.exchange.worker.clock.recent() };
-        self.exchange.client.timer.arm(now, after);
+        self.exchange.arm(now, after);
     }
 
     /// The deadline has come.
     fn expired(&mut self) -> Result<(), Failure> {
+        if self.exchange.is_overdue() {
+            return Err(Failure::Final(Reject::overdue()));
+        }
         match self.armed {
             WaitsFor::Permission => {
                 if let Some(upload) = &mut self.upload {
@@ -219,103 +215,8 @@ impl<'a, 'c> Attempt<'a, 'c> {
         self.watch.poll(exchange.worker, exchange.client, false, cx)
     }
 
-    /// Reads once. Ready(Ok) means that something came; `complete` says whether it was all.
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        let worker = self.exchange.worker;
-        let mut buffer = worker.scratch.borrow_mut().take_read();
-        let got = self.conn.io.poll_read(cx, &mut buffer);
-        let outcome = match got {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(self.lost())),
-            Poll::Ready(Ok(read)) => {
-                worker.clock.now();
-                let bytes = buffer.get(..read).unwrap_or_default();
-                Poll::Ready(if self.input.is_empty() {
-                    self.take_heads(bytes)
-                } else {
-                    self.input.extend_from_slice(bytes);
-                    let input = std::mem::take(&mut self.input);
-                    self.take_heads(&input)
-                })
-            }
-        };
-        worker.scratch.borrow_mut().read = buffer;
-        ready!(outcome)?;
-        Poll::Ready(Ok(()))
-    }
-
-    /// Takes interim heads and the final one from what came; keeps what is left.
-    fn take_heads(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let exchange = self.exchange;
-        let mut used = 0;
-        loop {
-            let rest = bytes.get(used..).unwrap_or_default();
-            if rest.is_empty() {
-                return Ok(());
-            }
-            let head = self.head.get_or_insert_with(|| exchange.worker.spare.response());
-            let method = &exchange.kit.head.method;
-            let parsed = parse_response(rest, &mut self.progress, &RESPONSE_HEAD, method, head);
-            match parsed.map_err(|_| protocol())? {
-                Parsed::Partial => {
-                    self.input.extend_from_slice(rest);
-                    return Ok(());
-                }
-                Parsed::Complete(head_bytes) => used += head_bytes,
-            }
-            self.progress = HeadProgress::default();
-            let status = head.status;
-            if status >= 200 {
-                self.complete = true;
-                self.input = exchange.worker.spare.buffer();
-                self.input.extend_from_slice(bytes.get(used..).unwrap_or_default());
-                return Ok(());
-            }
-            self.interim_answer(status)?;
-        }
-    }
-
-    fn interim_answer(&mut self, status: u16) -> Result<(), Failure> {
-        self.interims += 1;
-        if status == 101 || self.interims > INTERIM_MAX {
-            return Err(protocol());
-        }
-        let modern = self.exchange.modern();
-        match (&mut self.upload, &mut self.head) {
-            (Some(upload), _) if status == 100 && upload.waits_for() == WaitsFor::Permission => {
-                upload.permit();
-                self.owe(CONTINUE);
-                self.arm(self.waits_for());
-            }
-            // A client that did not ask is not told to go on.
-            _ if status == 100 || !modern => {}
-            (_, Some(head)) => {
-                remove_hop_by_hop(&mut head.headers);
-                let mut out = Vec::new();
-                write_response_head(&mut out, status, None, &head.headers);
-                self.owe(&out);
-            }
-            (_, None) => {}
-        }
-        Ok(())
-    }
-
     fn owe(&self, interim: &[u8]) {
         self.exchange.client.owed.borrow_mut().keep(interim);
-    }
-
-    /// The connection ended before the head was there.
-    fn lost(&self) -> Failure {
-        let nothing_came = self.input.is_empty() && self.interims == 0;
-        let replayable = self.exchange.kit.head.method.is_idempotent()
-            && self.upload.as_ref().is_none_or(|upload| !upload.has_begun());
-        if self.conn.reused.get() && nothing_came && replayable {
-            return Failure::DeadOnReuse;
-        }
-        Failure::Final(Reject::new(
-            Reason::UpstreamReset,
-            "the service closed the connection without an answer",
-        ))
     }
 
     pub(super) fn into_upload(self) -> Option<Box<Upload>> {
@@ -331,7 +232,7 @@ impl<'a, 'c> Attempt<'a, 'c> {
             head,
             rest: self.input,
             conn: self.conn,
-            upload: self.upload.filter(|upload| !upload.is_done()),
+            upload: self.upload.filter(|upload| !upload.is_done() || upload.can_restart()),
             cut: self.cut,
             watch: self.watch,
             started: self.started,
@@ -343,10 +244,6 @@ impl<'a, 'c> Attempt<'a, 'c> {
 
 pub(super) fn client_closed() -> Reject {
     Reject::new(Reason::ClientClosed, "the client closed the connection")
-}
-
-fn protocol() -> Failure {
-    Failure::Final(Reject::new(Reason::UpstreamProtocol, "the service's answer is not valid HTTP"))
 }
 
 fn refuse(error: &UploadError, max: u64) -> Reject {
