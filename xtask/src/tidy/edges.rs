@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tollgate-plan", &["tollgate-token", "tollgate-wire"]),
     ("tollgate-policy", &["tollgate-plan"]),
     ("tollgate-proxy", &["tollgate-plan", "tollgate-policy", "tollgate-token", "tollgate-wire"]),
+    ("tollgate-script", &["tollgate-wire"]),
     ("tollgate-testkit", &[]),
     ("tollgate-token", &[]),
     ("tollgate-wire", &[]),
@@ -22,8 +23,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that are values and functions: no runtime, no sockets.
-const SANS_IO: &[&str] =
-    &["tollgate-config", "tollgate-plan", "tollgate-policy", "tollgate-token", "tollgate-wire"];
+const SANS_IO: &[&str] = &[
+    "tollgate-config",
+    "tollgate-plan",
+    "tollgate-policy",
+    "tollgate-script",
+    "tollgate-token",
+    "tollgate-wire",
+];
 
 /// What a sans-IO crate may not link.
 const IO: &[&str] = &["tokio", "hyper", "hyper-util", "axum", "mio", "socket2", "hickory-resolver"];

@@ -1,0 +1,1 @@
+//! The Lua sandbox: scripts compiled at load and run within limits.
