@@ -67,6 +67,11 @@ const FORBIDDEN: KnownSet = KnownSet::of(&[
     Known::CONTENT_TYPE,
 ]);
 
+/// Parses a trailer section, the empty line that ends it included. For trailers that did not come in a chunked body.
+pub fn parse_trailers(section: &[u8], max_count: usize) -> Result<HeaderBlock, HeadError> {
+    parse(section, max_count)
+}
+
 /// Parses a trailer section, the empty line that ends it included.
 pub(crate) fn parse(section: &[u8], max_count: usize) -> Result<HeaderBlock, HeadError> {
     let mut block = HeaderBlock::default();

@@ -1,5 +1,6 @@
 //! One byte stream, whatever carries it.
 
+mod h2;
 mod socket;
 
 use std::io;
@@ -8,8 +9,8 @@ use std::task::{Context, Poll};
 
 use rustix::net::SocketAddrAny;
 
-use socket::Socket;
-pub(crate) use socket::register;
+pub(crate) use h2::{Ends, H2Stream, Wire, is_connection_specific, write_field};
+pub(crate) use socket::{Socket, register};
 
 /// A connection, accepted or made.
 ///
@@ -17,9 +18,22 @@ pub(crate) use socket::register;
 pub(crate) enum Stream {
     /// As it comes.
     Socket(Socket),
+    /// One stream of an HTTP/2 connection.
+    H2(Box<H2Stream>),
+    /// Nobody: the client's side of a request that no client waits for. It takes everything and says nothing.
+    Nobody,
 }
 
 impl Stream {
+    /// The stream of an HTTP/2 connection, where it is one.
+    #[inline]
+    pub(crate) fn h2(&self) -> Option<&H2Stream> {
+        match self {
+            Stream::H2(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
     /// Takes a connected, non-blocking socket into this thread's runtime.
     pub(crate) fn new(fd: OwnedFd) -> io::Result<Stream> {
         Socket::new(fd).map(Stream::Socket)
@@ -35,6 +49,8 @@ impl Stream {
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
             Stream::Socket(socket) => socket.poll_read(cx, buf),
+            Stream::H2(stream) => stream.poll_read(cx, buf),
+            Stream::Nobody => Poll::Pending,
         }
     }
 
@@ -43,6 +59,8 @@ impl Stream {
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Stream::Socket(socket) => socket.poll_write(cx, buf),
+            Stream::H2(stream) => stream.poll_write(cx, buf),
+            Stream::Nobody => Poll::Ready(Ok(buf.len())),
         }
     }
 
@@ -50,6 +68,8 @@ impl Stream {
     pub(crate) fn is_quiet(&self) -> bool {
         match self {
             Stream::Socket(socket) => socket.is_quiet(),
+            Stream::H2(stream) => !stream.is_broken(),
+            Stream::Nobody => true,
         }
     }
 
@@ -59,6 +79,8 @@ impl Stream {
     pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<Gone> {
         match self {
             Stream::Socket(socket) => socket.poll_gone(cx),
+            Stream::H2(stream) => stream.poll_gone(cx),
+            Stream::Nobody => Poll::Pending,
         }
     }
 
@@ -66,6 +88,8 @@ impl Stream {
     pub(crate) fn is_broken(&self) -> bool {
         match self {
             Stream::Socket(socket) => socket.is_broken(),
+            Stream::H2(stream) => stream.is_broken(),
+            Stream::Nobody => false,
         }
     }
 
@@ -73,6 +97,8 @@ impl Stream {
     pub(crate) fn reset_on_close(&self) {
         match self {
             Stream::Socket(socket) => socket.reset_on_close(),
+            Stream::H2(stream) => stream.give_up(),
+            Stream::Nobody => {}
         }
     }
 
@@ -80,6 +106,8 @@ impl Stream {
     pub(crate) fn end(&self) -> io::Result<()> {
         match self {
             Stream::Socket(socket) => socket.end(),
+            Stream::H2(stream) => stream.end(),
+            Stream::Nobody => Ok(()),
         }
     }
 }

@@ -68,6 +68,7 @@ pub(super) fn write_line(record: &Record<'_>, plan: &Plan, time: &mut LogTime, o
     out.extend_from_slice(match record.version {
         Version::Http10 => b",\"http\":\"1.0\",\"generation\":",
         Version::Http11 => b",\"http\":\"1.1\",\"generation\":",
+        Version::Http2 => b",\"http\":\"2\",\"generation\":",
     });
     write_number(record.generation, out);
     write_headers(record, &plan.access_log, out);

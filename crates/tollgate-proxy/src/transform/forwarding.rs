@@ -37,6 +37,7 @@ pub(super) fn write(exchange: &Exchange<'_>, value: &mut Vec<u8>, mut put: impl 
     let via: &[u8] = match exchange.kit.head.version {
         Version::Http10 => b"1.0 tollgate",
         Version::Http11 => b"1.1 tollgate",
+        Version::Http2 => b"2 tollgate",
     };
     put(&name::VIA, via);
 }
