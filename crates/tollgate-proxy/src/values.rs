@@ -2,9 +2,9 @@
 
 use std::io::Write as _;
 
-use serde_json::Value;
 use tollgate_plan::query;
 use tollgate_plan::template::{Values, Var};
+use tollgate_token::Json;
 
 use crate::credentials;
 use crate::exchange::Exchange;
@@ -60,24 +60,25 @@ impl Values for Exchange<'_> {
 
 /// A claim as text: strings as they are, numbers and booleans as JSON writes them; a list as its elements with
 /// commas between. What has no one text (null, an object, a list of those) is missing.
-pub(crate) fn write_claim(value: &Value, out: &mut Vec<u8>) -> bool {
+pub(crate) fn write_claim(value: Json<'_>, out: &mut Vec<u8>) -> bool {
     match value {
-        Value::String(text) => out.extend_from_slice(text.as_bytes()),
+        Json::String(text) => out.extend_from_slice(text.as_bytes()),
         // Writing to a vector cannot fail.
-        Value::Number(_) | Value::Bool(_) => drop(write!(out, "{value}")),
-        Value::Array(items) => {
+        Json::Number(number) => drop(write!(out, "{number}")),
+        Json::Bool(value) => drop(write!(out, "{value}")),
+        Json::List(items) => {
             let start = out.len();
             for (at, item) in items.iter().enumerate() {
                 if at > 0 {
                     out.push(b',');
                 }
-                if item.is_array() || !write_claim(item, out) {
+                if item.as_list().is_some() || !write_claim(item, out) {
                     out.truncate(start);
                     return false;
                 }
             }
         }
-        Value::Null | Value::Object(_) => return false,
+        Json::Null | Json::Object(_) => return false,
     }
     true
 }

@@ -2,30 +2,31 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use crate::document::{Document, Json, Object};
 use crate::path::ClaimPath;
 
 /// Claims that were checked: the signature (or the introspecting server) and the expectations stand behind them.
 #[derive(Clone, PartialEq)]
 pub struct Claims {
-    value: Value,
+    members: Document,
     exp_unix_s: Option<i64>,
 }
 
 impl Claims {
-    pub(crate) fn new(members: Map<String, Value>, exp_unix_s: Option<i64>) -> Self {
-        Self { value: Value::Object(members), exp_unix_s }
+    pub(crate) fn new(members: Document, exp_unix_s: Option<i64>) -> Self {
+        Self { members, exp_unix_s }
     }
 
     /// `sub`, when it is a string.
     pub fn sub(&self) -> Option<&str> {
-        self.text("sub")
+        self.member("sub")?.as_str()
     }
 
     /// `iss`, when it is a string.
     pub fn iss(&self) -> Option<&str> {
-        self.text("iss")
+        self.member("iss")?.as_str()
     }
 
     /// The first second at which the token is no longer valid, leeway not included.
@@ -34,8 +35,8 @@ impl Claims {
     }
 
     /// What stands at the path.
-    pub fn get(&self, path: &ClaimPath) -> Option<&Value> {
-        path.find(self.value.as_object()?)
+    pub fn get(&self, path: &ClaimPath) -> Option<Json<'_>> {
+        path.find(self.object())
     }
 
     /// The scopes granted: from `scope` and `scp`, each a list of strings or a string with spaces between
@@ -43,58 +44,40 @@ impl Claims {
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         ["scope", "scp"]
             .into_iter()
-            .filter_map(|name| self.value.get(name))
-            .flat_map(strings_of)
+            .filter_map(|name| self.member(name))
+            .flat_map(Json::strings)
             .flat_map(|text| text.split(' ').filter(|scope| !scope.is_empty()))
     }
 
     /// The strings at the path: of a list those of its elements that are strings, of a string itself.
     pub fn strings(&self, path: &ClaimPath) -> impl Iterator<Item = &str> {
-        self.get(path).into_iter().flat_map(strings_of)
+        self.get(path).into_iter().flat_map(Json::strings)
     }
 
-    /// All claims: always a JSON object.
-    pub fn as_value(&self) -> &Value {
-        &self.value
+    /// All claims, where they stand.
+    pub fn object(&self) -> Object<'_> {
+        self.members.object()
     }
 
-    /// An estimate, from above, of what these claims occupy in memory.
+    /// A copy of all claims as a tree: always a JSON object.
+    pub fn to_value(&self) -> Value {
+        Value::Object(self.object().to_map())
+    }
+
+    /// What these claims occupy in memory.
     pub fn size_bytes(&self) -> usize {
-        size_of::<Self>() + footprint(&self.value)
+        size_of::<Self>() + self.members.heap_bytes()
     }
 
-    fn text(&self, name: &str) -> Option<&str> {
-        self.value.get(name)?.as_str()
-    }
-}
-
-fn strings_of(value: &Value) -> impl Iterator<Item = &str> {
-    let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
-    value.as_str().into_iter().chain(list.iter().filter_map(Value::as_str))
-}
-
-/// Heap bytes below a value, allocator overhead included.
-fn footprint(value: &Value) -> usize {
-    const ALLOCATION: usize = 16;
-    match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-        Value::String(text) => text.capacity() + ALLOCATION,
-        Value::Array(list) => {
-            list.capacity() * size_of::<Value>() + ALLOCATION + list.iter().map(footprint).sum::<usize>()
-        }
-        Value::Object(members) => {
-            // An entry, its hash and its place in the index; maps grow by doubling.
-            let entry = 2 * (size_of::<Value>() + size_of::<String>() + 2 * size_of::<usize>());
-            let below = |(name, value): (&String, &Value)| name.capacity() + ALLOCATION + footprint(value);
-            members.len() * entry + 2 * ALLOCATION + members.iter().map(below).sum::<usize>()
-        }
+    fn member(&self, name: &str) -> Option<Json<'_>> {
+        self.object().get(name)
     }
 }
 
 /// The names only: what a token says about a person has no place in a log.
 impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.value.as_object().into_iter().flat_map(Map::keys);
+        let names = self.object().iter().map(|(name, _)| name);
         f.write_str("Claims ")?;
         f.debug_set().entries(names).finish()
     }

@@ -1,8 +1,9 @@
 //! The answer of an introspection endpoint (RFC 7662 §2.2) to claims.
 
-use serde_json::Value;
+use std::fmt;
 
 use crate::claims::Claims;
+use crate::document::{Document, Json};
 use crate::error::TokenError;
 use crate::expect::Expectations;
 use crate::json;
@@ -11,43 +12,51 @@ use crate::standing;
 /// Longest answer that is read, in bytes.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
-/// Why an answer gives no claims.
+/// Why an answer is none as RFC 7662 wants it: the endpoint's fault. The token may be good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// The endpoint's fault: not an answer as RFC 7662 wants it. The token may be good.
-    Unreadable(&'static str),
-    /// The token's fault.
-    Token(TokenError),
+pub struct Unreadable(pub &'static str);
+
+/// What an endpoint said about a token.
+#[derive(Clone)]
+pub struct Answer {
+    members: Document,
+    active: bool,
 }
 
-impl From<TokenError> for Refused {
-    fn from(error: TokenError) -> Self {
-        Self::Token(error)
-    }
-}
-
-/// Reads the body of a 200. `active: false` is [`TokenError::Inactive`]; then times, issuer and audience are checked
-/// as for a signed token, with the leeway. `exp` may be missing: the server has said that the token is active.
-/// `algorithms` and `typ` of the expectations do not apply.
-pub fn read(body: &[u8], expect: &Expectations, now_unix_s: i64) -> Result<Claims, Refused> {
-    if body.len() > MAX_ANSWER_BYTES {
-        return Err(Refused::Unreadable("the introspection answer is too long"));
-    }
-    let answer = json::object(body)
-        .ok_or(Refused::Unreadable("the introspection answer is not a proper JSON object"))?;
-    match answer.get("active") {
-        Some(Value::Bool(true)) => {}
-        Some(Value::Bool(false)) => return Err(TokenError::Inactive.into()),
-        _ => {
-            return Err(Refused::Unreadable(
-                "the introspection answer does not say whether the token is active",
-            ));
+impl Answer {
+    /// Reads the body of a 200.
+    pub fn read(body: &[u8]) -> Result<Self, Unreadable> {
+        if body.len() > MAX_ANSWER_BYTES {
+            return Err(Unreadable("an introspection answer that is too long"));
+        }
+        let members = json::object(body)
+            .ok_or(Unreadable("an introspection answer that is not a proper JSON object"))?;
+        match members.object().get("active") {
+            Some(Json::Bool(active)) => Ok(Self { members, active }),
+            _ => Err(Unreadable("an introspection answer that does not say whether the token is active")),
         }
     }
-    let exp = standing::times(&answer, expect, now_unix_s)?;
-    standing::issuer(&answer, expect)?;
-    standing::audience(&answer, expect)?;
-    Ok(Claims::new(answer, exp))
+
+    /// What the token stands for. `active: false` is [`TokenError::Inactive`]; then times, issuer and audience are
+    /// checked as for a signed token, with the leeway. `exp` may be missing: the server has said that the token is
+    /// active. `algorithms` and `typ` of the expectations do not apply.
+    pub fn claims(self, expect: &Expectations, now_unix_s: i64) -> Result<Claims, TokenError> {
+        if !self.active {
+            return Err(TokenError::Inactive);
+        }
+        let members = self.members.object();
+        let exp = standing::times(members, expect, now_unix_s)?;
+        standing::issuer(members, expect)?;
+        standing::audience(members, expect)?;
+        Ok(Claims::new(self.members, exp))
+    }
+}
+
+/// One word only: the rest is about a person.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("active", &self.active).finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]
@@ -57,11 +66,23 @@ mod tests {
     use crate::expect::{Audience, Exp};
 
     const NOW: i64 = 1_900_000_000;
-    const NOT_JSON: Refused = Refused::Unreadable("the introspection answer is not a proper JSON object");
-    const SILENT: Refused =
-        Refused::Unreadable("the introspection answer does not say whether the token is active");
+    const NOT_JSON: Verdict = Verdict::Unreadable("an introspection answer that is not a proper JSON object");
+    const SILENT: Verdict =
+        Verdict::Unreadable("an introspection answer that does not say whether the token is active");
 
-    fn check(body: &str, issuer: Option<&str>, audience: Audience, expect: Result<Option<&str>, Refused>) {
+    #[derive(Debug, PartialEq)]
+    enum Verdict {
+        Unreadable(&'static str),
+        Token(TokenError),
+    }
+
+    impl From<TokenError> for Verdict {
+        fn from(error: TokenError) -> Self {
+            Self::Token(error)
+        }
+    }
+
+    fn check(body: &str, issuer: Option<&str>, audience: Audience, expect: Result<Option<&str>, Verdict>) {
         let expectations = Expectations {
             issuer: issuer.map(Box::from),
             audience,
@@ -70,8 +91,9 @@ mod tests {
             exp: Exp::Required,
             typ: Some("at+jwt".into()),
         };
-        let read = read(body.as_bytes(), &expectations, NOW);
-        assert_eq!(read.as_ref().map(Claims::sub).map_err(|refused| *refused), expect, "{body}");
+        let answer = Answer::read(body.as_bytes()).map_err(|Unreadable(why)| Verdict::Unreadable(why));
+        let claims = answer.and_then(|answer| answer.claims(&expectations, NOW).map_err(Verdict::Token));
+        assert_eq!(claims.as_ref().map(Claims::sub), expect.as_ref().map(|sub| *sub), "{body}");
     }
 
     #[test]
@@ -104,7 +126,7 @@ mod tests {
             &" ".repeat(MAX_ANSWER_BYTES + 1),
             None,
             Audience::Any,
-            Err(Refused::Unreadable("the introspection answer is too long")),
+            Err(Verdict::Unreadable("an introspection answer that is too long")),
         );
     }
 

@@ -2,18 +2,17 @@
 //!
 //! Only public members are read, and `k` of a secret. What a key says about itself can only narrow its use.
 
-use serde_json::{Map, Value};
-
 use crate::algorithm::{Algorithm, Algorithms};
 use crate::base64url;
+use crate::document::{Json, Object};
 use crate::key::{Curve, Key, Material, Unusable};
 
-/// The key, for those of `allowed` that it fits.
-pub(crate) fn key(jwk: &Value, allowed: Algorithms) -> Result<Key, Unusable> {
-    let jwk = jwk.as_object().ok_or(Unusable::Malformed("not a JSON object"))?;
+/// The key, for those of `allowed` that it fits. No object: not a key at all.
+pub(crate) fn key(jwk: Option<Object<'_>>, allowed: Algorithms) -> Result<Key, Unusable> {
+    let jwk = jwk.ok_or(Unusable::Malformed("not a JSON object"))?;
     let id = match jwk.get("kid") {
         None => None,
-        Some(Value::String(id)) => Some(id.as_str().into()),
+        Some(Json::String(id)) => Some(id.into()),
         Some(_) => return Err(Unusable::Malformed("`kid` is not a string")),
     };
     check_purpose(jwk)?;
@@ -40,18 +39,18 @@ pub(crate) fn key(jwk: &Value, allowed: Algorithms) -> Result<Key, Unusable> {
 }
 
 /// `use` must be `sig` and `key_ops` name `verify`, where they stand (RFC 7517 §4.2, §4.3).
-fn check_purpose(jwk: &Map<String, Value>) -> Result<(), Unusable> {
-    if jwk.get("use").is_some_and(|purpose| purpose != "sig") {
+fn check_purpose(jwk: Object<'_>) -> Result<(), Unusable> {
+    if jwk.get("use").is_some_and(|purpose| purpose.as_str() != Some("sig")) {
         return Err(Unusable::Purpose);
     }
     match jwk.get("key_ops") {
         None => Ok(()),
-        Some(Value::Array(operations)) if operations.iter().any(|operation| operation == "verify") => Ok(()),
+        Some(Json::List(operations)) if operations.iter().any(|one| one.as_str() == Some("verify")) => Ok(()),
         Some(_) => Err(Unusable::Purpose),
     }
 }
 
-fn material(jwk: &Map<String, Value>) -> Result<Material, Unusable> {
+fn material(jwk: Object<'_>) -> Result<Material, Unusable> {
     let kty = text(jwk.get("kty").ok_or(Unusable::Malformed("no `kty`"))?)?;
     match kty {
         "RSA" => Ok(Material::Rsa { n: number(jwk, "n")?, e: number(jwk, "e")? }),
@@ -82,22 +81,22 @@ fn material(jwk: &Map<String, Value>) -> Result<Material, Unusable> {
     }
 }
 
-fn curve(jwk: &Map<String, Value>) -> Result<&str, Unusable> {
+fn curve(jwk: Object<'_>) -> Result<&str, Unusable> {
     text(jwk.get("crv").ok_or(Unusable::Malformed("no `crv`"))?)
 }
 
-fn text(value: &Value) -> Result<&str, Unusable> {
+fn text(value: Json<'_>) -> Result<&str, Unusable> {
     value.as_str().ok_or(Unusable::Malformed("a member that must be a string is none"))
 }
 
-fn bytes(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, Unusable> {
+fn bytes(jwk: Object<'_>, name: &str) -> Result<Vec<u8>, Unusable> {
     let value = jwk.get(name).ok_or(Unusable::Malformed("a number of the key is missing"))?;
     base64url::decode(text(value)?).ok_or(Unusable::Malformed("a number of the key is not base64url"))
 }
 
 /// An unsigned integer. Zero octets in front are against RFC 7518 §2, but some issuers write them, and they change
 /// nothing.
-fn number(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, Unusable> {
+fn number(jwk: Object<'_>, name: &str) -> Result<Vec<u8>, Unusable> {
     let mut bytes = bytes(jwk, name)?;
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     bytes.drain(..zeros);

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use serde_json::Value;
-
 use crate::algorithm::{Algorithm, Algorithms};
+use crate::document::Json;
 use crate::error::TokenError;
 use crate::json;
 use crate::jwk;
@@ -99,16 +98,17 @@ impl KeySet {
             return Err(JwksError::TooLong);
         }
         let set = json::object(text).ok_or(JwksError::NotJson)?;
-        let entries = set.get("keys").and_then(Value::as_array).ok_or(JwksError::NoKeys)?;
-        if entries.len() > MAX_KEYS {
+        let entries = set.object().get("keys").and_then(Json::as_list).ok_or(JwksError::NoKeys)?;
+        if entries.iter().count() > MAX_KEYS {
             return Err(JwksError::TooManyKeys);
         }
         let (mut keys, mut skipped) = (Vec::new(), Vec::new());
         for (index, entry) in entries.iter().enumerate() {
-            match jwk::key(entry, allowed) {
+            let members = entry.as_object();
+            match jwk::key(members, allowed) {
                 Ok(key) => keys.push(key),
                 Err(why) => {
-                    let id = entry.get("kid").and_then(Value::as_str).map(Box::from);
+                    let id = members.and_then(|members| members.get("kid")?.as_str()).map(Box::from);
                     skipped.push(Skipped { index, id, why });
                 }
             }

@@ -38,6 +38,7 @@ mod expect;
 
 mod base64url;
 mod der;
+mod document;
 mod json;
 
 mod key;
@@ -46,6 +47,7 @@ mod jwk;
 mod pem;
 mod keyset;
 
+mod header;
 mod token;
 mod standing;
 mod claims;
@@ -58,11 +60,13 @@ pub mod mint;
 
 pub use algorithm::{Algorithm, Algorithms, UnknownAlgorithm};
 pub use claims::Claims;
+pub use document::{Json, List, Object};
 pub use error::TokenError;
 pub use expect::{Audience, Exp, Expectations};
+pub use header::Headers;
 pub use key::{Key, MAX_RSA_BITS, MIN_RSA_BITS, MIN_SECRET_BYTES, Unusable};
 pub use keyset::{JwksError, KeySet, MAX_KEY_TEXT_BYTES, MAX_KEYS, MAX_TRIES, SecretError, Skipped};
-pub use memory::{Memory, Tag};
+pub use memory::Memory;
 pub use path::{BadClaimPath, ClaimPath, MAX_PATH_PARTS};
 pub use pem::PemError;
 pub use requirement::{Lacking, Requirement};

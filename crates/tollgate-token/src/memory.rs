@@ -16,16 +16,9 @@ const ENTRY_BYTES: usize = 256;
 /// No entry may take more than this share of the whole: one huge token must not push out all others.
 const LARGEST_SHARE: usize = 8;
 
-/// What the entry depends on beside time. An entry with another tag is gone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tag {
-    /// Generation of the key set that verified.
-    pub keys: u64,
-    /// Generation of the plan.
-    pub plan: u64,
-}
-
 /// Verified tokens and what they gave. Of one worker: neither `Send` nor shared.
+///
+/// What a token gave holds under one configuration, named by its generation: under another the entry is gone.
 pub struct Memory<V> {
     limit_bytes: usize,
     used_bytes: usize,
@@ -40,7 +33,7 @@ pub struct Memory<V> {
 struct Entry<V> {
     token: Box<[u8]>,
     value: Rc<V>,
-    tag: Tag,
+    generation: u64,
     expires_unix_s: i64,
     hash: u64,
     cost_bytes: usize,
@@ -61,14 +54,14 @@ impl<V> Memory<V> {
         }
     }
 
-    /// What this very token gave, while it holds: before its end and under the same tag. Else the entry is freed.
-    pub fn get(&mut self, token: &[u8], now_unix_s: i64, tag: Tag) -> Option<Rc<V>> {
+    /// What this very token gave, while it holds: before its end and under the same generation. Else the entry is freed.
+    pub fn get(&mut self, token: &[u8], now_unix_s: i64, generation: u64) -> Option<Rc<V>> {
         let place = *self.places.get(&self.hash(token))?;
         let entry = self.entries.get_mut(place)?;
         if *entry.token != *token {
             return None;
         }
-        if entry.tag != tag || now_unix_s >= entry.expires_unix_s {
+        if entry.generation != generation || now_unix_s >= entry.expires_unix_s {
             self.remove(place);
             return None;
         }
@@ -85,7 +78,7 @@ impl<V> Memory<V> {
         value_bytes: usize,
         now_unix_s: i64,
         expires_unix_s: i64,
-        tag: Tag,
+        generation: u64,
     ) {
         let hash = self.hash(token);
         if let Some(place) = self.places.get(&hash) {
@@ -99,7 +92,7 @@ impl<V> Memory<V> {
         self.used_bytes += cost_bytes;
         self.places.insert(hash, self.entries.len());
         let token = Box::from(token);
-        self.entries.push(Entry { token, value, tag, expires_unix_s, hash, cost_bytes, used: false });
+        self.entries.push(Entry { token, value, generation, expires_unix_s, hash, cost_bytes, used: false });
     }
 
     /// Forgets everything.

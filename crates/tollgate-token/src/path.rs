@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde_json::{Map, Value};
+use crate::document::{Json, Object};
 
 /// Most parts of a path. Claims are not nested deeper than the reader allows anyway.
 pub const MAX_PATH_PARTS: usize = 16;
@@ -22,12 +22,12 @@ impl ClaimPath {
     }
 
     /// What stands there.
-    pub fn find<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {
+    pub fn find<'a>(&self, claims: Object<'a>) -> Option<Json<'a>> {
         find(claims, &self.text)
     }
 }
 
-fn find<'a>(members: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+fn find<'a>(members: Object<'a>, path: &str) -> Option<Json<'a>> {
     if let Some(value) = members.get(path) {
         return Some(value);
     }
@@ -74,7 +74,7 @@ impl std::error::Error for BadClaimPath {}
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -100,9 +100,10 @@ mod tests {
             (".sub", Value::Null),
             ("missing", Value::Null),
         ];
+        let claims = crate::json::object(claims.to_string().as_bytes()).unwrap();
         for (path, expect) in cases {
             let path: ClaimPath = path.parse().unwrap();
-            let found = path.find(claims.as_object().unwrap()).cloned().unwrap_or_default();
+            let found = path.find(claims.object()).map(Json::to_value).unwrap_or_default();
             assert_eq!(found, expect, "{path}");
         }
     }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::claims::Claims;
+use crate::document::Json;
 use crate::path::ClaimPath;
 
 /// `auth.require` of a route, but for consumer groups, of which a token knows nothing.
@@ -54,8 +55,8 @@ impl Requirement {
 }
 
 /// Equal, or a list with it as an element.
-fn has(found: &Value, wanted: &Value) -> bool {
-    found == wanted || found.as_array().is_some_and(|list| list.contains(wanted))
+fn has(found: Json<'_>, wanted: &Value) -> bool {
+    found == *wanted || found.as_list().is_some_and(|list| list.iter().any(|item| item == *wanted))
 }
 
 #[cfg(test)]
@@ -70,7 +71,7 @@ mod tests {
             "realm_access": { "roles": ["editor"] }, "role": "lone", "tenant": "acme", "level": 3,
             "address": { "country": "DE" }, "groups": ["x", "y"], "beta": true, "nothing": null,
         });
-        Claims::new(value.as_object().unwrap().clone(), None)
+        Claims::new(crate::json::object(value.to_string().as_bytes()).unwrap(), None)
     }
 
     fn check(scopes: &[&str], roles: (&str, &[&str]), wanted: Value, expect: Result<(), Lacking>) {
@@ -136,6 +137,6 @@ mod tests {
     fn claims_show_names_only() {
         let shown = format!("{:?}", claims());
         assert!(shown.contains("tenant") && !shown.contains("acme"), "{shown}");
-        assert!(claims().size_bytes() > claims().as_value().to_string().len());
+        assert!(claims().size_bytes() > claims().to_value().to_string().len());
     }
 }

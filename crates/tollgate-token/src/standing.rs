@@ -1,8 +1,7 @@
 //! Whether claims hold here and now: `exp`, `nbf`, `iat`, `iss`, `aud` (RFC 7519 §4.1).
 
-use serde_json::{Map, Value};
-
 use crate::claims::Claims;
+use crate::document::{Json, Object};
 use crate::error::TokenError;
 use crate::expect::{Audience, Exp, Expectations};
 use crate::json;
@@ -12,19 +11,20 @@ pub(crate) const NOT_CLAIMS: TokenError =
 
 /// Reads the payload of a token whose signature is good, and checks what it claims.
 pub(crate) fn accept(payload: &[u8], expect: &Expectations, now_unix_s: i64) -> Result<Claims, TokenError> {
-    let claims = json::object(payload).ok_or(NOT_CLAIMS)?;
-    let exp = times(&claims, expect, now_unix_s)?;
+    let document = json::object(payload).ok_or(NOT_CLAIMS)?;
+    let claims = document.object();
+    let exp = times(claims, expect, now_unix_s)?;
     if exp.is_none() && expect.exp == Exp::Required {
         return Err(TokenError::Malformed("the token has no expiry"));
     }
-    issuer(&claims, expect)?;
-    audience(&claims, expect)?;
-    Ok(Claims::new(claims, exp))
+    issuer(claims, expect)?;
+    audience(claims, expect)?;
+    Ok(Claims::new(document, exp))
 }
 
 /// `exp`, `nbf`, `iat`. Gives `exp`.
 pub(crate) fn times(
-    claims: &Map<String, Value>,
+    claims: Object<'_>,
     expect: &Expectations,
     now_unix_s: i64,
 ) -> Result<Option<i64>, TokenError> {
@@ -42,24 +42,24 @@ pub(crate) fn times(
 }
 
 /// `iss` must be the configured one.
-pub(crate) fn issuer(claims: &Map<String, Value>, expect: &Expectations) -> Result<(), TokenError> {
+pub(crate) fn issuer(claims: Object<'_>, expect: &Expectations) -> Result<(), TokenError> {
     match &expect.issuer {
-        Some(issuer) if claims.get("iss").and_then(Value::as_str) != Some(issuer) => Err(TokenError::Issuer),
+        Some(issuer) if claims.get("iss").and_then(Json::as_str) != Some(issuer) => Err(TokenError::Issuer),
         _ => Ok(()),
     }
 }
 
 /// `aud`, a string or a list of strings, must name one of ours.
-pub(crate) fn audience(claims: &Map<String, Value>, expect: &Expectations) -> Result<(), TokenError> {
+pub(crate) fn audience(claims: Object<'_>, expect: &Expectations) -> Result<(), TokenError> {
     const WRONG: TokenError =
         TokenError::Malformed("the token's audience is not a string or a list of strings");
     let Audience::AnyOf(ours) = &expect.audience else { return Ok(()) };
     let named = |audience: &str| ours.iter().any(|our| **our == *audience);
     let ours = match claims.get("aud") {
         None => false,
-        Some(Value::String(audience)) => named(audience),
-        Some(Value::Array(audiences)) if audiences.iter().all(Value::is_string) => {
-            audiences.iter().filter_map(Value::as_str).any(named)
+        Some(Json::String(audience)) => named(audience),
+        Some(Json::List(audiences)) if audiences.iter().all(|audience| audience.as_str().is_some()) => {
+            audiences.iter().filter_map(Json::as_str).any(named)
         }
         Some(_) => return Err(WRONG),
     };
@@ -68,9 +68,9 @@ pub(crate) fn audience(claims: &Map<String, Value>, expect: &Expectations) -> Re
 
 /// A NumericDate (RFC 7519 §2) as the first whole second that is not before it: for a clock of whole seconds, `now`
 /// is before 1.5 exactly when it is before 2.
-fn date(claims: &Map<String, Value>, name: &str, wrong: &'static str) -> Result<Option<i64>, TokenError> {
+fn date(claims: Object<'_>, name: &str, wrong: &'static str) -> Result<Option<i64>, TokenError> {
     let Some(value) = claims.get(name) else { return Ok(None) };
-    let number = value.as_number().ok_or(TokenError::Malformed(wrong))?;
+    let Json::Number(number) = value else { return Err(TokenError::Malformed(wrong)) };
     // A float becomes the nearest that there is: the cast saturates.
     let second = number.as_i64().or_else(|| number.as_f64().map(|seconds| seconds.ceil() as i64));
     second.map(Some).ok_or(TokenError::Malformed(wrong))

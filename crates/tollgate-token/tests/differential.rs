@@ -195,8 +195,8 @@ proptest! {
         let text = token.escape_ascii();
         match (verify(&token, &issuer.keys, &expect, NOW), oracle(&token, issuer)) {
             // The oracle takes times from 1970 on; RFC 7519 §2 says "a JSON numeric value".
-            (Ok(ours), Err(_)) if ours.as_value()["nbf"].as_f64().is_some_and(|nbf| nbf < 0.0) => {}
-            (Ok(ours), theirs) => prop_assert_eq!(Ok(ours.as_value()), theirs.as_ref(), "{}", text),
+            (Ok(ours), Err(_)) if ours.to_value()["nbf"].as_f64().is_some_and(|nbf| nbf < 0.0) => {}
+            (Ok(ours), theirs) => prop_assert_eq!(Ok(ours.to_value()), theirs, "{}", text),
             (Err(TokenError::Malformed(_)), _) | (Err(_), Err(_)) => {}
             // The oracle takes a list of issuers; RFC 7519 §4.1.1 knows one.
             (Err(TokenError::Issuer), Ok(theirs)) if theirs["iss"].is_array() => {}

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use tollgate_plan::issuer::{Introspection, Issuer, IssuerId, TokenCheck};
-use tollgate_token::introspection::{self, Refused as Unfit};
 use tollgate_token::{Exp, MAX_TOKEN_BYTES, TokenError};
 
 use super::Refused;
 use super::known::Refusal;
-use super::token::{UNAVAILABLE, now_unix_s, refused, remember, tag, unix_s};
+use super::token::{UNAVAILABLE, now_unix_s, refused, remember, unix_s};
 use crate::exchange::Exchange;
 use crate::identity::Verified;
 use crate::live::issuers::{IntrospectionLive, IssuerLive};
@@ -66,7 +65,7 @@ async fn ask_one(exchange: &Exchange<'_>, id: IssuerId, token: &str) -> Result<R
 fn refused_before(exchange: &Exchange<'_>, id: IssuerId, token: &str) -> Option<TokenError> {
     let (worker, active) = (exchange.worker, &exchange.active);
     let now = unix_s(worker);
-    let said = worker.known.refused.borrow_mut().get(token.as_bytes(), now, tag(active))?;
+    let said = worker.known.refused.borrow_mut().get(token.as_bytes(), now, active.generation)?;
     said.iter().find(|refusal| refusal.by == id && now < refusal.until_unix_s).map(|refusal| refusal.error)
 }
 
@@ -83,22 +82,18 @@ async fn ask_now(
     if !worker.shared.background.ask(question) {
         return Err(UNAVAILABLE);
     }
-    let Ok(Ok(Ok(body))) = timeout(ANSWER_WITHIN, answer).await else { return Err(UNAVAILABLE) };
+    let Ok(Ok(Ok(answer))) = timeout(ANSWER_WITHIN, answer).await else { return Err(UNAVAILABLE) };
     let now = now_unix_s(worker);
     let forget = now.saturating_add(i64::try_from(endpoint.cache.as_secs()).unwrap_or(i64::MAX));
-    match introspection::read(&body, &issuer.expect, now) {
+    match answer.claims(&issuer.expect, now) {
         // Asked for by the configuration; the issuer's word alone is enough otherwise.
         Ok(claims) if claims.exp().is_none() && issuer.expect.exp == Exp::Required => {
             Err(refused(TokenError::Malformed("the token has no expiry")))
         }
         Ok(claims) => Ok(remember(exchange, token.as_bytes(), id, claims, 0, forget)),
-        Err(Unfit::Token(error)) => {
+        Err(error) => {
             remember_refusal(exchange, id, token, error, forget);
             Err(refused(error))
-        }
-        Err(Unfit::Unreadable(why)) => {
-            tracing::debug!(issuer = &*issuer.name, why, "an introspection answer cannot be used");
-            Err(UNAVAILABLE)
         }
     }
 }
@@ -110,17 +105,17 @@ fn remember_refusal(
     error: TokenError,
     forget_unix_s: i64,
 ) {
-    let (worker, tag) = (exchange.worker, tag(&exchange.active));
+    let (worker, generation) = (exchange.worker, exchange.active.generation);
     let (token, now) = (token.as_bytes(), unix_s(worker));
     if error == TokenError::NotYetValid {
         // It may be valid in a moment.
         return;
     }
     let mut memory = worker.known.refused.borrow_mut();
-    let mut said = memory.get(token, now, tag).map_or_else(Vec::new, |said| said.to_vec());
+    let mut said = memory.get(token, now, generation).map_or_else(Vec::new, |said| said.to_vec());
     said.retain(|refusal| refusal.by != id && now < refusal.until_unix_s);
     said.push(Refusal { by: id, error, until_unix_s: forget_unix_s });
     let until = said.iter().map(|refusal| refusal.until_unix_s).max().unwrap_or(now);
     let bytes = said.len() * size_of::<Refusal>();
-    memory.insert(token, Rc::new(said), bytes, now, until, tag);
+    memory.insert(token, Rc::new(said), bytes, now, until, generation);
 }

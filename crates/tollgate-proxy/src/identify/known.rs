@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use tollgate_plan::issuer::IssuerId;
-use tollgate_token::{Memory, TokenError};
+use tollgate_token::{Headers, Memory, TokenError};
 
 use super::Refused;
 use super::basic::Proven;
@@ -34,6 +34,8 @@ type Answer = Result<Rc<Verified>, Refused>;
 /// One worker's memory of credentials.
 pub(crate) struct Known {
     pub(super) tokens: RefCell<Memory<Verified>>,
+    /// What their headers say.
+    pub(super) headers: RefCell<Headers>,
     /// What issuers said against tokens that only they understand.
     pub(super) refused: RefCell<Memory<Vec<Refusal>>>,
     /// Questions to issuers.
@@ -45,6 +47,7 @@ impl Known {
     pub(crate) fn new() -> Known {
         Known {
             tokens: RefCell::new(Memory::new(TOKENS_BYTES)),
+            headers: RefCell::default(),
             refused: RefCell::new(Memory::new(REFUSED_BYTES)),
             questions: Flights::default(),
             passwords: Proven::new(),

@@ -6,7 +6,7 @@ use std::time::UNIX_EPOCH;
 use tollgate_plan::Reason;
 use tollgate_plan::auth::Auth;
 use tollgate_plan::issuer::{Issuer, IssuerId, TokenCheck};
-use tollgate_token::{Claims, Tag, Token, TokenError};
+use tollgate_token::{Claims, Token, TokenError};
 
 use super::{Refused, introspect};
 use crate::exchange::Exchange;
@@ -34,7 +34,7 @@ pub(super) async fn check(
 fn remembered(exchange: &Exchange<'_>, auth: &Auth, token: &[u8]) -> Option<Rc<Verified>> {
     let (worker, active) = (exchange.worker, &exchange.active);
     let now = unix_s(worker);
-    let verified = worker.known.tokens.borrow_mut().get(token, now, tag(active))?;
+    let verified = worker.known.tokens.borrow_mut().get(token, now, active.generation)?;
     let holds = auth.issuers.contains(&verified.issuer) && verified.keys == keys_now(active, verified.issuer);
     holds.then_some(verified)
 }
@@ -46,7 +46,8 @@ async fn examine(exchange: &Exchange<'_>, auth: &Auth, token: &[u8]) -> Result<R
         issuer(*id).is_some_and(|issuer| matches!(issuer.check, TokenCheck::Introspection(_)))
     };
     let (asked, signing): (Vec<IssuerId>, Vec<IssuerId>) = auth.issuers.iter().partition(|id| asks(id));
-    let parsed = match Token::parse(token) {
+    let parsed = Token::parse_known(token, &exchange.worker.known.headers.borrow());
+    let parsed = match parsed {
         Ok(parsed) if !signing.is_empty() => parsed,
         // What is no signed token may mean something to whoever made it.
         Err(_) | Ok(_) if !asked.is_empty() => return introspect::ask(exchange, &asked, token).await,
@@ -77,7 +78,10 @@ async fn examine(exchange: &Exchange<'_>, auth: &Auth, token: &[u8]) -> Result<R
     for id in candidates {
         let Some(issuer) = issuer(id) else { continue };
         match signed_by(exchange, id, issuer, &parsed).await {
-            Ok((claims, keys)) => return Ok(remember(exchange, token, id, claims, keys, i64::MAX)),
+            Ok((claims, keys)) => {
+                parsed.remember_header(&mut exchange.worker.known.headers.borrow_mut());
+                return Ok(remember(exchange, token, id, claims, keys, i64::MAX));
+            }
             // One that cannot tell at the moment weighs more: the token may be good.
             Err(refused) if verdict.is_none() || refused == UNAVAILABLE => verdict = Some(refused),
             Err(_) => {}
@@ -138,7 +142,7 @@ pub(super) fn remember(
         bytes,
         unix_s(worker),
         ends.min(forget_unix_s),
-        tag(active),
+        active.generation,
     );
     verified
 }
@@ -149,11 +153,6 @@ fn keys_now(active: &Active, IssuerId(at): IssuerId) -> u64 {
         Some(IssuerLive::Keys(live)) => KeysLive::generation(live),
         _ => 0,
     }
-}
-
-/// What is remembered rests on the plan. On the keys, too; but which issuer's they are is known only afterwards.
-pub(super) fn tag(active: &Active) -> Tag {
-    Tag { keys: 0, plan: active.generation }
 }
 
 /// The wall time in seconds since 1970.

@@ -3,8 +3,8 @@
 //! The gateway owns the headers that claims go into. A client's own copies go in every case and every spelling,
 //! also where nobody was identified: the service behind believes them.
 
-use serde_json::Value;
 use tollgate_plan::auth::Auth;
+use tollgate_token::Json;
 use tollgate_wire::{EntryRef, HeaderBlock, Name};
 
 use crate::credentials::{Stripped, spells};
@@ -58,10 +58,10 @@ impl<'a> Told<'a> {
 
 /// Whether a claim reads in a header as it does in the token. One with control characters or spaces at its ends would
 /// read as another (`admin` for `admin` with a line feed), and so would an element with a comma in a list.
-fn says_one_thing(claim: &Value) -> bool {
+fn says_one_thing(claim: Json<'_>) -> bool {
     match claim {
-        Value::String(text) => text.trim() == text && !text.contains(char::is_control),
-        Value::Array(items) => items
+        Json::String(text) => text.trim() == text && !text.contains(char::is_control),
+        Json::List(items) => items
             .iter()
             .all(|item| says_one_thing(item) && item.as_str().is_none_or(|text| !text.contains(','))),
         _ => true,
@@ -71,6 +71,8 @@ fn says_one_thing(claim: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tollgate_token::introspection::Answer;
+    use tollgate_token::{Algorithms, Audience, Exp, Expectations};
 
     use super::*;
 
@@ -89,7 +91,21 @@ mod tests {
             (json!(["a,admin"]), false),
             (json!(["a", "b "]), false),
         ] {
-            assert_eq!(says_one_thing(&claim), expect, "{claim}");
+            let answer = Answer::read(json!({ "active": true, "claim": claim }).to_string().as_bytes());
+            let claims = answer.expect("an answer").claims(&anything(), 0).expect("claims");
+            let found = claims.object().get("claim").expect("the claim");
+            assert_eq!(says_one_thing(found), expect, "{claim}");
+        }
+    }
+
+    fn anything() -> Expectations {
+        Expectations {
+            issuer: None,
+            audience: Audience::Any,
+            algorithms: Algorithms::NONE,
+            leeway_s: 0,
+            exp: Exp::Optional,
+            typ: None,
         }
     }
 }

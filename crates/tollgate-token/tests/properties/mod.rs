@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use tollgate_token::mint::Signer;
 use tollgate_token::{
-    Algorithm, Algorithms, Audience, Claims, Exp, Expectations, KeySet, MAX_KEYS, Token, TokenError,
+    Algorithm, Algorithms, Audience, Claims, Exp, Expectations, Headers, KeySet, MAX_KEYS, Token, TokenError,
     introspection, verify,
 };
 
@@ -43,7 +43,10 @@ fn check_signed(header: &[u8], payload: &[u8]) -> Result<Claims, TokenError> {
 
 /// A token that is taken apart is the only text for its parts, and nobody forges its signature.
 fn token(bytes: &[u8]) {
+    let mut known = Headers::default();
     let Ok(token) = Token::parse(bytes) else { return };
+    token.remember_header(&mut known);
+    assert_eq!(Token::parse_known(bytes, &known).unwrap().key_id(), token.key_id());
     for part in bytes.split(|byte| *byte == b'.') {
         let again = URL_SAFE_NO_PAD.encode(URL_SAFE_NO_PAD.decode(part).unwrap());
         assert_eq!(again.as_bytes(), part);
@@ -69,14 +72,18 @@ fn claims(bytes: &[u8]) {
     let signed = check_signed(GOOD_HEADER, bytes);
     if let Ok(claims) = &signed {
         let value: Value = serde_json::from_slice(bytes).unwrap();
-        assert_eq!(claims.as_value(), &value);
+        assert_eq!(claims.to_value(), value);
+        for (name, member) in value.as_object().unwrap() {
+            assert!(claims.object().get(name).is_some_and(|claim| claim == *member));
+        }
         assert!(claims.exp().is_none_or(|exp| exp > NOW - 30));
         assert!(claims.size_bytes() >= value.as_object().unwrap().len());
         assert!(claims.scopes().all(|scope| !scope.is_empty() && !scope.contains(' ')));
     }
     // An answer of an introspection endpoint is the same, but for `active`.
-    if let Ok(claims) = introspection::read(bytes, &expect(), NOW) {
-        assert_eq!(claims.as_value()["active"], true);
+    let answer = introspection::Answer::read(bytes);
+    if let Some(Ok(claims)) = answer.ok().map(|answer| answer.claims(&expect(), NOW)) {
+        assert_eq!(claims.to_value()["active"], true);
         assert_eq!(signed.as_ref(), Ok(&claims));
     }
 }

@@ -23,13 +23,12 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tollgate_plan::issuer::{HttpUrl, Reach};
 use tollgate_token::MAX_KEY_TEXT_BYTES;
+use tollgate_token::introspection::MAX_ANSWER_BYTES;
 
 use crate::upstream::Resolver;
 
 /// From the question for the name to the last byte of the answer.
 pub(super) const FETCH_WITHIN: Duration = Duration::from_secs(5);
-/// The longest answer that is read: as long as the longest key set.
-const ANSWER_BYTES_MAX: usize = MAX_KEY_TEXT_BYTES;
 /// Bytes and lines that the head of an answer may have.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 const HEAD_LINES_MAX: usize = 100;
@@ -51,8 +50,8 @@ pub(crate) enum Fault {
     Late,
     /// Another status than 200.
     Status(u16),
-    /// The answer is longer than [`ANSWER_BYTES_MAX`].
-    TooLong,
+    /// The answer is longer than this many bytes, of which no more are read.
+    TooLong(usize),
     /// The answer says something else than it should.
     Content(String),
 }
@@ -66,7 +65,7 @@ impl fmt::Display for Fault {
             Fault::Protocol(why) => write!(f, "not a whole HTTP answer: {why}"),
             Fault::Late => write!(f, "no whole answer within {} s", FETCH_WITHIN.as_secs()),
             Fault::Status(status) => write!(f, "answered {status} instead of 200"),
-            Fault::TooLong => write!(f, "an answer of more than {ANSWER_BYTES_MAX} bytes"),
+            Fault::TooLong(bytes_max) => write!(f, "an answer of more than {bytes_max} bytes"),
             Fault::Content(why) => f.write_str(why),
         }
     }
@@ -114,18 +113,18 @@ impl Http {
         Http { rim: rim.clone(), reach: reach.clone(), own: OnceCell::new(), idle: RefCell::default() }
     }
 
-    /// The body of a 200.
+    /// The body of a 200, no longer than a key set may be.
     pub(super) async fn get(&self, url: &HttpUrl) -> Result<Bytes, Fault> {
         let request = request(Method::GET, url).body(Full::default()).map_err(unmade)?;
         let fetched = async {
             let mut sender = self.connect(url).await?;
             let answer = sender.send_request(request).await.map_err(protocol)?;
-            read(answer).await
+            read(answer, MAX_KEY_TEXT_BYTES).await
         };
         timeout(FETCH_WITHIN, fetched).await.unwrap_or(Err(Fault::Late))
     }
 
-    /// The body of a 200 to a form. Every call of one client is for the same URL.
+    /// The body of a 200 to a form, no longer than an introspection answer may be. Every call of one client is for the same URL.
     pub(super) async fn post(
         &self,
         url: &HttpUrl,
@@ -166,7 +165,7 @@ impl Http {
         sender: SendRequest<Full<Bytes>>,
         answer: Response<Incoming>,
     ) -> Result<Bytes, Fault> {
-        let body = read(answer).await?;
+        let body = read(answer, MAX_ANSWER_BYTES).await?;
         let mut idle = self.idle.borrow_mut();
         if idle.len() < IDLE_MAX {
             idle.push(sender);
@@ -249,16 +248,16 @@ fn request(method: Method, url: &HttpUrl) -> hyper::http::request::Builder {
         .header(header::USER_AGENT, "tollgate")
 }
 
-async fn read(answer: Response<Incoming>) -> Result<Bytes, Fault> {
+async fn read(answer: Response<Incoming>, bytes_max: usize) -> Result<Bytes, Fault> {
     if answer.status() != StatusCode::OK {
         return Err(Fault::Status(answer.status().as_u16()));
     }
     let body =
-        Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(|error| {
-            match error.is::<LengthLimitError>() {
-                true => Fault::TooLong,
-                false => Fault::Protocol(error.to_string()),
-            }
+        Limited::new(answer.into_body(), bytes_max).collect().await.map_err(|error| match error
+            .is::<LengthLimitError>(
+        ) {
+            true => Fault::TooLong(bytes_max),
+            false => Fault::Protocol(error.to_string()),
         })?;
     Ok(body.to_bytes())
 }

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::body::Bytes;
-use serde_json::Value;
 use tokio::sync::{Semaphore, oneshot};
 use tollgate_plan::issuer::Introspection;
+use tollgate_token::introspection::{Answer, Unreadable};
 
 use super::http::{Fault, Http, Rim};
 
@@ -32,7 +32,7 @@ pub(crate) struct IntrospectionLive {
 pub(crate) struct Question {
     pub(crate) of: Arc<IntrospectionLive>,
     pub(crate) token: Box<str>,
-    pub(crate) answer: oneshot::Sender<Result<Bytes, Fault>>,
+    pub(crate) answer: oneshot::Sender<Result<Answer, Fault>>,
     /// A place among those that wait.
     pub(crate) place: tokio::sync::OwnedSemaphorePermit,
 }
@@ -57,7 +57,7 @@ impl IntrospectionLive {
     pub(crate) fn question(
         self: &Arc<Self>,
         token: &str,
-    ) -> Option<(Question, oneshot::Receiver<Result<Bytes, Fault>>)> {
+    ) -> Option<(Question, oneshot::Receiver<Result<Answer, Fault>>)> {
         let place = self.waiting.clone().try_acquire_owned().ok()?;
         let (answer, wait) = oneshot::channel();
         Some((Question { of: self.clone(), token: token.into(), answer, place }, wait))
@@ -72,7 +72,7 @@ impl IntrospectionLive {
         Http::new(rim, &self.endpoint.reach)
     }
 
-    fn settle(&self, outcome: &Result<Bytes, Fault>) {
+    fn settle(&self, outcome: &Result<Answer, Fault>) {
         let issuer = &*self.name;
         match outcome {
             Ok(_) => {
@@ -110,7 +110,7 @@ pub(super) async fn ask(mut question: Question, http: Rc<Http>) {
         outcome = http.post(&endpoint.url, &authorization, form) => outcome,
         () = question.answer.closed() => return,
     };
-    let outcome = outcome.and_then(meaningful);
+    let outcome = outcome.and_then(|body| read(&body));
     live.settle(&outcome);
     // Whoever asked may have left in this moment.
     let _ = question.answer.send(outcome);
@@ -118,12 +118,8 @@ pub(super) async fn ask(mut question: Question, http: Rc<Http>) {
 }
 
 /// The answer, if it is one as RFC 7662 section 2.2 has it; what it means is not judged here.
-fn meaningful(answer: Bytes) -> Result<Bytes, Fault> {
-    let read: Option<Value> = serde_json::from_slice(&answer).ok();
-    match read.and_then(|answer| answer.get("active")?.as_bool()) {
-        Some(_) => Ok(answer),
-        None => Err(Fault::Content("an answer that does not say whether the token is active".to_owned())),
-    }
+fn read(body: &Bytes) -> Result<Answer, Fault> {
+    Answer::read(body).map_err(|Unreadable(why)| Fault::Content(why.to_owned()))
 }
 
 /// RFC 6749 section 2.3.1: both parts are form-encoded before HTTP Basic joins them.

@@ -130,7 +130,10 @@ fn an_answer_has_an_end() {
             while stream.write_all(&[b' '; 65536]).await.is_ok() {}
         });
         let http = Http::new(&Rc::new(Rim::default()), &Reach::default());
-        assert_eq!(http.get(&url(&format!("http://127.0.0.1:{port}/"))).await, Err(Fault::TooLong));
+        assert_eq!(
+            http.get(&url(&format!("http://127.0.0.1:{port}/"))).await,
+            Err(Fault::TooLong(MAX_KEY_TEXT_BYTES))
+        );
     });
 }
 
