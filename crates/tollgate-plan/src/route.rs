@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tollgate_wire::Name;
 
-use crate::access::{AddressRules, Cors};
+use crate::access::{AddressRules, Cors, UserAgents};
 use crate::auth::Auth;
 use crate::limit::{Concurrency, RouteLimits};
 use crate::template::Template;
@@ -29,6 +29,8 @@ pub struct Route {
     pub cors: Option<Box<Cors>>,
     /// Addresses that may or may not call; none lets everybody.
     pub addresses: Option<Box<AddressRules>>,
+    /// Programs that may not call; none lets all of them.
+    pub user_agents: Option<Box<UserAgents>>,
     /// How callers identify themselves; none is public.
     pub auth: Option<Box<Auth>>,
     /// How often it may be called.
@@ -41,19 +43,29 @@ pub struct Route {
     pub request: Option<Box<RequestEdits>>,
     /// Edits on the way to the client.
     pub response: Option<Box<ResponseEdits>>,
+    /// A second upstream that gets copies of requests.
+    pub mirror: Option<Box<Mirror>>,
     /// To the upstream's response head; `None` leaves it to the upstream.
     pub timeout: Option<Duration>,
+    /// For the whole request, from its head to the last byte of the answer.
+    pub deadline: Option<Box<Duration>>,
     /// Unique name, used in logs and metrics.
     pub name: Arc<str>,
     /// The path pattern as the configuration wrote it.
     pub pattern: Arc<str>,
+    /// How long nothing may move through an upgraded connection.
+    pub tunnel_idle: Duration,
 }
 
-/// Edits on the way to the upstream. Order: remove, set, add.
+/// Edits on the way to the upstream. Order: only, remove, set, add.
 #[derive(Debug, Clone, Default)]
 pub struct RequestEdits {
     /// The path that is sent; `None` sends the path as it came.
     pub rewrite: Option<Rewrite>,
+    /// The only headers of the client that go on, but what the protocol needs; `None` lets all of them.
+    pub only_headers: Option<Box<[Name]>>,
+    /// The only query parameters of the client that go on; `None` lets all of them.
+    pub only_query: Option<Box<[Box<str>]>>,
     /// Header edits, in the order in which they apply.
     pub headers: Vec<HeaderEdit>,
     /// Query edits, in the order in which they apply.
@@ -74,6 +86,8 @@ pub enum Rewrite {
 pub struct ResponseEdits {
     /// Header edits, in the order in which they apply.
     pub headers: Vec<HeaderEdit>,
+    /// Whether answers are compressed where the client takes that and the answer gains by it.
+    pub compress: bool,
 }
 
 /// One edit of a header block.
@@ -109,6 +123,15 @@ pub enum Action {
     Redirect(Box<Redirect>),
     /// Answer with the health of these upstreams (`all` is already resolved to every named upstream).
     Health(Box<[UpstreamId]>),
+}
+
+/// Who gets copies of a route's requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mirror {
+    /// The second upstream.
+    pub to: UpstreamId,
+    /// Share of the requests, in percent, that are copied.
+    pub share_percent: u32,
 }
 
 /// One of several upstreams of a route.

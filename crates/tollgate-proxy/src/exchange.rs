@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
 use tollgate_plan::Reason;
 use tollgate_plan::route::{Route, RouteId};
 use tollgate_plan::upstream::UpstreamId;
@@ -31,7 +32,12 @@ pub(crate) struct Exchange<'c> {
     /// The head, and what was made of it.
     pub(crate) kit: &'c mut Kit,
     pub(crate) facts: Facts,
+    pub(crate) origin: Origin,
     pub(crate) route: Option<RouteId>,
+    /// When the whole of it must be over, where that is bounded.
+    pub(crate) deadline: Option<Instant>,
+    /// The client asks for a WebSocket, and its handshake is right.
+    pub(crate) websocket: bool,
     /// The request asks on behalf of another one what a browser may do there.
     pub(crate) preflight: bool,
     /// Who calls, from the identify stage on.
@@ -43,6 +49,19 @@ pub(crate) struct Exchange<'c> {
     /// Where `body` is none: whether the client's bytes were all read, so that the next request can follow.
     pub(crate) body_read: bool,
     pub(crate) seen: Seen,
+}
+
+/// Who made a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A client, who waits for the answer.
+    Client,
+    /// The gateway, on behalf of a client's request: it leaves no record of its own and is not counted among those in
+    /// flight.
+    Gateway {
+        /// The index of the only target that may have it.
+        target: Option<usize>,
+    },
 }
 
 /// What the parse stage found out.
@@ -156,6 +175,8 @@ pub(crate) struct RequestBody {
     pub(crate) max: u64,
     /// The client waits for `100 Continue` before it sends.
     pub(crate) expects_continue: bool,
+    /// Who wants a copy of it once all of it is there, as it went out; dropped when it grows too long for that.
+    pub(crate) copy: Option<oneshot::Sender<Vec<u8>>>,
 }
 
 impl RequestBody {
@@ -167,6 +188,7 @@ impl RequestBody {
                 length: head.body,
                 max,
                 expects_continue: head.expect_continue,
+                copy: None,
             })
         })
     }
@@ -202,6 +224,11 @@ impl Reject {
         debug_assert!(false, "{what}");
         tracing::error!(what, "an impossible state; please report it");
         Reject::new(Reason::Internal, "an internal error")
+    }
+
+    /// The time for the whole request is over.
+    pub(crate) fn overdue() -> Reject {
+        Reject::new(Reason::UpstreamTimeout, "the request took longer than it may here")
     }
 
     /// The refusal of a body of more than `max` bytes, announced or counted.
@@ -242,6 +269,18 @@ impl<'c> Exchange<'c> {
         facts: Facts,
     ) -> Exchange<'c> {
         worker.inflight.set(worker.inflight.get() + 1);
+        Exchange::of(worker, client, active, kit, facts, Origin::Client)
+    }
+
+    /// A request of whatever origin.
+    pub(crate) fn of(
+        worker: &'c Rc<Worker>,
+        client: &'c Rc<Client>,
+        active: Rc<Active>,
+        kit: &'c mut Kit,
+        facts: Facts,
+        origin: Origin,
+    ) -> Exchange<'c> {
         let body = RequestBody::of(&kit.head, active.plan.limits.body);
         let seen = Seen {
             started: worker.clock.recent(),
@@ -260,7 +299,10 @@ impl<'c> Exchange<'c> {
             active,
             kit,
             facts,
+            origin,
             route: None,
+            deadline: None,
+            websocket: false,
             preflight: false,
             identity: None,
             place: None,
@@ -302,6 +344,24 @@ impl<'c> Exchange<'c> {
         }
     }
 
+    /// Sets the deadline of what the exchange waits for now: `after`, or the end of the whole if that is earlier.
+    pub(crate) fn arm(&self, now: Instant, after: Duration) {
+        self.client.timer.arm(now, self.at_most(now, after));
+    }
+
+    /// `wanted`, or the time that is left for the whole.
+    pub(crate) fn at_most(&self, now: Instant, wanted: Duration) -> Duration {
+        match self.deadline {
+            Some(deadline) => wanted.min(deadline.saturating_duration_since(now)),
+            None => wanted,
+        }
+    }
+
+    /// Whether the time for the whole is over.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+
     /// Whether the client's connection may serve another request after this one.
     pub(crate) fn persistent(&self) -> bool {
         let max = self.active.plan.limits.requests_per_connection;
@@ -310,9 +370,9 @@ impl<'c> Exchange<'c> {
             && (max == 0 || self.client.served.get() < max)
     }
 
-    /// Whether the client speaks HTTP/1.1.
+    /// Whether the client speaks HTTP/1.1 or HTTP/2.
     pub(crate) fn modern(&self) -> bool {
-        self.kit.head.version == Version::Http11
+        self.kit.head.version != Version::Http10
     }
 
     /// Whether the answer has no body because of the method.

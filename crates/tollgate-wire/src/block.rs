@@ -87,6 +87,13 @@ impl HeaderBlock {
         entries.iter().filter(move |e| e.is(&self.buf, name)).map(|e| e.value(&self.buf))
     }
 
+    /// The value of the only line with this name; none when there are several.
+    pub fn only(&self, name: &Name) -> Option<&[u8]> {
+        let mut values = self.get_all(name);
+        let first = values.next()?;
+        values.next().is_none().then_some(first)
+    }
+
     /// The members of a comma-separated list over all lines with this name: trimmed, empty ones left out
     /// (RFC 9110 section 5.6.1). A comma in a quoted string separates too, so this is for lists of tokens.
     pub fn list<'a, 'n>(&'a self, name: &'n Name) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {

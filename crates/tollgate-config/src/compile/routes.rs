@@ -112,11 +112,13 @@ fn build(
 ) -> Option<Route> {
     let cors = access::cors(layers, report);
     let addresses = access::addresses(layers, report);
+    let user_agents = access::user_agents(layers, report);
     let rate_limits = layers.key(|keys| keys.rate_limit);
     let route_limits = parts.rate_limits.of_route(rate_limits, scope, report);
     let request = edits::request(layers, scope, report);
     let response = edits::response(layers, scope, report);
     let action = action::action(route, parts, scope, report)?;
+    let mirror = action::mirror(layers.key(|keys| keys.mirror), parts, report);
     if !action.forwards() {
         warn_no_effect(&route.value, report);
     }
@@ -125,20 +127,31 @@ fn build(
         pattern: route.value.path.value()?.text.as_str().into(),
         cors,
         addresses,
+        user_agents,
         auth: None,
         limits: route_limits,
         concurrency: limits::concurrency(layers.key(|keys| keys.concurrency)).map(Box::new),
         max_body: layers.key(|keys| keys.max_body).value().map_or(process.body, |size| size.0),
         timeout: layers.key(|keys| keys.timeout).value().map(|timeout| timeout.0),
+        deadline: layers.key(|keys| keys.deadline).value().map(|deadline| Box::new(deadline.0)),
+        mirror,
         request,
         response,
+        tunnel_idle: layers.key(|keys| keys.tunnel_idle).value().unwrap_or(&spec::TUNNEL_IDLE).0,
         action,
     })
 }
 
 /// Keys that concern an upstream, written on a route that has none. From defaults they are no surprise.
 fn warn_no_effect(route: &spec::Route, report: &mut Report) {
-    for (name, key) in [("request", route.request.key()), ("timeout", route.timeout.key())] {
+    let keys = [
+        ("request", route.request.key()),
+        ("timeout", route.timeout.key()),
+        ("deadline", route.deadline.key()),
+        ("mirror", route.mirror.key()),
+        ("tunnel_idle", route.tunnel_idle.key()),
+    ];
+    for (name, key) in keys {
         if let Some(key) = key {
             let message = format!("`{name}` changes nothing: the route does not forward");
             report.push(Finding::warning(Code::NoEffect, key, message));

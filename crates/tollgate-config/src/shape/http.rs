@@ -67,6 +67,10 @@ pub(crate) struct PathText(pub(crate) Template);
 #[derive(Debug, Clone)]
 pub(crate) struct Condition(pub(crate) ValueMatch);
 
+/// What a user agent calls itself.
+#[derive(Debug, Clone)]
+pub(crate) struct AgentMatch(pub(crate) ValueMatch);
+
 /// Headers by which the gateway itself frames, routes or describes a message.
 const OWNED: &[WireName] = &[
     name::CONNECTION,
@@ -74,6 +78,9 @@ const OWNED: &[WireName] = &[
     name::HOST,
     name::KEEP_ALIVE,
     name::PROXY_CONNECTION,
+    name::SEC_WEBSOCKET_ACCEPT,
+    name::SEC_WEBSOCKET_KEY,
+    name::SEC_WEBSOCKET_VERSION,
     name::TE,
     name::TRAILER,
     name::TRANSFER_ENCODING,
@@ -295,23 +302,44 @@ impl Shape for Condition {
             Some(Core::Bool(false)) => return Some(Condition(ValueMatch::Absent)),
             _ => {}
         }
-        let scalar = text(node, what, report)?;
-        match ValueMatch::parse(&scalar.text) {
-            Ok(value) => Some(Condition(value)),
-            Err(error) => {
-                // The library draws the pattern over several lines; its last one says what is wrong.
-                let words = error.to_string();
-                let why = words.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                let message = format!("`{what}` is no regular expression: {why}");
-                report.push(Finding::error(Code::BadValue, node.span(), message));
-                None
-            }
-        }
+        value_match(node, what, report).map(Condition)
     }
 
     fn describe(_: &mut Catalogue) -> Description {
         let schema: Value = json!({ "type": ["string", "boolean"] });
         Description::new("text, `~regex`, or `true` (present) or `false` (absent)", schema)
+    }
+}
+
+impl Shape for AgentMatch {
+    fn read(node: NodeRef<'_>, what: &str, report: &mut Report) -> Option<Self> {
+        let value = value_match(node, what, report)?;
+        if !matches!(&value, ValueMatch::Exact(text) if text.is_empty()) {
+            return Some(AgentMatch(value));
+        }
+        let message = format!("`{what}` holds an empty name");
+        let hint = "`empty: deny` refuses requests without a `User-Agent`";
+        report.push(Finding::error(Code::BadValue, node.span(), message).hint(hint));
+        None
+    }
+
+    fn describe(_: &mut Catalogue) -> Description {
+        Description::new("text or `~regex`", json!({ "type": "string", "minLength": 1 }))
+    }
+}
+
+fn value_match(node: NodeRef<'_>, what: &str, report: &mut Report) -> Option<ValueMatch> {
+    let scalar = text(node, what, report)?;
+    match ValueMatch::parse(&scalar.text) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            // The library draws the pattern over several lines; its last one says what is wrong.
+            let words = error.to_string();
+            let why = words.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            let message = format!("`{what}` is no regular expression: {why}");
+            report.push(Finding::error(Code::BadValue, node.span(), message));
+            None
+        }
     }
 }
 

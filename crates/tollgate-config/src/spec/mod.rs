@@ -13,10 +13,11 @@ mod root;
 mod route;
 mod server;
 mod target;
+mod tls;
 mod upstream;
 
-pub(crate) use access::{Cors, Names, Origin};
-pub(crate) use action::{Destination, Health, HealthSet, Respond, To};
+pub(crate) use access::{Cors, EmptyAgent, Names, Origin, UserAgents};
+pub(crate) use action::{Destination, Health, HealthSet, Mirror, Respond, To};
 pub(crate) use auth::{ApiKey, Auth, AuthSetting, ClaimValue, repeated};
 pub(crate) use consumer::{Basic, Consumer};
 pub(crate) use issuer::{Audience, Claim, Exp, Issuer, IssuerName, ServiceUrl};
@@ -26,7 +27,8 @@ pub(crate) use limit::{
 pub(crate) use redis::{OnFailure, Redis, RedisUrl};
 pub(crate) use resilience::{CheckedPath, CircuitBreaker, HealthCheck, Outlier, Retry, RetryCause, Statuses};
 pub(crate) use root::{Included, Root};
-pub(crate) use route::{Defaults, Request, Response, Route, Shared};
-pub(crate) use server::{AccessLog, Admin, Limits, OnFull, Shutdown, Sink, Workers};
+pub(crate) use route::{Defaults, Request, Response, Route, Shared, TUNNEL_IDLE};
+pub(crate) use server::{AccessLog, Admin, Limits, OnFull, ProxyProtocol, Shutdown, Sink, Workers};
 pub(crate) use target::Parsed;
+pub(crate) use tls::{Certificate, ListenerTls, MinVersion, ServerName, UpstreamTls};
 pub(crate) use upstream::{Balance, SentHost, Upstream, UpstreamName};

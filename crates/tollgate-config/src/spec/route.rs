@@ -5,8 +5,8 @@ use crate::shape::{
     OneOrMany, PathText, Pattern, Seconds, Size, Slot, Text, Verb, neutral,
 };
 
-use super::access::Cors;
-use super::action::{Health, Redirect, Respond, To};
+use super::access::{Cors, UserAgents};
+use super::action::{Health, Mirror, Redirect, Respond, To};
 use super::auth::AuthSetting;
 use super::limit::{Concurrency, RateLimit};
 
@@ -21,17 +21,24 @@ pub(crate) struct Shared<'a> {
     pub(crate) cors: &'a Slot<Cors>,
     pub(crate) allow_ips: &'a Slot<List<Network>>,
     pub(crate) deny_ips: &'a Slot<List<Network>>,
+    pub(crate) user_agents: &'a Slot<UserAgents>,
     pub(crate) auth: &'a Slot<AuthSetting>,
     pub(crate) rate_limit: &'a Slot<OneOrMany<RateLimit>>,
     pub(crate) concurrency: &'a Slot<Concurrency>,
     pub(crate) max_body: &'a Slot<Size<0, { u64::MAX }>>,
     pub(crate) timeout: &'a Slot<Seconds<1>>,
+    pub(crate) deadline: &'a Slot<Seconds<1>>,
+    pub(crate) mirror: &'a Slot<Mirror>,
+    pub(crate) tunnel_idle: &'a Slot<Seconds<1>>,
     pub(crate) request: &'a Slot<Request>,
     pub(crate) response: &'a Slot<Response>,
 }
 
 pub(crate) const PRIORITY_MIN: i64 = -1_000_000;
 pub(crate) const PRIORITY_MAX: i64 = 1_000_000;
+
+/// What `tunnel_idle` is where nobody says it.
+pub(crate) const TUNNEL_IDLE: Seconds<1> = Seconds::of(3600);
 
 /// Declares a block with the keys that routes and defaults share behind its own.
 macro_rules! routing_block {
@@ -57,8 +64,8 @@ macro_rules! routing_block {
                 allow_ips: List<Network>;
                 /// Addresses and blocks (CIDR) that may not call, also where `allow_ips` names them.
                 deny_ips: List<Network>;
-                /// User agents that may not call.
-                user_agents: Later;
+                /// Programs that may not call, by their `User-Agent`, else 403 `user_agent_denied`.
+                user_agents: UserAgents;
                 /// How callers identify themselves. Left out, or `public`: they need not.
                 auth: AuthSetting;
                 /// How often it may be called: one limit or a list, of which every one must pass.
@@ -69,6 +76,9 @@ macro_rules! routing_block {
                 max_body: Size<0, { u64::MAX }>;
                 /// To the upstream's response head. Left out: the upstream's own.
                 timeout: Seconds<1>;
+                /// For the whole request: from its head to the last byte of the answer, all attempts included. Left out:
+                /// no bound but those on each step.
+                deadline: Seconds<1>;
                 /// What a request must look like.
                 validate: Later;
                 /// Expressions that a request must satisfy.
@@ -84,9 +94,9 @@ macro_rules! routing_block {
                 /// Keeping answers.
                 cache: Later;
                 /// A second upstream that gets copies of requests.
-                mirror: Later;
-                /// The longest silence of an upgraded connection.
-                tunnel_idle: Later;
+                mirror: Mirror;
+                /// How long nothing may move through a WebSocket, in either direction.
+                tunnel_idle: Seconds<1> = TUNNEL_IDLE;
             }
         }
 
@@ -102,11 +112,15 @@ macro_rules! routing_block {
                     cors: &self.cors,
                     allow_ips: &self.allow_ips,
                     deny_ips: &self.deny_ips,
+                    user_agents: &self.user_agents,
                     auth: &self.auth,
                     rate_limit: &self.rate_limit,
                     concurrency: &self.concurrency,
                     max_body: &self.max_body,
                     timeout: &self.timeout,
+                    deadline: &self.deadline,
+                    mirror: &self.mirror,
+                    tunnel_idle: &self.tunnel_idle,
                     request: &self.request,
                     response: &self.response,
                 }
@@ -143,7 +157,7 @@ routing_block! {
 }
 
 block! {
-    /// Edits on the way to the upstream. Headers and query: remove, then set, then add.
+    /// Edits on the way to the upstream. Headers and query: only, then remove, then set, then add.
     "request" Request {
         /// The path that is sent; values are percent-encoded. Left out: the path as it came.
         rewrite: PathText;
@@ -159,10 +173,11 @@ block! {
         set_query: Dict<String, Text>;
         /// Takes query parameters away.
         remove_query: List<String>;
-        /// The only headers that are forwarded.
-        only_headers: Later;
-        /// The only query parameters that are forwarded.
-        only_query: Later;
+        /// The only headers of the client that are forwarded, beside those that the protocol needs; `[]`: none. What the
+        /// gateway itself sets goes on.
+        only_headers: List<HeaderName>;
+        /// The only query parameters of the client that are forwarded, by their decoded names; `[]`: none.
+        only_query: List<String>;
     }
 }
 
@@ -173,8 +188,8 @@ block! {
         set_headers: Dict<EditedHeader, HeaderText>;
         /// Takes headers away.
         remove_headers: List<EditedHeader>;
-        /// Compression by Accept-Encoding.
-        compress: Later<neutral::False>;
+        /// Compresses answers that gain by it: zstd, brotli or gzip, by Accept-Encoding.
+        compress: bool = false;
         /// Shaping of the body.
         body: Later;
         /// The format of a shaped body.

@@ -3,6 +3,7 @@
 mod protection;
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use tollgate_config::posture;
 use tollgate_plan::Plan;
@@ -76,6 +77,9 @@ fn upstream(out: &mut String, upstream: &Upstream) {
 
 fn route(out: &mut String, route: &Route, plan: &Plan) {
     line(out, format!("  max_body {}, timeout {:?}", route.max_body, route.timeout));
+    if route.tunnel_idle != Duration::from_secs(3600) {
+        line(out, format!("  tunnel_idle {:?}", route.tunnel_idle));
+    }
     let request = route.request.as_deref().cloned().unwrap_or_default();
     match &request.rewrite {
         None => {}

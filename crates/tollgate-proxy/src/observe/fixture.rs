@@ -21,6 +21,7 @@ pub(crate) fn plan(routes: &[&str], upstreams: &[(&str, &[&str])]) -> Plan {
     Plan {
         listeners: Vec::new(),
         trusted_proxies: Default::default(),
+        subject_headers: Vec::new(),
         limits: Limits::default(),
         workers: 1,
         shutdown: Shutdown { delay: Duration::ZERO, grace: Duration::ZERO },
@@ -55,8 +56,11 @@ fn route(name: &str) -> Route {
         concurrency: None,
         max_body: 0,
         timeout: None,
+        deadline: None,
         request: None,
         response: None,
+        mirror: None,
+        tunnel_idle: Duration::ZERO,
         action: Action::Health(Box::default()),
     }
 }
@@ -68,6 +72,8 @@ fn upstream(name: &str, urls: &[&str]) -> Upstream {
         authority: "localhost".into(),
         prefix: "".into(),
         weight: 1,
+        tls: None,
+        http2: false,
     };
     Upstream {
         name: name.into(),
@@ -79,6 +85,7 @@ fn upstream(name: &str, urls: &[&str]) -> Upstream {
         timeout: Duration::ZERO,
         idle_timeout: Duration::ZERO,
         pool: Pool::default(),
+        tls: Default::default(),
         retry: None,
         health_check: None,
         outlier: None,

@@ -2,6 +2,7 @@
 //! client address.
 
 mod client_address;
+mod handshake;
 
 use tollgate_plan::Reason;
 use tollgate_plan::host::Host;
@@ -59,15 +60,8 @@ pub(crate) fn check(exchange: &mut Exchange<'_>) -> Result<(), Reject> {
     } else {
         path.push('*');
     }
-    if wants_websocket(head) {
-        return Err(Reject::new(Reason::UpgradeRefused, "WebSocket is not served yet").closing());
-    }
+    exchange.websocket = handshake::check(head)?;
     Ok(())
-}
-
-fn wants_websocket(head: &RequestHead) -> bool {
-    // One of several that the client offers is enough: it may take the answer for the start of that protocol.
-    head.wants_upgrade() && head.headers.has_token(&name::UPGRADE, "websocket")
 }
 
 /// A new id, for what is not even a request.

@@ -5,6 +5,7 @@ use tollgate_plan::Reason;
 use super::problem::problem;
 use super::reply::{Shape, discard, send};
 use super::stream::stream;
+use super::tunnel::tunnel;
 use crate::client::Client;
 use crate::exchange::{Exchange, Next, Outcome, Reject, Reply};
 use crate::worker::{Active, Worker};
@@ -16,6 +17,10 @@ pub(crate) async fn finish(exchange: &mut Exchange<'_>, mut outcome: Result<Outc
     }
     let next = match outcome {
         Ok(Outcome::Reply(reply)) => answer(exchange, reply, false).await,
+        // Only a switch that was asked for and is one gets so far. Boxed: few requests come to this.
+        Ok(Outcome::Answer(upstream)) if upstream.head.status == 101 => {
+            Box::pin(tunnel(exchange, upstream)).await
+        }
         Ok(Outcome::Answer(upstream)) => match stream(exchange, upstream).await {
             Ok(next) => next,
             Err(reject) => reject_with(exchange, reject).await,

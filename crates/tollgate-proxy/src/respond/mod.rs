@@ -8,6 +8,7 @@ mod problem;
 mod redirect;
 mod reply;
 mod stream;
+mod tunnel;
 
 pub(crate) use finish::{finish, refuse};
 pub(crate) use fixed::fixed;

@@ -56,6 +56,10 @@ fn write_lines(exchange: &Exchange<'_>, edits: &[HeaderEdit], told: Told<'_>, ou
     if hop.trailers {
         write_header(out, &name::TE, b"trailers");
     }
+    if exchange.websocket {
+        write_header(out, &name::CONNECTION, b"Upgrade");
+        write_header(out, &name::UPGRADE, b"websocket");
+    }
     if exchange.kit.head.body == BodyLength::Chunked {
         write_header(out, &name::TRANSFER_ENCODING, b"chunked");
     }

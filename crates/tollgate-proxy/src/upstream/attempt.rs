@@ -227,8 +227,8 @@ impl<'a, 'c> Attempt<'a, 'c> {
         let head = self.head?;
         Some(Answer {
             body: head.body,
-            // What is left of the request's head would stand in front of the next one.
-            reusable: head.persistent && head.body != BodyLength::UntilClose && self.out.is_empty(),
+            // What is left of the request's head would stand in front of the next one. After a switch there is none.
+            reusable: head.status != 101 && head.persistent && head.body != BodyLength::UntilClose && self.out.is_empty(),
             head,
             rest: self.input,
             conn: self.conn,

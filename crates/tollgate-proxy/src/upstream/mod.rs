@@ -1,11 +1,16 @@
 //! Stage 11 for `to`: a target, a connection to it, the request out and the head of the answer back.
 
 mod attempt;
+mod answer;
 mod call;
 mod choose;
 mod connect;
+mod detached;
+mod mirror;
 mod resolve;
 mod retry;
+mod switch;
 
 pub(crate) use call::call;
+pub(crate) use mirror::mirror;
 pub(crate) use resolve::{Resolver, look_up_once};

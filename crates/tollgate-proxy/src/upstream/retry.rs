@@ -40,7 +40,7 @@ impl Tried {
             repeatable: rules.methods.allow(method),
             replayable: is_replayable(exchange, outcome, upload),
         };
-        if self.retries >= rules.attempts || !worth_retrying(rules, attempted) {
+        if exchange.is_overdue() || self.retries >= rules.attempts || !worth_retrying(rules, attempted) {
             return false;
         }
         let now = exchange.worker.clock.recent();
@@ -62,7 +62,7 @@ impl Tried {
         if after.is_zero() {
             return Ok(());
         }
-        client.timer.arm(worker.clock.now(), after);
+        exchange.arm(worker.clock.now(), after);
         poll_fn(|cx| {
             if let Poll::Ready(Gone::Broken) = client.io.poll_gone(cx) {
                 return Poll::Ready(Err(client_closed()));
@@ -72,13 +72,15 @@ impl Tried {
         })
         .await?;
         worker.clock.now();
-        Ok(())
+        if exchange.is_overdue() { Err(Reject::overdue()) } else { Ok(()) }
     }
 }
 
 /// What was wrong with an attempt, if it was anything that a retry may help against.
 fn fault(outcome: &Result<Answer, Reject>) -> Option<Fault> {
     match outcome {
+        // The target has switched: nothing of that is ever done twice.
+        Ok(answer) if answer.head.status == 101 => None,
         Ok(answer) => Some(Fault::Status(answer.head.status)),
         Err(reject) => match reject.reason {
             Reason::UpstreamConnect | Reason::UpstreamDns => Some(Fault::Connect),
@@ -90,33 +92,25 @@ fn fault(outcome: &Result<Answer, Reject>) -> Option<Fault> {
     }
 }
 
-/// Whether the request's body, if it has one, can be sent again: nobody has taken a byte of it from the client yet.
+/// Whether the request's body, if it has one, can be sent again.
 fn is_replayable(exchange: &Exchange<'_>, outcome: &Result<Answer, Reject>, upload: Option<&Upload>) -> bool {
     let upload = match outcome {
         Ok(answer) => answer.upload.as_deref(),
         Err(_) => upload,
     };
-    // An upload that went through is not there any more.
-    exchange.seen.bytes_in.is_none() || upload.is_some_and(|upload| !upload.has_begun())
+    // An upload that went through, and of which nothing is kept, is not there any more.
+    exchange.seen.bytes_in.is_none() || upload.is_some_and(Upload::can_restart)
 }
 
 /// Lets an answer go that nobody will see. Gives back the request's body, if it is still there.
-pub(super) fn discard(exchange: &Exchange<'_>, answer: Answer) -> Option<Box<Upload>> {
-    let now = exchange.worker.clock.now();
-    let started = answer.started;
-    exchange.attempt_ended(started, Ok(answer.head.status));
-    if let Some(trial) = answer.trial {
-        trial.ended(false, now);
-    }
+pub(super) fn discard(exchange: &Exchange<'_>, mut answer: Answer) -> Option<Box<Upload>> {
     // A body that came with the head needs no more reading; any other is not worth it.
     let whole = match answer.body {
         BodyLength::None => answer.rest.is_empty(),
         BodyLength::Length(length) => answer.rest.len() as u64 == length,
         BodyLength::Chunked | BodyLength::UntilClose => false,
     };
-    if answer.reusable && whole && answer.upload.is_none() && !answer.cut {
-        answer.conn.release(now);
-    }
+    answer.ended(exchange, Ok(answer.head.status), whole);
     exchange.worker.spare.keep_response(answer.head);
     exchange.worker.spare.keep_buffer(answer.rest);
     answer.upload

@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 use tollgate_plan::Reason;
 use tollgate_wire::{HeadLimits, HeadProgress, Parsed, parse_response, remove_hop_by_hop, write_response_head};
 
+use super::super::switch;
 use super::{Attempt, CONTINUE, Failure};
 use crate::exchange::Reject;
 use crate::pump::WaitsFor;
@@ -63,7 +64,7 @@ impl Attempt<'_, '_> {
             }
             self.progress = HeadProgress::default();
             let status = head.status;
-            if status >= 200 {
+            if status >= 200 || (status == 101 && self.is_switched()) {
                 self.complete = true;
                 self.input = exchange.worker.spare.buffer();
                 self.input.extend_from_slice(bytes.get(used..).unwrap_or_default());
@@ -71,6 +72,13 @@ impl Attempt<'_, '_> {
             }
             self.interim_answer(status)?;
         }
+    }
+
+    /// Whether the upstream was asked to switch, was sent all of that, and shows that it did.
+    fn is_switched(&self) -> bool {
+        let asked = &self.exchange.kit.head.headers;
+        let shown = self.head.as_ref().is_some_and(|head| switch::is_right(asked, head));
+        self.exchange.websocket && self.out.is_empty() && shown
     }
 
     pub(super) fn interim_answer(&mut self, status: u16) -> Result<(), Failure> {
