@@ -3,14 +3,17 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+
+use tollgate_wire::HeaderBlock;
 
 use crate::io::Stream;
 use crate::live::Counts;
 use crate::live::listeners::ListenerLive;
-use crate::pump::Pending;
-use crate::timer::Timer;
+use crate::pump::{Head, Pending};
+use crate::timer::{Timer, Timers};
 
 /// A client's connection.
 pub(crate) struct Client {
@@ -27,11 +30,38 @@ pub(crate) struct Client {
     pub(crate) owed: RefCell<Pending>,
     /// Requests served.
     pub(crate) served: Cell<u64>,
-    /// Counts the connection in the worker and the process until it is dropped.
-    pub(crate) _place: Place,
+    /// Counts the connection in the worker and the process until it is dropped; none where there is none.
+    pub(crate) _place: Option<Place>,
 }
 
 impl Client {
+    /// The client's side of a request that the gateway makes by itself; `body` is what it would have sent.
+    pub(crate) fn nobody(timers: &Rc<Timers>, body: Vec<u8>) -> Rc<Client> {
+        Rc::new(Client {
+            io: Stream::Nobody,
+            timer: timers.timer(),
+            peer: None,
+            peer_text: Box::default(),
+            unread: Unread { bytes: RefCell::new(body) },
+            owed: RefCell::default(),
+            served: Cell::new(0),
+            _place: None,
+        })
+    }
+
+    /// Tells the client something in front of the answer (1xx). What the connection does not take is owed.
+    pub(crate) fn inform(&self, status: u16, headers: &HeaderBlock) {
+        match self.io.h2() {
+            // A stream on which that fails is broken, which everybody else will notice.
+            Some(h2) => drop(h2.inform(status, headers)),
+            None => {
+                let mut out = Vec::new();
+                Head { status, phrase: None, headers }.write(&mut out);
+                self.owed.borrow_mut().keep(&out);
+            }
+        }
+    }
+
     /// Writes what is owed; ready when that is nothing.
     pub(crate) fn poll_owed(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.owed.borrow_mut().poll_flush(&self.io, cx, &mut 0)
@@ -98,6 +128,11 @@ impl Place {
         listener.enter();
         let worker = counts.assign(worker);
         Some(Place { listener: listener.clone(), counts: counts.clone(), worker })
+    }
+
+    /// Where the connection came in.
+    pub(crate) fn listener(&self) -> &ListenerLive {
+        &self.listener
     }
 
     /// Another worker serves it.

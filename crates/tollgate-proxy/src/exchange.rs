@@ -183,8 +183,12 @@ impl RequestBody {
     /// The body that the head announces; none when there is none.
     pub(crate) fn of(head: &RequestHead, max: u64) -> Option<Box<RequestBody>> {
         (!matches!(head.body, BodyLength::None | BodyLength::Length(0))).then(|| {
+            // On HTTP/2 the stream knows the end, and compares it with the length that was announced; trailers may
+            // follow even so.
+            let framed = head.version == Version::Http2;
+            let length = if framed { BodyLength::UntilClose } else { head.body };
             Box::new(RequestBody {
-                decoder: BodyDecoder::new(head.body, &ChunkLimits::default()),
+                decoder: BodyDecoder::new(length, &ChunkLimits::default()),
                 length: head.body,
                 max,
                 expects_continue: head.expect_continue,

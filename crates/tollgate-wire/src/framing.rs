@@ -21,7 +21,8 @@ pub enum BodyLength {
     Length(u64),
     /// The chunked transfer coding.
     Chunked,
-    /// All that comes until the connection is closed. Only in responses.
+    /// All that comes until the connection is closed, in responses; in requests and responses over HTTP/2, until the
+    /// stream ends.
     UntilClose,
 }
 

@@ -158,6 +158,19 @@ impl RequestHead {
         self.trailers
     }
 
+    /// Says that the head came over HTTP/2, where framing has other ways: `ended` when no body follows. One that does
+    /// follow and has no length runs to the end of its stream ([`BodyLength::UntilClose`]).
+    pub fn over_http2(&mut self, ended: bool) {
+        self.version = Version::Http2;
+        self.body = match self.body {
+            _ if ended => BodyLength::None,
+            BodyLength::Length(length) => BodyLength::Length(length),
+            BodyLength::None | BodyLength::Chunked | BodyLength::UntilClose => BodyLength::UntilClose,
+        };
+        // Whoever waits says so also where the length is not known.
+        self.expect_continue = !ended && self.headers.contains(&name::EXPECT);
+    }
+
     fn set_target(&mut self, text: &[u8], facts: &Facts<'_>) -> Result<(), HeadError> {
         let target = Target::parse(&self.method, text)?;
         check_host(self.version, &target, facts.host)?;

@@ -4,13 +4,14 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use tollgate_plan::Reason;
-use tollgate_wire::{BodyDecoder, BodyLength, ChunkLimits, Step, write_last_chunk};
+use tollgate_wire::{BodyDecoder, BodyLength, ChunkLimits, HeaderBlock, Step, write_last_chunk};
 
+use super::head::Head;
 use super::pending::Pending;
 use super::upload::append;
 use super::window::Window;
 use crate::client::Client;
-use crate::io::Stream;
+use crate::io::{Ends, H2Stream, Stream};
 use crate::worker::Worker;
 
 /// How the body is framed for the client.
@@ -23,6 +24,8 @@ pub(crate) enum Framing {
         /// Whether trailers are passed on.
         trailers: bool,
     },
+    /// In the frames of HTTP/2.
+    Frames,
 }
 
 /// A body under way, its head included.
@@ -32,6 +35,8 @@ pub(crate) struct Download {
     pending: Pending,
     window: Window,
     decoded: bool,
+    /// What stood behind the body of an upstream that speaks HTTP/2.
+    trailers: Option<Box<HeaderBlock>>,
     /// The upstream's coding adds nothing between the bytes of the body.
     contiguous: bool,
     /// The upstream sent more than its body.
@@ -60,6 +65,7 @@ impl Download {
             pending: Pending::default(),
             window: Window::default(),
             decoded: false,
+            trailers: None,
             contiguous: length != BodyLength::Chunked,
             surplus: false,
             moved: 0,
@@ -89,18 +95,33 @@ impl Download {
         client: &Client,
         rest: &[u8],
         cx: &mut Context<'_>,
-        head: impl FnOnce(&mut Vec<u8>),
+        head: &Head<'_>,
     ) -> Result<(), Reason> {
         let mut out = std::mem::take(&mut worker.scratch.borrow_mut().out);
         out.clear();
-        out.extend_from_slice(client.owed.borrow().unwritten());
-        head(&mut out);
-        let outcome = self.decode(rest, &mut out).and_then(|()| {
-            client.owed.take();
-            self.write(&client.io, cx, &out)
-        });
+        let outcome = match client.io.h2() {
+            None => {
+                out.extend_from_slice(client.owed.borrow().unwritten());
+                head.write(&mut out);
+                self.decode(rest, &mut out).map(|()| drop(client.owed.take()))
+            }
+            // The head goes its own way, once it is known that what was read behind it is right.
+            Some(h2) => self.decode(rest, &mut out).and_then(|()| {
+                head.send(h2, self.ends(out.len() as u64)).map_err(|_| Reason::ClientClosed)
+            }),
+        };
+        let outcome = outcome.and_then(|()| self.write(&client.io, cx, &out));
         worker.scratch.borrow_mut().out = out;
         outcome
+    }
+
+    /// How the answer will end, of which `bytes` bytes of body are at hand.
+    fn ends(&self, bytes: u64) -> Ends {
+        match self.decoder.remaining() {
+            _ if self.decoded && self.decoder.trailers().is_empty() => Ends::After(bytes),
+            Some(left) if self.contiguous => Ends::After(bytes + left),
+            _ => Ends::WhenTold,
+        }
     }
 
     /// Moves what can be moved; ready when the client has everything.
@@ -115,7 +136,7 @@ impl Download {
             let flushed = ready!(self.pending.poll_flush(client, cx, &mut self.moved));
             flushed.map_err(|_| Reason::ClientClosed)?;
             if self.decoded {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(self.end_frames(client));
             }
             let mut scratch = worker.scratch.borrow_mut();
             let mut read = scratch.take_read();
@@ -123,6 +144,7 @@ impl Download {
             drop(scratch);
             let outcome = match from.poll_read(cx, self.window.of(&mut read)) {
                 Poll::Pending => Poll::Pending,
+                Poll::Ready(Ok(0)) => Poll::Ready(self.end_of_stream(from, &mut out, client, cx)),
                 Poll::Ready(got) => Poll::Ready(self.pass(got, &read, &mut out, client, cx)),
             };
             let mut scratch = worker.scratch.borrow_mut();
@@ -141,12 +163,11 @@ impl Download {
         cx: &mut Context<'_>,
     ) -> Result<(), Reason> {
         let bytes = match got {
-            Ok(0) => return self.end_of_stream(out, client, cx),
             Ok(n) => read.get(..n).unwrap_or_default(),
             Err(_) => return Err(Reason::UpstreamReset),
         };
         self.read += bytes.len() as u64;
-        if self.framing == Framing::Plain && self.contiguous {
+        if self.contiguous && !matches!(self.framing, Framing::Chunked { .. }) {
             return self.pass_plain(bytes, client, cx);
         }
         out.clear();
@@ -168,6 +189,7 @@ impl Download {
 
     fn end_of_stream(
         &mut self,
+        from: &Stream,
         out: &mut Vec<u8>,
         client: &Stream,
         cx: &mut Context<'_>,
@@ -175,6 +197,9 @@ impl Download {
         // Only a body that runs to the end of the connection may end here; any other was cut short.
         self.decoder.finish_at_eof().map_err(|_| Reason::UpstreamReset)?;
         self.decoded = true;
+        if let Some(trailers) = from.h2().map(H2Stream::take_trailers) {
+            self.trailers = Some(Box::new(trailers.map_err(|_| Reason::UpstreamProtocol)?));
+        }
         out.clear();
         self.finish(out);
         self.write(client, cx, out)
@@ -197,7 +222,7 @@ impl Download {
                 Step::Data { start, end, consumed } => {
                     let payload = rest.get(start..end).unwrap_or_default();
                     self.payload += payload.len() as u64;
-                    append(out, payload, self.framing != Framing::Plain);
+                    append(out, payload, matches!(self.framing, Framing::Chunked { .. }));
                     used += consumed;
                 }
                 Step::End { consumed } => {
@@ -212,8 +237,20 @@ impl Download {
 
     fn finish(&mut self, out: &mut Vec<u8>) {
         if let Framing::Chunked { trailers } = self.framing {
-            write_last_chunk(out, trailers.then(|| self.decoder.trailers()));
+            write_last_chunk(out, trailers.then(|| self.trailers()));
         }
+    }
+
+    /// All of the body is out; on HTTP/2 that is still to be said.
+    fn end_frames(&self, client: &Stream) -> Result<(), Reason> {
+        match client.h2() {
+            Some(h2) => h2.end_with(self.trailers()).map_err(|_| Reason::ClientClosed),
+            None => Ok(()),
+        }
+    }
+
+    fn trailers(&self) -> &HeaderBlock {
+        self.trailers.as_deref().unwrap_or_else(|| self.decoder.trailers())
     }
 
     fn write(&mut self, client: &Stream, cx: &mut Context<'_>, bytes: &[u8]) -> Result<(), Reason> {

@@ -5,13 +5,14 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tollgate_plan::route::RouteId;
-use tollgate_wire::{BodyLength, ChunkError, Step, chunk_prefix, write_last_chunk};
+use tollgate_wire::{BodyLength, ChunkError, HeaderBlock, Step, chunk_prefix, write_last_chunk};
 
+use super::kept::Kept;
 use super::pending::Pending;
 use super::window::Window;
 use crate::client::Client;
 use crate::exchange::{Exchange, RequestBody};
-use crate::io::Stream;
+use crate::io::{H2Stream, Stream};
 use crate::transform;
 use crate::worker::{Active, Worker};
 
@@ -25,12 +26,16 @@ pub(crate) struct Upload {
     /// The request's head, when it can go out in one write with the first bytes of the body.
     prefix: Vec<u8>,
     pending: Pending,
+    /// What went out behind the head, while it may have to go out again or somebody wants a copy.
+    kept: Option<Kept>,
     /// Payload bytes that came, for the log.
     received: Rc<Cell<u64>>,
     /// The client has not been told to go on yet.
     held: bool,
     window: Window,
     decoded: bool,
+    /// What stood behind the body of a client that speaks HTTP/2, or goes to an upstream that does.
+    trailers: Option<Box<HeaderBlock>>,
     done: bool,
     /// Bytes moved since the last look.
     moved: u64,
@@ -63,10 +68,17 @@ pub(crate) enum WaitsFor {
 }
 
 impl Upload {
-    pub(crate) fn new(exchange: &Exchange<'_>, body: Box<RequestBody>, received: Rc<Cell<u64>>) -> Upload {
+    /// With `keep` the body can be sent again, as long as there is not too much of it.
+    pub(crate) fn new(
+        exchange: &Exchange<'_>,
+        body: Box<RequestBody>,
+        received: Rc<Cell<u64>>,
+        keep: bool,
+    ) -> Upload {
         let client = exchange.client.clone();
         // A client that already sent some of the body does not wait for permission.
         let held = body.expects_continue && client.unread.is_empty();
+        let kept = (keep || body.copy.is_some()).then(|| Kept::new(&exchange.worker.kept_bytes));
         Upload {
             client,
             body,
@@ -74,23 +86,42 @@ impl Upload {
             route: exchange.route,
             prefix: Vec::new(),
             pending: Pending::default(),
+            kept,
             received,
             held,
             window: Window::default(),
             decoded: false,
+            trailers: None,
             done: false,
             moved: 0,
         }
     }
 
-    /// Begins with the request's head, on a connection that nothing was written to.
+    /// Begins with the request's head, on a connection that nothing was written to. What already went out on another
+    /// one follows.
     pub(crate) fn start(&mut self, head: &[u8]) {
         self.prefix.clear();
         self.pending = Pending::default();
-        if self.held || self.client.unread.is_empty() {
-            self.pending.keep(head);
-        } else {
-            self.prefix.extend_from_slice(head);
+        self.done = false;
+        match self.kept.as_ref().map(Kept::bytes).filter(|kept| !kept.is_empty()) {
+            Some(kept) => {
+                self.pending.keep(head);
+                self.pending.keep(kept);
+            }
+            None if self.held || self.client.unread.is_empty() => self.pending.keep(head),
+            None => self.prefix.extend_from_slice(head),
+        }
+    }
+
+    /// Whether the whole body can be sent once more: nothing was taken from the client yet, or all of that is kept.
+    pub(crate) fn can_restart(&self) -> bool {
+        !self.has_begun() || self.kept.is_some()
+    }
+
+    /// It will not be sent again: what was kept for that is given back.
+    pub(crate) fn settle(&mut self) {
+        if self.body.copy.is_none() {
+            self.kept = None;
         }
     }
 
@@ -146,6 +177,13 @@ impl Upload {
                 return Poll::Pending;
             }
             if self.decoded {
+                if let Some(h2) = to.h2() {
+                    let ended = match &self.trailers {
+                        Some(trailers) => h2.end_with(trailers),
+                        None => h2.end(),
+                    };
+                    ended.map_err(|_| UploadError::UpstreamClosed)?;
+                }
                 self.done = true;
                 return Poll::Ready(Ok(()));
             }
@@ -166,6 +204,7 @@ impl Upload {
         let mut buffer = worker.scratch.borrow_mut().take_read();
         let outcome = match self.client.io.poll_read(cx, self.window.of(&mut buffer)) {
             Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(0)) if self.client.io.h2().is_some() => Poll::Ready(self.end_of_stream(worker, to, cx)),
             Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(UploadError::ClientGone)),
             Poll::Ready(Ok(read)) => {
                 self.moved += read as u64;
@@ -190,7 +229,8 @@ impl Upload {
         let mut out = std::mem::take(&mut worker.scratch.borrow_mut().out);
         out.clear();
         out.append(&mut self.prefix);
-        let chunked = self.body.length == BodyLength::Chunked;
+        let head = out.len();
+        let chunked = self.is_chunked(to);
         let mut used = 0;
         let outcome = loop {
             let rest = bytes.get(used..).unwrap_or_default();
@@ -211,24 +251,72 @@ impl Upload {
                 }
                 Ok(Step::End { consumed }) => {
                     used += consumed;
-                    self.decoded = true;
-                    if chunked {
-                        let mut trailers = self.body.decoder.take_trailers();
-                        let route = self.active.route(self.route);
-                        trailers.retain_entries(|entry| transform::keeps_trailer(route, entry));
-                        write_last_chunk(&mut out, Some(&trailers));
-                    }
+                    let trailers = self.body.decoder.take_trailers();
+                    self.finish(trailers, chunked, &mut out);
                     break Ok(());
                 }
             }
         };
         let written = outcome.and_then(|()| {
+            self.keep(out.get(head..).unwrap_or_default());
             let kept = self.pending.write_or_keep(to, cx, &out, &mut self.moved);
             self.window.adapt(self.pending.is_empty());
             kept.map_err(|_| UploadError::UpstreamClosed)
         });
         worker.scratch.borrow_mut().out = out;
         written.map(|()| used)
+    }
+
+    /// The end of a body on HTTP/2: only the stream knows it.
+    fn end_of_stream(
+        &mut self,
+        worker: &Worker,
+        to: &Stream,
+        cx: &mut Context<'_>,
+    ) -> Result<(), UploadError> {
+        let trailers = self.client.io.h2().map(H2Stream::take_trailers).transpose();
+        let trailers = trailers.map_err(|error| UploadError::Malformed(ChunkError::Trailer(error)))?;
+        let mut out = std::mem::take(&mut worker.scratch.borrow_mut().out);
+        out.clear();
+        out.append(&mut self.prefix);
+        let head = out.len();
+        self.finish(trailers.unwrap_or_default(), self.is_chunked(to), &mut out);
+        self.keep(out.get(head..).unwrap_or_default());
+        let kept = self.pending.write_or_keep(to, cx, &out, &mut self.moved);
+        worker.scratch.borrow_mut().out = out;
+        kept.map_err(|_| UploadError::UpstreamClosed)
+    }
+
+    /// All of the body is there, and these are its trailers.
+    fn finish(&mut self, mut trailers: HeaderBlock, chunked: bool, out: &mut Vec<u8>) {
+        self.decoded = true;
+        let route = self.active.route(self.route);
+        trailers.retain_entries(|entry| transform::keeps_trailer(route, entry));
+        if chunked {
+            write_last_chunk(out, Some(&trailers));
+        }
+        if !trailers.is_empty() {
+            self.trailers = Some(Box::new(trailers));
+        }
+    }
+
+    /// Whether the body goes on in chunks: its length is not known, and the upstream has no frames.
+    fn is_chunked(&self, to: &Stream) -> bool {
+        matches!(self.body.length, BodyLength::Chunked | BodyLength::UntilClose) && to.h2().is_none()
+    }
+
+    /// Keeps what goes out, and hands the copy on when that was all.
+    fn keep(&mut self, bytes: &[u8]) {
+        let Some(kept) = &mut self.kept else { return };
+        if !kept.push(bytes) {
+            self.kept = None;
+            self.body.copy = None;
+        } else if self.decoded
+            && let Some(copy) = self.body.copy.take()
+        {
+            // Nobody may wait for it any more.
+            let _ = copy.send(kept.bytes().to_vec());
+        }
     }
 }
 

@@ -4,11 +4,12 @@ use std::future::poll_fn;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use tollgate_wire::{BodyDecoder, HeaderBlock, Step, name, write_response_head};
+use tollgate_wire::{BodyDecoder, HeaderBlock, Step, name};
 
 use crate::client::Client;
 use crate::exchange::{Next, Reply, RequestBody};
-use crate::pump::Pending;
+use crate::io::Ends;
+use crate::pump::{Head, Pending};
 use crate::worker::Worker;
 
 /// What the request allows for the answer.
@@ -40,17 +41,23 @@ pub(crate) async fn send(
     headers.set(&name::DATE, worker.date.borrow_mut().at(worker.clock.wall(now)));
     set_connection(headers, shape.persistent, shape.old);
     let mut out = worker.spare.buffer();
-    out.extend_from_slice(client.owed.take().unwritten());
-    write_response_head(&mut out, reply.status, None, headers);
-    if !bodiless {
-        out.extend_from_slice(&reply.body);
+    let head = Head { status: reply.status, phrase: None, headers };
+    let body: &[u8] = if bodiless { &[] } else { &reply.body };
+    match client.io.h2() {
+        None => {
+            out.extend_from_slice(client.owed.take().unwritten());
+            head.write(&mut out);
+        }
+        Some(h2) if head.send(h2, Ends::After(body.len() as u64)).is_err() => return (Next::Abort, 0),
+        Some(_) => {}
     }
+    out.extend_from_slice(body);
     client.timer.arm(now, shape.write_idle);
     let mut pending = Pending::default();
     let mut begun = false;
     let sent = poll_fn(|cx| {
         let mut moved = 0;
-        if !std::mem::replace(&mut begun, true) {
+        if !std::mem::replace(&mut begun, true) && !out.is_empty() {
             pending.write_or_keep(&client.io, cx, &out, &mut moved).map_err(drop)?;
         }
         let flushed = pending.poll_flush(&client.io, cx, &mut moved);

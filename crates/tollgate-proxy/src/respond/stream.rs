@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tollgate_plan::Reason;
 use tollgate_plan::reason::Blame;
-use tollgate_wire::{BodyLength, name, write_response_head};
+use tollgate_wire::{BodyLength, name};
 
 use super::reply::set_connection;
 use crate::exchange::{Answer, Exchange, Next, Reject};
-use crate::pump::{Blocked, Download, Framing, UploadError};
+use crate::pump::{Blocked, Download, Framing, Head};
 
 /// Sends the answer. An error means that nothing of it was sent yet.
 pub(crate) async fn stream(exchange: &Exchange<'_>, mut answer: Answer) -> Result<Next, Reject> {
@@ -21,7 +21,7 @@ pub(crate) async fn stream(exchange: &Exchange<'_>, mut answer: Answer) -> Resul
     set_connection(&mut answer.head.headers, persistent, !exchange.modern());
 
     let framing = framing(exchange, &answer);
-    let download = Download::new(answer.body, framing);
+    let download = Download::new(source(&answer), framing);
     let mut streaming = Streaming { exchange, download, answer, armed: None };
     let outcome = streaming.run().await;
     let Streaming { download, mut answer, .. } = streaming;
@@ -32,18 +32,10 @@ pub(crate) async fn stream(exchange: &Exchange<'_>, mut answer: Answer) -> Resul
         }
         _ => Ok(answer.head.status),
     };
-    exchange.attempt_ended(answer.started, failed);
-    if let Some(trial) = answer.trial.take() {
-        trial.ended(failed.is_err(), exchange.worker.clock.recent());
-    }
+    answer.ended(exchange, failed, outcome.is_ok() && download.ended_cleanly());
     let next = match outcome {
-        Ok(()) => {
-            let uploaded = answer.upload.as_ref().is_none_or(|upload| upload.is_done());
-            if answer.reusable && uploaded && !answer.cut && download.ended_cleanly() {
-                answer.conn.release(exchange.worker.clock.recent());
-            }
-            if persistent { Next::Keep } else { Next::Close }
-        }
+        Ok(()) if persistent => Next::Keep,
+        Ok(()) => Next::Close,
         Err(Stop::BeforeHead(reason)) => {
             return Err(Reject::new(reason, "the service's answer is not valid HTTP"));
         }
@@ -65,6 +57,7 @@ fn frame(exchange: &Exchange<'_>, answer: &mut Answer) -> bool {
     let headers = &mut answer.head.headers;
     match answer.body {
         BodyLength::None | BodyLength::Length(_) => false,
+        _ if exchange.client.io.h2().is_some() => false,
         BodyLength::Chunked | BodyLength::UntilClose => {
             headers.remove(&name::CONTENT_LENGTH);
             if exchange.modern() {
@@ -77,10 +70,22 @@ fn frame(exchange: &Exchange<'_>, answer: &mut Answer) -> bool {
 
 fn framing(exchange: &Exchange<'_>, answer: &Answer) -> Framing {
     let chunked = matches!(answer.body, BodyLength::Chunked | BodyLength::UntilClose);
-    if chunked && exchange.modern() {
+    if exchange.client.io.h2().is_some() {
+        Framing::Frames
+    } else if chunked && exchange.modern() {
         Framing::Chunked { trailers: exchange.kit.head.trailers_accepted() }
     } else {
         Framing::Plain
+    }
+}
+
+/// How the end of the upstream's body is found. On HTTP/2 the stream knows it, and compares it with the length that
+/// was announced; trailers may follow even so.
+fn source(answer: &Answer) -> BodyLength {
+    match answer.body {
+        BodyLength::None => BodyLength::None,
+        _ if answer.conn.io.h2().is_some() => BodyLength::UntilClose,
+        length => length,
     }
 }
 
@@ -116,9 +121,8 @@ impl Streaming<'_, '_> {
         let rest = std::mem::take(&mut self.answer.rest);
         let head = &self.answer.head;
         self.exchange.seen.status.set(head.status);
-        let started = self.download.start(worker, client, &rest, cx, |out| {
-            write_response_head(out, head.status, Some(head.reason()), &head.headers);
-        });
+        let head = Head { status: head.status, phrase: Some(head.reason()), headers: &head.headers };
+        let started = self.download.start(worker, client, &rest, cx, &head);
         // Given back now: the rest of the body may take hours.
         worker.spare.keep_buffer(rest);
         started.map_err(|reason| match reason {
@@ -130,7 +134,7 @@ impl Streaming<'_, '_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Reason>> {
         let exchange = self.exchange;
         let (worker, client) = (exchange.worker, exchange.client);
-        let mut moved = self.poll_upload(cx)?;
+        let mut moved = self.answer.poll_upload(worker, cx);
         let done = self.download.poll(worker, &self.answer.conn.io, &client.io, cx)?;
         if done.is_ready() {
             return Poll::Ready(Ok(()));
@@ -139,7 +143,7 @@ impl Streaming<'_, '_> {
         let blocked = self.download.blocked();
         if moved || self.armed != Some(blocked) {
             self.armed = Some(blocked);
-            client.timer.arm(worker.clock.now(), self.patience(blocked));
+            exchange.arm(worker.clock.now(), self.patience(blocked));
             self.answer.watch.progress(worker);
         }
         if self.answer.watch.poll(worker, client, true, cx).is_ready() {
@@ -151,26 +155,6 @@ impl Streaming<'_, '_> {
                 Blocked::Upstream => Reason::UpstreamTimeout,
             })
         })
-    }
-
-    /// The request's body goes on while the answer comes; its failure does not end the answer.
-    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<bool, Reason> {
-        let answer = &mut self.answer;
-        let Some(upload) = answer.upload.as_mut().filter(|upload| !answer.cut && !upload.is_done()) else {
-            return Ok(false);
-        };
-        match upload.poll(self.exchange.worker, &answer.conn.io, cx) {
-            Poll::Ready(Err(error)) => {
-                answer.cut = true;
-                if !matches!(error, UploadError::UpstreamClosed) {
-                    // The upstream may wait for the rest before it ends its answer; its end tells that none comes.
-                    // A connection on which that fails is broken, and the answer ends all the same.
-                    let _ = answer.conn.io.end();
-                }
-            }
-            Poll::Ready(Ok(())) | Poll::Pending => {}
-        }
-        Ok(upload.take_progress())
     }
 
     fn patience(&self, blocked: Blocked) -> Duration {

@@ -19,7 +19,7 @@ pub(crate) fn request(exchange: &Exchange<'_>) -> Result<Outgoing, Reject> {
     let told = Told::of(route.auth.as_deref());
     write_query(exchange, route, told, &mut outgoing.target);
 
-    write_lines(exchange, header_edits(route), told, &mut outgoing.lines);
+    write_lines(exchange, route, told, &mut outgoing.lines);
     Ok(outgoing)
 }
 
@@ -27,27 +27,32 @@ pub(crate) fn request(exchange: &Exchange<'_>) -> Result<Outgoing, Reject> {
 /// alike, and a claim or a header of the gateway's own must not come from the client.
 pub(crate) fn keeps_trailer(route: Option<&Route>, entry: EntryRef<'_>) -> bool {
     route.is_none_or(|route| {
-        Told::of(route.auth.as_deref()).keeps(entry)
+        only_headers(route).is_none_or(|only| lists(only, entry))
+            && Told::of(route.auth.as_deref()).keeps(entry)
             && !replaces(header_edits(route), |name| spells(entry, name))
     })
 }
 
 /// The client's lines that go on, the gateway's own, and the route's, written in one pass: the block that the
 /// client sent stays as it is, for the log and for templates.
-fn write_lines(exchange: &Exchange<'_>, edits: &[HeaderEdit], told: Told<'_>, out: &mut Vec<u8>) {
+fn write_lines(exchange: &Exchange<'_>, route: &Route, told: Told<'_>, out: &mut Vec<u8>) {
     let headers = &exchange.kit.head.headers;
     let hop = HopByHop::of(headers);
+    let (edits, only) = (header_edits(route), only_headers(route));
     headers.write_where(out, |entry| {
         !entry.is(&name::HOST)
             && hop.keeps(entry)
             && forwarding::keeps(exchange, entry)
             && told.keeps(entry)
             && !replaces(edits, |name| spells(entry, name))
+            && only.is_none_or(|only| lists(only, entry) || is_needed(exchange, entry))
     });
     let mut scratch = exchange.worker.scratch.borrow_mut();
     let value = &mut scratch.value;
     let mut put = |name: &Name, value: &[u8]| {
-        if !replaces(edits, |edited| edited == name) {
+        // What is left of cookies when a credential is taken out is the client's still.
+        let is_listed = *name != name::COOKIE || only.is_none_or(|only| only.contains(name));
+        if is_listed && !replaces(edits, |edited| edited == name) {
             write_header(out, name, value);
         }
     };
@@ -60,7 +65,7 @@ fn write_lines(exchange: &Exchange<'_>, edits: &[HeaderEdit], told: Told<'_>, ou
         write_header(out, &name::CONNECTION, b"Upgrade");
         write_header(out, &name::UPGRADE, b"websocket");
     }
-    if exchange.kit.head.body == BodyLength::Chunked {
+    if matches!(exchange.kit.head.body, BodyLength::Chunked | BodyLength::UntilClose) {
         write_header(out, &name::TRANSFER_ENCODING, b"chunked");
     }
     for edit in edits {
@@ -74,6 +79,31 @@ fn write_lines(exchange: &Exchange<'_>, edits: &[HeaderEdit], told: Told<'_>, ou
 
 fn header_edits(route: &Route) -> &[HeaderEdit] {
     route.request.as_deref().map_or(&[], |edits| &edits.headers)
+}
+
+fn only_headers(route: &Route) -> Option<&[Name]> {
+    route.request.as_deref()?.only_headers.as_deref()
+}
+
+/// Whether a line is one of those that a route lets through: in the standard spelling, which is what it lists.
+fn lists(only: &[Name], entry: EntryRef<'_>) -> bool {
+    only.iter().any(|name| entry.is(name))
+}
+
+/// Whether a line goes on whatever the route lists: those that frame the message or change its protocol, and those
+/// of a trusted proxy in whose place the gateway would write its own.
+fn is_needed(exchange: &Exchange<'_>, entry: EntryRef<'_>) -> bool {
+    const FRAMING: [Name; 2] = [name::CONTENT_LENGTH, name::EXPECT];
+    const WEBSOCKET: [Name; 4] = [
+        name::SEC_WEBSOCKET_EXTENSIONS,
+        name::SEC_WEBSOCKET_KEY,
+        name::SEC_WEBSOCKET_PROTOCOL,
+        name::SEC_WEBSOCKET_VERSION,
+    ];
+    const FORWARDED: [Name; 2] = [name::X_FORWARDED_HOST, name::X_FORWARDED_PROTO];
+    lists(&FRAMING, entry)
+        || (exchange.websocket && lists(&WEBSOCKET, entry))
+        || (exchange.facts.trusted && lists(&FORWARDED, entry))
 }
 
 /// Whether the route takes a line away, or puts its own in the place of it.
@@ -107,7 +137,9 @@ fn write_path(exchange: &Exchange<'_>, route: &Route, out: &mut Vec<u8>) -> Resu
 
 fn write_query(exchange: &Exchange<'_>, route: &Route, told: Told<'_>, out: &mut Vec<u8>) {
     let raw = exchange.kit.head.query();
-    let mut edits: Vec<Edit<'_>> = told.parameters().map(Edit::Remove).collect();
+    let only = route.request.as_deref().and_then(|edits| edits.only_query.as_deref());
+    let mut edits: Vec<Edit<'_>> = only.map(Edit::Only).into_iter().collect();
+    edits.extend(told.parameters().map(Edit::Remove));
     let own = route.request.as_deref().map_or(&[][..], |edits| &edits.query);
     if edits.is_empty() && own.is_empty() {
         if let Some(raw) = raw {

@@ -1,29 +1,32 @@
 //! One attempt on one connection, as a state machine: request out, head of the answer in, both at once.
 
 mod head;
+mod stream;
 
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use h2::client::ResponseFuture;
 use tollgate_plan::Reason;
-use tollgate_wire::{BodyLength, HeadProgress, ResponseHead};
+use tollgate_wire::{BodyLength, HeadProgress, HeaderBlock, ResponseHead};
 
 use crate::exchange::{Answer, Exchange, Reject};
 use crate::io::Gone;
 use crate::live::conn::Conn;
+use crate::live::sessions::Lease;
 use crate::live::upstreams::InFlight;
 use crate::pump::{Pending, Upload, UploadError, WaitsFor, Watch};
+pub(super) use head::RESPONSE_HEAD;
 
 /// A client that waits for `100 Continue` gets it from the gateway when the upstream says nothing for so long
 /// (RFC 9110 section 10.1.1: many services never send it).
 const CONTINUE_AFTER: Duration = Duration::from_secs(1);
 
-const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-
 /// Why an attempt failed.
 pub(super) enum Failure {
-    /// The kept connection was dead before anything came back, and the request can be sent again.
+    /// The kept connection was dead before anything came back, or the target says that it did nothing for the request,
+    /// and the request can be sent again.
     DeadOnReuse,
     /// The request is lost.
     Final(Reject),
@@ -49,6 +52,12 @@ pub(super) struct Attempt<'a, 'c> {
     complete: bool,
     interims: u32,
     watch: Watch,
+    /// Where the head of the answer comes from over HTTP/2.
+    response: Option<Box<ResponseFuture>>,
+    /// What had come from the target when the request went out there.
+    received: u64,
+    /// The request was sent before, and that did not count.
+    again: bool,
 }
 
 impl<'a, 'c> Attempt<'a, 'c> {
@@ -75,7 +84,16 @@ impl<'a, 'c> Attempt<'a, 'c> {
             complete: false,
             interims: 0,
             watch: Watch::default(),
+            response: None,
+            received: 0,
+            again: false,
         }
+    }
+
+    /// The same on a stream of an HTTP/2 connection: the head of the request is out, that of the answer comes there.
+    pub(super) fn on_stream(self, response: ResponseFuture, again: bool) -> Attempt<'a, 'c> {
+        let received = self.conn.lease().map_or(0, Lease::received);
+        Attempt { response: Some(Box::new(response)), received, again, ..self }
     }
 
     pub(super) fn is_begun(&self) -> bool {
@@ -90,6 +108,12 @@ impl<'a, 'c> Attempt<'a, 'c> {
     ) -> Result<(), Failure> {
         self.arm(self.waits_for());
         self.begun = true;
+        if self.response.is_some() {
+            if let Some(upload) = &mut self.upload {
+                upload.start(&[]);
+            }
+            return Ok(());
+        }
         let worker = self.exchange.worker;
         let mut bytes = std::mem::take(&mut worker.scratch.borrow_mut().out);
         bytes.clear();
@@ -185,7 +209,7 @@ impl<'a, 'c> Attempt<'a, 'c> {
                 if let Some(upload) = &mut self.upload {
                     upload.permit();
                 }
-                self.owe(CONTINUE);
+                self.exchange.client.inform(100, &HeaderBlock::new());
                 self.arm(self.waits_for());
                 Ok(())
             }
@@ -193,10 +217,12 @@ impl<'a, 'c> Attempt<'a, 'c> {
                 let late = Reject::new(Reason::RequestTimeout, "the request body made no progress");
                 Err(Failure::Final(late.closing()))
             }
-            WaitsFor::Upstream | WaitsFor::Nothing => Err(Failure::Final(Reject::new(
-                Reason::UpstreamTimeout,
-                "the service did not answer in time",
-            ))),
+            WaitsFor::Upstream | WaitsFor::Nothing => {
+                if let Some(lease) = self.conn.lease() {
+                    lease.suspect(self.received);
+                }
+                Err(Failure::Final(Reject::new(Reason::UpstreamTimeout, "the service did not answer in time")))
+            }
         }
     }
 
@@ -215,20 +241,22 @@ impl<'a, 'c> Attempt<'a, 'c> {
         self.watch.poll(exchange.worker, exchange.client, false, cx)
     }
 
-    fn owe(&self, interim: &[u8]) {
-        self.exchange.client.owed.borrow_mut().keep(interim);
-    }
-
     pub(super) fn into_upload(self) -> Option<Box<Upload>> {
         self.upload
     }
 
-    pub(super) fn into_answer(self, in_flight: InFlight) -> Option<Answer> {
-        let head = self.head?;
+    /// Whether a connection of HTTP/1 can carry another exchange behind this one. What is left of the request's head would
+    /// stand in front of the next one; after a switch there is none.
+    fn leaves_conn_clean(&self, head: &ResponseHead) -> bool {
+        let ends = head.status != 101 && head.body != BodyLength::UntilClose;
+        ends && head.persistent && self.out.is_empty()
+    }
+
+    pub(super) fn into_answer(mut self, in_flight: InFlight) -> Option<Answer> {
+        let head = self.head.take()?;
         Some(Answer {
             body: head.body,
-            // What is left of the request's head would stand in front of the next one. After a switch there is none.
-            reusable: head.status != 101 && head.persistent && head.body != BodyLength::UntilClose && self.out.is_empty(),
+            reusable: self.response.is_some() || self.leaves_conn_clean(&head),
             head,
             rest: self.input,
             conn: self.conn,

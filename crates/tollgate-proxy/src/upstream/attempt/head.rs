@@ -3,15 +3,15 @@
 use std::task::{Context, Poll, ready};
 
 use tollgate_plan::Reason;
-use tollgate_wire::{HeadLimits, HeadProgress, Parsed, parse_response, remove_hop_by_hop, write_response_head};
+use tollgate_wire::{HeadLimits, HeadProgress, HeaderBlock, Parsed, parse_response, remove_hop_by_hop};
 
 use super::super::switch;
-use super::{Attempt, CONTINUE, Failure};
+use super::{Attempt, Failure};
 use crate::exchange::Reject;
 use crate::pump::WaitsFor;
 
 /// Bounds on a head from an upstream, which can attack too.
-pub(super) const RESPONSE_HEAD: HeadLimits =
+pub(in crate::upstream) const RESPONSE_HEAD: HeadLimits =
     HeadLimits { header_bytes: 64 * 1024, header_count: 128, uri_bytes: 0 };
 
 /// Interim answers before the final one; 103 may come a few times, a stream of them is an attack.
@@ -20,6 +20,9 @@ const INTERIM_MAX: u32 = 16;
 impl Attempt<'_, '_> {
     /// Reads once. Ready(Ok) means that something came; `complete` says whether it was all.
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        if self.response.is_some() {
+            return self.poll_response(cx);
+        }
         let worker = self.exchange.worker;
         let mut buffer = worker.scratch.borrow_mut().take_read();
         let got = self.conn.io.poll_read(cx, &mut buffer);
@@ -90,16 +93,14 @@ impl Attempt<'_, '_> {
         match (&mut self.upload, &mut self.head) {
             (Some(upload), _) if status == 100 && upload.waits_for() == WaitsFor::Permission => {
                 upload.permit();
-                self.owe(CONTINUE);
+                self.exchange.client.inform(100, &HeaderBlock::new());
                 self.arm(self.waits_for());
             }
             // A client that did not ask is not told to go on.
             _ if status == 100 || !modern => {}
             (_, Some(head)) => {
                 remove_hop_by_hop(&mut head.headers);
-                let mut out = Vec::new();
-                write_response_head(&mut out, status, None, &head.headers);
-                self.owe(&out);
+                self.exchange.client.inform(status, &head.headers);
             }
             (_, None) => {}
         }
