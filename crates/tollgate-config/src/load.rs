@@ -47,7 +47,7 @@ impl Load<'_> {
         let Some(main) = Root::read(tree.root(), "", &mut self.report) else { return Err(self.fail()) };
         let included = self.includes(&main, path);
         let files = self.companions(&main, &included);
-        let input = Input { main: &main, included: &included, files: &files, cores: self.reader.cores() };
+        let input = Input { main: &main, included: &included, files: &files, cores: self.reader.cores(), now: self.reader.now() };
         let Some(plan) = compile::compile(&input, &mut self.report) else { return Err(self.fail()) };
         let (files, directories) = self.reader.finish();
         let (warnings, sources) = self.report.finish();

@@ -16,6 +16,11 @@ pub trait Sources {
     fn variable(&self, name: &str) -> Option<String>;
     /// Cores that the process may use, at least 1.
     fn cores(&self) -> usize;
+    /// The time, in Unix seconds: certificates have an end.
+    fn now(&self) -> i64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+    }
 }
 
 /// One entry of a directory.

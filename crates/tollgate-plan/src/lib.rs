@@ -7,6 +7,7 @@
 pub mod plan;
 
 pub mod listener;
+pub mod tls;
 pub mod limits;
 pub mod cidr;
 pub mod secret;

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::tls::ServerTls;
+
 /// One listening address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
@@ -11,6 +13,20 @@ pub struct Listener {
     pub address: ListenAddress,
     /// The address as the configuration wrote it: the metric label `listener`.
     pub name: Arc<str>,
+    /// Whether a balancer in front says who connected.
+    pub proxy_protocol: ProxyProtocol,
+    /// TLS on this address; none: clear text.
+    pub tls: Option<Arc<ServerTls>>,
+}
+
+/// Whether a balancer in front says who connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProxyProtocol {
+    /// No: the peer of a connection is the client.
+    #[default]
+    Off,
+    /// Each connection begins with a PROXY header, of version 1 or 2, or is closed.
+    Require,
 }
 
 /// What a listener binds.

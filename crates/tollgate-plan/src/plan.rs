@@ -24,6 +24,9 @@ pub struct Plan {
     pub listeners: Vec<Listener>,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: CidrSet,
+    /// Request headers that carry the subject of a client's certificate, on any listener: a client's own copies are
+    /// always removed.
+    pub subject_headers: Vec<Name>,
     /// Bounds on what one client may cost.
     pub limits: Limits,
     /// Worker threads, at least 1 (`auto` is already resolved).

@@ -107,6 +107,8 @@ reasons! {
     BasicInvalid = "basic_invalid", 401, Client, false, Debug;
     /// The client's address may not call.
     IpDenied = "ip_denied", 403, Client, false, Debug;
+    /// The program that calls may not call this route.
+    UserAgentDenied = "user_agent_denied", 403, Client, false, Debug;
     /// The token lacks a scope.
     ScopeMissing = "scope_missing", 403, Client, false, Debug;
     /// The token has none of the roles.
@@ -143,6 +145,8 @@ reasons! {
     UpstreamReset = "upstream_reset", 502, Upstream, true, Warn;
     /// The target's answer is not HTTP, or its framing is ambiguous.
     UpstreamProtocol = "upstream_protocol", 502, Upstream, false, Warn;
+    /// TLS to the target failed: mostly a certificate that is not trusted, or is for another name.
+    UpstreamTls = "upstream_tls", 502, Upstream, false, Warn;
     /// The target's name has no address.
     UpstreamDns = "upstream_dns", 502, Upstream, true, Warn;
     /// Health checks say that no target of the upstream can serve.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tollgate_wire::Name;
 
 use crate::resilience::{CircuitBreaker, HealthCheck, Outlier, Retry, StatusSet};
+use crate::tls::ClientTls;
 
 /// Index into [`crate::Plan::upstreams`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,6 +35,8 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// Connection reuse.
     pub pool: Pool,
+    /// How TLS is spoken to those targets that are reached so.
+    pub tls: Arc<ClientTls>,
     /// Trying again; none: never, but on a kept connection that turned out dead.
     pub retry: Option<Retry>,
     /// Asking targets how they are.
@@ -59,6 +62,10 @@ pub struct Target {
     pub prefix: Box<str>,
     /// At least 1.
     pub weight: u32,
+    /// The name or address that its certificate must be for; none: clear text.
+    pub tls: Option<Box<str>>,
+    /// HTTP/2 is spoken from the first byte on, without asking (RFC 9113 section 3.3). With `tls` the handshake asks.
+    pub http2: bool,
 }
 
 /// Where to connect.

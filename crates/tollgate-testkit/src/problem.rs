@@ -46,6 +46,7 @@ const STATUS: &[(&str, u16)] = &[
     ("upstream_reset", 502),
     ("upstream_protocol", 502),
     ("upstream_dns", 502),
+    ("upstream_tls", 502),
     ("no_healthy_target", 503),
     ("circuit_open", 503),
     ("overloaded", 503),

@@ -53,6 +53,23 @@ impl<'a> Reader<'a> {
         self.take(SEQUENCE).map(Self)
     }
 
+    /// Tag and content of the next value.
+    pub(crate) fn any(&mut self) -> Option<(u8, &'a [u8])> {
+        let (tag, content, rest) = next(self.0)?;
+        self.0 = rest;
+        Some((tag, content))
+    }
+
+    /// The values inside the next one, which must have this tag.
+    pub(crate) fn inside(&mut self, tag: u8) -> Option<Self> {
+        self.take(tag).map(Self)
+    }
+
+    /// The tag of the next value.
+    pub(crate) fn tag(&self) -> Option<u8> {
+        self.0.first().copied()
+    }
+
     /// The content of the next value, which must have this tag.
     fn take(&mut self, tag: u8) -> Option<&'a [u8]> {
         let (found, content, rest) = next(self.0)?;

@@ -55,6 +55,7 @@ mod path;
 mod requirement;
 mod memory;
 
+pub mod certificate;
 pub mod introspection;
 pub mod mint;
 

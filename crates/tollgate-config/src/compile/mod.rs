@@ -17,6 +17,7 @@ mod redis;
 mod resilience;
 mod routes;
 mod server;
+mod tls;
 mod upstreams;
 
 use std::collections::HashMap;
@@ -41,6 +42,8 @@ pub(crate) struct Input<'a> {
     /// What the [`companions`] hold, by path; those that could not be read are in the report.
     pub(crate) files: &'a Contents,
     pub(crate) cores: usize,
+    /// In Unix seconds.
+    pub(crate) now: i64,
 }
 
 /// Bytes of files, by path.
@@ -62,12 +65,12 @@ pub(crate) fn compile(input: &Input<'_>, report: &mut Report) -> Option<Plan> {
     let files: Vec<File<'_>> = files(input).collect();
     let limits = server::limits(&input.main.limits, report);
     let admin = server::admin(&input.main.admin, report);
-    let listeners = server::listeners(input.main, admin.address, report);
+    let listeners = server::listeners(input, admin.address, report);
     let mut access_log = server::access_log(&input.main.access_log, report);
     let redis = redis::redis(&input.main.redis, input.files, report);
 
     let mut parts = Parts {
-        upstreams: upstreams::collect(&files, report),
+        upstreams: upstreams::collect(&files, input, report),
         issuers: issuers::collect(&files, input.files, report),
         people: consumers::collect(&files, report),
         rate_limits: RateLimits::new(input.main.redis.key().is_some()),
@@ -82,8 +85,9 @@ pub(crate) fn compile(input: &Input<'_>, report: &mut Report) -> Option<Plan> {
         return None;
     }
     Some(Plan {
-        listeners,
         trusted_proxies: server::trusted_proxies(input.main),
+        subject_headers: tls::subject_headers(&listeners),
+        listeners,
         limits,
         workers: server::workers(input.main, input.cores),
         shutdown: server::shutdown(&input.main.shutdown),
@@ -110,7 +114,7 @@ pub(crate) fn companions<'a>(main: &'a Root, included: &'a [Included]) -> Vec<(&
     let redis = main.redis.value().and_then(|redis| redis.ca.given());
     respond
         .map(|file| (file, bounds::RESPOND_FILE_BYTES))
-        .chain(keys.chain(redis).map(|file| (file, bounds::KEY_FILE_BYTES)))
+        .chain(keys.chain(redis).chain(tls::files(main, included)).map(|file| (file, bounds::KEY_FILE_BYTES)))
         .collect()
 }
 

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use tollgate_plan::cidr::CidrSet;
 use tollgate_plan::limits::Limits;
-use tollgate_plan::listener::{ListenAddress, Listener};
+use tollgate_plan::listener::{ListenAddress, Listener, ProxyProtocol};
 use tollgate_plan::plan::{AccessLog, Admin, LogSink, OnFull, Shutdown};
 
+use super::{Input, tls};
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{At, List, Slot};
@@ -84,10 +85,11 @@ pub(super) fn admin(slot: &Slot<spec::Admin>, report: &mut Report) -> Admin {
     Admin { address, token: token.map(|token| Arc::from(token.value.as_str())) }
 }
 
-pub(super) fn listeners(main: &spec::Root, admin: SocketAddr, report: &mut Report) -> Vec<Listener> {
-    let Some(At { value: List(blocks), span, .. }) = main.listeners.given() else {
+pub(super) fn listeners(input: &Input<'_>, admin: SocketAddr, report: &mut Report) -> Vec<Listener> {
+    let Some(At { value: List(blocks), span, .. }) = input.main.listeners.given() else {
         let name = DEFAULT_LISTENER.to_string().into();
-        return vec![Listener { address: ListenAddress::Tcp(DEFAULT_LISTENER), name }];
+        let proxy_protocol = ProxyProtocol::Off;
+        return vec![Listener { address: ListenAddress::Tcp(DEFAULT_LISTENER), name, proxy_protocol, tls: None }];
     };
     if blocks.is_empty() {
         let message = "`listeners` is empty: the gateway would accept nobody";
@@ -97,7 +99,9 @@ pub(super) fn listeners(main: &spec::Root, admin: SocketAddr, report: &mut Repor
     }
     let mut seen: HashMap<&ListenAddress, Span> = HashMap::new();
     let mut listeners = Vec::with_capacity(blocks.len());
-    for At { value: address, span, .. } in blocks.iter().filter_map(|block| block.value.address.given()) {
+    for block in blocks {
+        let tls = tls::listener(&block.value.tls, input, report);
+        let Some(At { value: address, span, .. }) = block.value.address.given() else { continue };
         if takes_admin(&address.address, admin) {
             let message = format!("`{}` is the admin side's address", report.sources.shown(*span));
             let hint = "the admin side is never public; give one of them another port";
@@ -108,7 +112,15 @@ pub(super) fn listeners(main: &spec::Root, admin: SocketAddr, report: &mut Repor
             let message = format!("two listeners on `{}`", report.sources.shown(*span));
             report.push(Finding::error(Code::DuplicateName, *span, message).related(first, "the first one"));
         }
-        listeners.push(Listener { address: address.address.clone(), name: address.text.as_str().into() });
+        listeners.push(Listener {
+            address: address.address.clone(),
+            name: address.text.as_str().into(),
+            proxy_protocol: match block.value.proxy_protocol() {
+                spec::ProxyProtocol::Off => ProxyProtocol::Off,
+                spec::ProxyProtocol::Require => ProxyProtocol::Require,
+            },
+            tls,
+        });
     }
     listeners
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tollgate_plan::upstream::{Address, Pool, Target, Upstream, UpstreamId};
 
-use super::{File, resilience};
+use super::{File, Input, resilience, tls};
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{At, List};
@@ -20,7 +20,7 @@ pub(super) struct Upstreams {
     named: HashMap<String, Named>,
     /// Where each upstream of `all` was declared, and whether anything refers to it.
     used: Vec<(Span, bool)>,
-    by_url: HashMap<(Address, String, String), UpstreamId>,
+    by_url: HashMap<(Address, String, String, bool, bool), UpstreamId>,
 }
 
 struct Named {
@@ -30,7 +30,7 @@ struct Named {
 }
 
 /// Collects the named upstreams of all files.
-pub(super) fn collect(files: &[File<'_>], report: &mut Report) -> Upstreams {
+pub(super) fn collect(files: &[File<'_>], input: &Input<'_>, report: &mut Report) -> Upstreams {
     let mut upstreams = Upstreams::default();
     for pair in files.iter().filter_map(|file| file.upstreams.value()).flat_map(|dict| &dict.pairs) {
         let UpstreamName(name) = &pair.name;
@@ -40,7 +40,7 @@ pub(super) fn collect(files: &[File<'_>], report: &mut Report) -> Upstreams {
             report.push(finding.related(first.key, "the first one"));
             continue;
         }
-        let upstream = pair.value.as_ref().and_then(|block| named(name, &block.value, report));
+        let upstream = pair.value.as_ref().and_then(|block| named(name, &block.value, input, report));
         let id = upstream.map(|upstream| upstreams.push(upstream, pair.key));
         upstreams.named.insert(name.clone(), Named { key: pair.key, id });
     }
@@ -70,7 +70,7 @@ impl Upstreams {
 
     /// The upstream made from a URL: one for all routes that mean the same.
     pub(super) fn of_url(&mut self, url: &Parsed, span: Span) -> UpstreamId {
-        let key = (url.address.clone(), url.authority.clone(), url.prefix.clone());
+        let key = (url.address.clone(), url.authority.clone(), url.prefix.clone(), url.http2, url.tls);
         if let Some(id) = self.by_url.get(&key) {
             return *id;
         }
@@ -109,7 +109,7 @@ impl Upstreams {
     }
 }
 
-fn named(name: &str, block: &spec::Upstream, report: &mut Report) -> Option<Upstream> {
+fn named(name: &str, block: &spec::Upstream, input: &Input<'_>, report: &mut Report) -> Option<Upstream> {
     let At { value: List(list), span, .. } = block.targets.given()?;
     if list.is_empty() {
         let message = format!("the upstream `{name}` has no targets");
@@ -128,7 +128,9 @@ fn named(name: &str, block: &spec::Upstream, report: &mut Report) -> Option<Upst
         }
         targets.push(target(url, value.weight));
     }
+    let tls = tls::upstream(&block.tls, &mut targets, input, report);
     Some(Upstream {
+        tls: tls.into(),
         retry: resilience::retry(&block.retry),
         health_check: resilience::health_check(&block.health_check, report),
         outlier: resilience::outlier(&block.outlier, targets.len(), report),
@@ -155,6 +157,7 @@ fn upstream(name: &str, named: bool, targets: Vec<Target>, block: &spec::Upstrea
             idle: pool.idle().0,
             max_connections: pool.max_connections().count(),
         },
+        tls: Arc::default(),
         retry: None,
         health_check: None,
         outlier: None,
@@ -170,5 +173,7 @@ fn target(url: &Parsed, weight: u32) -> Target {
         authority: url.authority.as_str().into(),
         prefix: url.prefix.as_str().into(),
         weight,
+        tls: url.tls.then(|| tls::name_of(&url.address)),
+        http2: url.http2,
     }
 }

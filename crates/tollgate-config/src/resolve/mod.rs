@@ -70,6 +70,11 @@ impl<'s> Reader<'s> {
         self.sources.cores().max(1)
     }
 
+    /// The time, in Unix seconds.
+    pub(crate) fn now(&self) -> i64 {
+        self.sources.now()
+    }
+
     /// Every file and every directory that was asked for.
     pub(crate) fn finish(self) -> (Vec<PathBuf>, Vec<PathBuf>) {
         (self.files, self.directories)

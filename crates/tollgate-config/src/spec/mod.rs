@@ -16,7 +16,7 @@ mod target;
 mod tls;
 mod upstream;
 
-pub(crate) use access::{Cors, EmptyAgent, Names, Origin, UserAgents};
+pub(crate) use access::{Cors, EmptyAgent, Names, Origin};
 pub(crate) use action::{Destination, Health, HealthSet, Mirror, Respond, To};
 pub(crate) use auth::{ApiKey, Auth, AuthSetting, ClaimValue, repeated};
 pub(crate) use consumer::{Basic, Consumer};
@@ -30,5 +30,5 @@ pub(crate) use root::{Included, Root};
 pub(crate) use route::{Defaults, Request, Response, Route, Shared, TUNNEL_IDLE};
 pub(crate) use server::{AccessLog, Admin, Limits, OnFull, ProxyProtocol, Shutdown, Sink, Workers};
 pub(crate) use target::Parsed;
-pub(crate) use tls::{Certificate, ListenerTls, MinVersion, ServerName, UpstreamTls};
+pub(crate) use tls::{ListenerTls, MinVersion, ServerName, UpstreamTls};
 pub(crate) use upstream::{Balance, SentHost, Upstream, UpstreamName};

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use tollgate_plan::listener::ListenAddress;
 
+use super::tls::ListenerTls;
+
 use crate::bounds;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
@@ -24,12 +26,13 @@ block! {
     "listener" Listener {
         /// `0.0.0.0:8080`, `[::]:8080` or `unix:/run/tollgate.sock`.
         address: Address, required;
-        /// TLS on this address.
-        tls: Later;
+        /// TLS on this address. Without it clients are served in clear text.
+        tls: ListenerTls;
         /// HTTP/2 on this address. This version speaks HTTP/1.1 only.
         http2: Later<neutral::False>;
-        /// The PROXY protocol in front of each connection.
-        proxy_protocol: Later<neutral::Off>;
+        /// Whether a load balancer in front says who connected: `require` wants a PROXY header, of version 1 or 2, at
+        /// the beginning of each connection and closes those without; `off` never believes one.
+        proxy_protocol: ProxyProtocol = ProxyProtocol::Off;
     }
 }
 
@@ -104,6 +107,16 @@ block! {
         spool: Later;
         /// How many requests are logged.
         sample: Later;
+    }
+}
+
+choice! {
+    /// Whether connections begin with a PROXY header.
+    ProxyProtocol {
+        /// They do not.
+        "off" => Off,
+        /// Each has to.
+        "require" => Require,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Target URLs: `http://host:port/prefix` and `unix:/path`.
+//! Target URLs: `http://host:port/prefix`, `https://host:port/prefix`, `h2c://host:port/prefix` and `unix:/path`.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,7 +14,7 @@ use crate::source_map::Span;
 use crate::yaml::NodeRef;
 
 /// Schemes of the contract that this version does not speak to upstreams.
-const LATER: &[&str] = &["https", "h2c", "dns+srv"];
+const LATER: &[&str] = &["dns+srv"];
 
 block! {
     /// A target with a weight.
@@ -41,6 +41,10 @@ pub(crate) struct Parsed {
     pub(crate) address: Address,
     pub(crate) authority: String,
     pub(crate) prefix: String,
+    /// HTTP/2 in clear.
+    pub(crate) http2: bool,
+    /// Over TLS.
+    pub(crate) tls: bool,
 }
 
 /// A target's URL.
@@ -76,7 +80,7 @@ impl Shape for Url {
     }
 
     fn describe(_: &mut Catalogue) -> Description {
-        let schema = json!({ "type": "string", "pattern": r"^(http://|unix:)|\$\{" });
+        let schema = json!({ "type": "string", "pattern": r"^(https?://|h2c://|unix:)|\$\{" });
         Description::new("URL", schema)
     }
 }
@@ -94,7 +98,7 @@ pub(crate) fn parse_target(url: &str, node: NodeRef<'_>, report: &mut Report) ->
         let (authority, prefix) = ("localhost".to_owned(), String::new());
         // By its full path: the same words in files of two directories mean two sockets.
         let url = format!("unix:{}", path.display());
-        return Some(Parsed { url, address: Address::Unix(path), authority, prefix });
+        return Some(Parsed { url, address: Address::Unix(path), authority, prefix, http2: false, tls: false });
     }
     match split(url) {
         Ok(parsed) => Some(parsed),
@@ -127,12 +131,17 @@ impl Fault {
 }
 
 fn split(url: &str) -> Result<Parsed, Fault> {
-    let rest = match url.split_once("://") {
-        Some(("http", rest)) => rest,
+    let (rest, http2, tls) = match url.split_once("://") {
+        Some(("http", rest)) => (rest, false, false),
+        Some(("https", rest)) => (rest, false, true),
+        Some(("h2c", rest)) => (rest, true, false),
         Some((scheme, _)) if LATER.contains(&scheme) => return Err(Fault::Later(scheme.to_owned())),
         Some(("ws", _)) => return Err(Fault::Hint("write `http://`: WebSockets begin as HTTP".to_owned())),
-        Some(_) => return Err(Fault::Bad("the scheme must be http or unix")),
-        None => return Err(Fault::Hint("a target begins with `http://` or `unix:`".to_owned())),
+        Some(("wss", _)) => {
+            return Err(Fault::Hint("write `https://`: WebSockets begin as HTTP".to_owned()));
+        }
+        Some(_) => return Err(Fault::Bad("the scheme must be http, https, h2c or unix")),
+        None => return Err(Fault::Hint("a target begins with `http://`, `https://` or `unix:`".to_owned())),
     };
     if rest.contains(['?', '#']) {
         return Err(Fault::Bad("a target has no query and no fragment"));
@@ -147,25 +156,26 @@ fn split(url: &str) -> Result<Parsed, Fault> {
     if authority.contains('@') {
         return Err(Fault::Bad("a target has no user and no password"));
     }
-    let (host, port) = host_and_port(authority)?;
+    let own_port = if tls { 443 } else { 80 };
+    let (host, port) = host_and_port(authority, own_port)?;
     let address = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
         Ok(ip) => Address::Socket(SocketAddr::new(ip, port)),
         Err(_) => Address::Name { host: host.as_str().into(), port },
     };
     // A dot at the end keeps the resolver from trying search domains; in a Host header it is noise.
     let name = host.trim_end_matches('.');
-    let authority = if port == 80 { name.to_owned() } else { format!("{name}:{port}") };
-    Ok(Parsed { url: url.to_owned(), address, authority, prefix: prefix(path)? })
+    let authority = if port == own_port { name.to_owned() } else { format!("{name}:{port}") };
+    Ok(Parsed { url: url.to_owned(), address, authority, prefix: prefix(path)?, http2, tls })
 }
 
-/// Host in lower case (a dot at the end is kept, IPv6 in brackets), and the port, 80 when there is none.
-fn host_and_port(authority: &str) -> Result<(String, u16), Fault> {
+/// Host in lower case (a dot at the end is kept, IPv6 in brackets), and the port, the scheme's own when there is none.
+fn host_and_port(authority: &str, own_port: u16) -> Result<(String, u16), Fault> {
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (authority, None),
     };
     let port = match port {
-        None => 80,
+        None => own_port,
         Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => port
             .parse()
             .ok()
@@ -227,6 +237,10 @@ mod tests {
             ("http://my_service:3000/a//b/../c", name("my_service", 3000), "my_service:3000", "/a/c"),
             ("http://db.local.:81", name("db.local.", 81), "db.local:81", ""),
             ("http://localhost:80", name("localhost", 80), "localhost", ""),
+            ("https://localhost:80", name("localhost", 80), "localhost:80", ""),
+            ("https://API.internal/v1", name("api.internal", 443), "api.internal", "/v1"),
+            ("https://[::1]:443", socket("[::1]:443"), "[::1]", ""),
+            ("h2c://localhost:80/v1", name("localhost", 80), "localhost", "/v1"),
         ] {
             let parsed = split(url).ok().unwrap_or_else(|| panic!("{url} is refused"));
             let found = (parsed.address, parsed.authority.as_str(), parsed.prefix.as_str());
@@ -242,8 +256,6 @@ mod tests {
             "10.0.0.5:3000",
             "ftp://x",
             "ws://x",
-            "https://x",
-            "h2c://x",
             "dns+srv://_api._tcp.internal",
             "http://",
             "http:///x",

@@ -7,6 +7,7 @@ use tollgate_wire::Name as WireName;
 
 use super::resilience::{CircuitBreaker, HealthCheck, Outlier, Retry, Statuses};
 use super::target::Target;
+use super::tls::UpstreamTls;
 use crate::bounds;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
@@ -20,7 +21,7 @@ use crate::yaml::NodeRef;
 block! {
     /// One service: interchangeable targets and how to use them.
     "upstream" Upstream {
-        /// Where it is served: `http://host:port`, with a path as a prefix of what is sent, or `unix:/path`.
+        /// Where it is served: `http://host:port` or `https://host:port`, with a path as a prefix of what is sent, or `unix:/path`.
         targets: List<Target>, required;
         /// How a target is chosen: `least_requests` takes the less busy of two random ones; `{ hash: … }` sends
         /// the same `header:x-user`, `ip`, `cookie:sid` or `path` to the same target.
@@ -35,8 +36,8 @@ block! {
         idle_timeout: Seconds<1> = Seconds::of(60);
         /// Connection reuse.
         pool: Pool;
-        /// TLS to the upstream.
-        tls: Later;
+        /// TLS to its `https://` targets.
+        tls: UpstreamTls;
         /// How many redirects the gateway follows itself.
         follow_redirects: Later<neutral::Zero>;
         /// Trying again. Off when it is absent.
