@@ -151,7 +151,7 @@ async fn hand_log_over(worker: Rc<Worker>) {
 }
 
 impl Worker {
-    fn new(index: usize, shared: Arc<Shared>) -> Rc<Worker> {
+    pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Rc<Worker> {
         let random = Random::new();
         let counters = Counters::new();
         let active = Active::new(shared.current(), None, (&shared, index), &counters, &random);
@@ -174,6 +174,8 @@ impl Worker {
             clock: Clock::new(),
             random,
             inflight: Cell::new(0),
+            kept_bytes: Rc::default(),
+            copies: Rc::default(),
             phase: Cell::new(Phase::Serving),
         })
     }
@@ -197,13 +199,9 @@ impl Worker {
     fn snapshot(&self) -> WorkerSnapshot {
         let active = self.active.borrow().clone();
         let upstreams = active.plan.upstreams.iter().zip(&active.upstreams).map(|(upstream, live)| {
-            let sum = |count: fn(&crate::live::upstreams::TargetLive) -> u64| {
-                live.targets.iter().map(|target| count(target)).sum()
-            };
-            let connections = UpstreamConnections {
-                idle: sum(|target| target.idle_count() as u64),
-                active: sum(|target| u64::from(target.in_flight())),
-            };
+            let counts = live.targets.iter().map(|target| target.connection_counts());
+            let (idle, active) = counts.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+            let connections = UpstreamConnections { idle: idle as u64, active: active as u64 };
             (upstream.name.clone(), connections)
         });
         let gauges =

@@ -70,14 +70,12 @@ impl H2Stream {
     }
 
     /// The client's side: a request whose head was sent; `ended` says that it has no body.
-    #[expect(dead_code, reason = "for the side that asks, which is being built")]
     pub(crate) fn asked(stream: SendStream<Bytes>, ended: bool) -> H2Stream {
         let outgoing = Outgoing::Body { stream, left: None, ended };
         H2Stream::new(None, outgoing, Reason::CANCEL)
     }
 
     /// The head of the answer came: this is its body.
-    #[expect(dead_code, reason = "for the side that asks, which is being built")]
     pub(crate) fn receive(&self, body: RecvStream) {
         self.incoming.borrow_mut().body = Some(body);
     }
@@ -287,6 +285,5 @@ fn closed() -> io::Error {
 
 fn io_error(error: h2::Error) -> io::Error {
     // Boxing the text of every reset would be work for the one who resets: the kind is all that anybody asks for.
-    drop(error);
-    io::ErrorKind::ConnectionReset.into()
+    if error.is_library() { io::ErrorKind::InvalidData.into() } else { io::ErrorKind::ConnectionReset.into() }
 }

@@ -11,6 +11,7 @@ pub(crate) mod listeners;
 pub(crate) mod passwords;
 pub(crate) mod queue;
 pub(crate) mod registry;
+pub(crate) mod sessions;
 pub(crate) mod shield;
 pub(crate) mod store;
 pub(crate) mod targets;

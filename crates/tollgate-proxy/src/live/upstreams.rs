@@ -13,6 +13,7 @@ use super::balancer::Balancer;
 use super::conn::Conn;
 use super::queue::Queue;
 use super::registry::Upstreams;
+use super::sessions::{Session, Sessions};
 use super::shield::UpstreamShared;
 use super::targets::TargetShared;
 use crate::worker::{Active, Worker};
@@ -32,6 +33,8 @@ pub(crate) struct UpstreamLive {
 pub(crate) struct TargetLive {
     pub(crate) shared: Arc<TargetShared>,
     idle: RefCell<VecDeque<Rc<Conn>>>,
+    /// Its HTTP/2 connections.
+    pub(crate) sessions: Sessions,
     /// Requests of this worker between connect and the end of the answer.
     pub(crate) in_flight: Cell<u32>,
     /// What is remembered of failed connects.
@@ -46,6 +49,7 @@ impl TargetLive {
         TargetLive {
             shared,
             idle: RefCell::default(),
+            sessions: Sessions::default(),
             in_flight: Cell::new(0),
             penalty: Cell::default(),
             pool: Cell::new(pool),
@@ -75,9 +79,19 @@ impl TargetLive {
         self.waiting.wake_first();
     }
 
-    /// Closes what was idle too long or was closed by the target, and one more when another worker needs the place.
+    /// Nothing is on the session any more: it is kept as an idle connection is.
+    pub(crate) fn became_idle(&self, session: &Session) {
+        let pool = self.pool.get();
+        let wanted_elsewhere = self.shared.is_wanted() && self.waiting.is_empty();
+        if wanted_elsewhere || self.sessions.counts().0 > pool.max_idle_per_worker {
+            self.sessions.release(|one| std::ptr::eq(one, session));
+        }
+    }
+
+    /// Closes what was idle too long or was closed by the target.
     fn reap(&self, now: Instant) {
         let keep = self.pool.get().idle;
+        self.sessions.release(|session| session.is_idle(now, keep));
         let mut old = Vec::new();
         self.idle.borrow_mut().retain(|conn| {
             let good = now.saturating_duration_since(conn.idle_since.get()) < keep && conn.is_clean();
@@ -91,7 +105,9 @@ impl TargetLive {
     /// Closes one idle connection so that another worker can open one.
     pub(crate) fn give_way(&self) {
         let conn = self.idle.borrow_mut().pop_front();
-        drop(conn);
+        if conn.is_none() {
+            self.sessions.give_way();
+        }
     }
 
     /// The configuration does not name the target any more: its connections are closed, those in use when
@@ -99,6 +115,7 @@ impl TargetLive {
     fn retire(&self) {
         self.pool.set(Pool { max_idle_per_worker: 0, ..self.pool.get() });
         drop(self.idle.take());
+        self.sessions.release(|_| true);
     }
 
     /// A connection of this worker is closed.
@@ -107,9 +124,11 @@ impl TargetLive {
         self.waiting.wake_first();
     }
 
-    /// Idle connections.
-    pub(crate) fn idle_count(&self) -> usize {
-        self.idle.borrow().len()
+    /// Connections on which nothing is, and those with something on them.
+    pub(crate) fn connection_counts(&self) -> (usize, usize) {
+        let (idle, busy) = self.sessions.counts();
+        let alone = (self.in_flight.get() as usize).saturating_sub(self.sessions.streams());
+        (idle + self.idle.borrow().len(), busy + alone)
     }
 
     /// Requests in flight from this worker.

@@ -221,7 +221,10 @@ impl<'a, 'c> Attempt<'a, 'c> {
                 if let Some(lease) = self.conn.lease() {
                     lease.suspect(self.received);
                 }
-                Err(Failure::Final(Reject::new(Reason::UpstreamTimeout, "the service did not answer in time")))
+                Err(Failure::Final(Reject::new(
+                    Reason::UpstreamTimeout,
+                    "the service did not answer in time",
+                )))
             }
         }
     }

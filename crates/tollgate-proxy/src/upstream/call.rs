@@ -11,8 +11,9 @@ use tollgate_plan::upstream::{HostMode, Target, Upstream, UpstreamId};
 
 use super::attempt::{Attempt, Failure};
 use super::choose::choose;
-use super::connect::connect;
+use super::connect::{Link, Wanted, connect};
 use super::retry::{Tried, discard};
+use super::translate;
 use crate::exchange::{Answer, Exchange, Outgoing, Reject};
 use crate::live::trial::Trial;
 use crate::live::upstreams::{InFlight, TargetLive, UpstreamLive};
@@ -24,6 +25,15 @@ const NO_TARGET: usize = usize::MAX;
 /// Sends the request to the route's upstream and waits for the head of the answer.
 pub(crate) async fn call(exchange: &mut Exchange<'_>, outgoing: Outgoing) -> Result<Answer, Reject> {
     let id = upstream_of(exchange);
+    call_to(exchange, id, outgoing).await
+}
+
+/// Sends the request to this upstream and waits for the head of the answer.
+pub(super) async fn call_to(
+    exchange: &mut Exchange<'_>,
+    id: UpstreamId,
+    outgoing: Outgoing,
+) -> Result<Answer, Reject> {
     let active = exchange.active.clone();
     let at = id.0 as usize;
     let (Some(upstream), Some(live)) = (active.plan.upstreams.get(at), active.upstreams.get(at)) else {
@@ -31,7 +41,8 @@ pub(crate) async fn call(exchange: &mut Exchange<'_>, outgoing: Outgoing) -> Res
     };
     let received = exchange.seen.bytes_in.clone();
     let body = exchange.body.take().zip(received);
-    let mut upload = body.map(|(body, received)| Box::new(Upload::new(exchange, body, received)));
+    let keep = upstream.retry.is_some();
+    let mut upload = body.map(|(body, received)| Box::new(Upload::new(exchange, body, received, keep)));
     let outcome = attempts(exchange, id, upstream, live, &outgoing, &mut upload).await;
     exchange.body_read = match &outcome {
         Ok(answer) => answer.upload.is_none(),
@@ -78,7 +89,7 @@ async fn attempts(
         tell(&mut trial, &outcome, upstream, exchange.worker.clock.recent());
         let again = tried.again(exchange, (upstream, live), &outcome, upload.as_deref());
         match outcome {
-            Ok(answer) if !again => return Ok(Answer { trial, ..answer }),
+            Ok(answer) if !again => return Ok(accept(answer, trial)),
             Ok(answer) => *upload = discard(exchange, Answer { trial, ..answer }),
             Err(reject) => {
                 exchange.attempt_ended(started, Err(reject.reason));
@@ -131,6 +142,16 @@ fn tell(trial: &mut Option<Trial>, outcome: &Result<Answer, Reject>, upstream: &
     }
 }
 
+/// The answer that the client will see: its request is not sent again.
+fn accept(answer: Answer, trial: Option<Trial>) -> Answer {
+    let upload = answer.upload.filter(|upload| !upload.is_done());
+    let upload = upload.map(|mut upload| {
+        upload.settle();
+        upload
+    });
+    Answer { upload, trial, ..answer }
+}
+
 async fn attempt(
     exchange: &Exchange<'_>,
     (upstream, target, live): (&Upstream, &Target, &Rc<TargetLive>),
@@ -141,19 +162,33 @@ async fn attempt(
 ) -> Result<Answer, Failure> {
     let in_flight = InFlight::new(live);
     let timer = &exchange.client.timer;
-    let kept = if fresh { None } else { live.idle_connection(exchange.worker.clock.recent()) };
-    let conn = match kept {
-        Some(conn) => conn,
+    let now = exchange.worker.clock.recent();
+    // A WebSocket has a connection to itself.
+    let wanted = Wanted { patience: upstream.connect_timeout, fresh, http2: !exchange.websocket };
+    let link = match live.kept(target, now, wanted) {
+        Some(link) => link,
         // Boxed: most requests find a connection and need not carry the room for making one.
         None => {
-            let made = Box::pin(connect(exchange.worker, upstream, target, live, timer, fresh)).await;
+            let patience = exchange.at_most(exchange.worker.clock.now(), upstream.connect_timeout);
+            let wanted = Wanted { patience, ..wanted };
+            let made = Box::pin(connect(exchange.worker, upstream, target, live, timer, wanted)).await;
             // The time for the answer begins now, not when somebody last looked at the clock.
             exchange.worker.clock.now();
-            made.map_err(Failure::Final)?
+            made.map_err(|reject| if exchange.is_overdue() { Reject::overdue() } else { reject })
+                .map_err(Failure::Final)?
         }
     };
     let timeout = exchange.matched().and_then(|route| route.timeout).unwrap_or(upstream.timeout);
-    let mut attempt = Attempt::new(exchange, conn, upload.take(), started, timeout);
+    let mut attempt = match link {
+        Link::Whole(conn) => Attempt::new(exchange, conn, upload.take(), started, timeout),
+        Link::Stream(lease) => {
+            let request = translated(exchange, (upstream, target), outgoing).map_err(Failure::Final)?;
+            // One that goes just now has done nothing for the request.
+            let sent = lease.send(request, upload.is_none(), now);
+            let (response, conn) = sent.map_err(|_| Failure::refused(upload.as_deref(), fresh))?;
+            Attempt::new(exchange, conn, upload.take(), started, timeout).on_stream(response, fresh)
+        }
+    };
     let arrived = poll_fn(|cx| {
         if !attempt.is_begun() {
             attempt.begin(cx, |out| write_head(exchange, upstream, target, outgoing, out))?;
@@ -179,23 +214,41 @@ fn write_head(
     outgoing: &Outgoing,
     out: &mut Vec<u8>,
 ) {
-    let host: &[u8] = match &upstream.host {
-        HostMode::Upstream => target.authority.as_bytes(),
-        HostMode::Preserve => exchange.kit.head.authority().unwrap_or(target.authority.as_bytes()),
-        HostMode::Fixed(name) => name.as_bytes(),
-    };
     let pieces: [&[u8]; 8] = [
         exchange.kit.head.method.as_str().as_bytes(),
         b" ",
         target.prefix.as_bytes(),
         &outgoing.target,
         b" HTTP/1.1\r\nhost: ",
-        host,
+        host(exchange, upstream, target),
         b"\r\n",
         &outgoing.lines,
     ];
     pieces.into_iter().for_each(|piece| out.extend_from_slice(piece));
     out.extend_from_slice(b"\r\n");
+}
+
+/// The same for HTTP/2.
+fn translated(
+    exchange: &Exchange<'_>,
+    (upstream, target): (&Upstream, &Target),
+    outgoing: &Outgoing,
+) -> Result<http::Request<()>, Reject> {
+    translate::request(&translate::Parts {
+        method: exchange.kit.head.method.as_str(),
+        secure: target.tls.is_some(),
+        host: host(exchange, upstream, target),
+        target: [target.prefix.as_bytes(), &outgoing.target],
+        lines: &outgoing.lines,
+    })
+}
+
+fn host<'a>(exchange: &'a Exchange<'_>, upstream: &'a Upstream, target: &'a Target) -> &'a [u8] {
+    match &upstream.host {
+        HostMode::Upstream => target.authority.as_bytes(),
+        HostMode::Preserve => exchange.kit.head.authority().unwrap_or(target.authority.as_bytes()),
+        HostMode::Fixed(name) => name.as_bytes(),
+    }
 }
 
 /// The route's upstream, by weight where it names several.

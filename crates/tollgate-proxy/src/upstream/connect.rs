@@ -19,6 +19,7 @@ use tollgate_policy::Penalty;
 use crate::exchange::Reject;
 use crate::io::Stream;
 use crate::live::conn::Conn;
+use crate::live::sessions::Lease;
 use crate::live::upstreams::TargetLive;
 use crate::timer::Timer;
 use crate::worker::Worker;
@@ -32,40 +33,106 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// Addresses of one name that are tried for one connection; they may all be tried at once.
 const ADDRESSES_MAX: usize = 16;
 
-/// A new connection, or one that becomes idle while the request waits for a place.
+/// What an exchange goes over.
+pub(super) enum Link {
+    /// A connection of its own.
+    Whole(Rc<Conn>),
+    /// A stream, on a connection that speaks HTTP/2.
+    Stream(Lease),
+}
+
+/// What the request needs of the connection, and how long it waits for one.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) patience: Duration,
+    /// Kept connections turned out dead.
+    pub(super) fresh: bool,
+    /// It can be HTTP/2.
+    pub(super) http2: bool,
+}
+
+impl TargetLive {
+    /// A connection that was used last, or a place on one that many use.
+    pub(super) fn kept(self: &Rc<Self>, target: &Target, now: Instant, wanted: Wanted) -> Option<Link> {
+        if !wanted.fresh
+            && let Some(conn) = self.idle_connection(now)
+        {
+            return Some(Link::Whole(conn));
+        }
+        // A session that died is none any more: its stream is as good as a fresh one.
+        may_be_http2(target, self, wanted).then(|| self.stream().map(Link::Stream))?
+    }
+}
+
+/// Whether a connection to the target may turn out to carry more than this request.
+fn may_be_http2(target: &Target, live: &TargetLive, wanted: Wanted) -> bool {
+    wanted.http2 && (target.http2 || (target.tls.is_some() && live.sessions.chosen() != Some(false)))
+}
+
+/// A new connection, or one that becomes idle while the request waits for a place; for HTTP/2, a stream.
 pub(super) async fn connect(
     worker: &Worker,
     upstream: &Upstream,
     target: &Target,
     live: &Rc<TargetLive>,
     timer: &Timer,
-    fresh: bool,
-) -> Result<Rc<Conn>, Reject> {
+    wanted: Wanted,
+) -> Result<Link, Reject> {
     let now = worker.clock.now();
     let mut penalty = live.penalty.get();
     penalty.chosen(now);
     live.penalty.set(penalty);
-    timer.arm(now, upstream.connect_timeout);
-    let place = |_| Reject::new(Reason::Overloaded, "too many connections to the service");
-    let idle = within(timer, place_or_idle(worker, upstream, live, fresh)).await.map_err(place)?;
-    if let Some(conn) = idle {
-        return Ok(conn);
+    timer.arm(now, wanted.patience);
+    let waited = within(timer, place_or_kept(worker, upstream, target, live, wanted)).await;
+    if let Some(link) = waited.map_err(|Late| no_place(live))? {
+        return Ok(link);
     }
     // The place is taken: whatever happens now, it must be given back.
     let slot = Slot(live);
-    match open(worker, target, timer, now + upstream.connect_timeout).await {
+    // One connection may be enough for all who want one now.
+    let opening = may_be_http2(target, live, wanted).then(|| live.opening());
+    let made = match open(worker, target, timer, now + wanted.patience).await {
         Ok(io) => {
             std::mem::forget(slot);
-            live.penalty.set(Penalty::default());
-            Ok(Conn::new(io, live.clone(), now))
+            begin(io, target, live, timer, now).await
         }
-        Err(reject) => {
-            let mut penalty = live.penalty.get();
-            penalty.failed(Instant::now());
-            live.penalty.set(penalty);
-            Err(reject)
-        }
+        Err(reject) => Err(reject),
+    };
+    drop(opening);
+    let mut penalty = live.penalty.get();
+    match made {
+        Ok(_) => penalty = Penalty::default(),
+        Err(_) => penalty.failed(Instant::now()),
     }
+    live.penalty.set(penalty);
+    made
+}
+
+/// Takes a connection whose place is taken into use.
+async fn begin(
+    io: Stream,
+    target: &Target,
+    live: &Rc<TargetLive>,
+    timer: &Timer,
+    now: Instant,
+) -> Result<Link, Reject> {
+    if !target.http2 {
+        return Ok(Link::Whole(Conn::new(io, live.clone(), now)));
+    }
+    let unready = |detail| Reject::new(Reason::UpstreamConnect, detail);
+    match within(timer, live.begin_session(io)).await {
+        Ok(Ok(lease)) => Ok(Link::Stream(lease)),
+        Ok(Err(None)) => Err(unready("the service closed the connection")),
+        Ok(Err(Some(_))) => Err(Reject::new(Reason::UpstreamProtocol, "the service does not speak HTTP/2")),
+        Err(Late) => Err(unready("the service did not begin to speak HTTP/2 in time")),
+    }
+}
+
+fn no_place(live: &TargetLive) -> Reject {
+    if live.sessions.is_opening() {
+        return Reject::new(Reason::UpstreamConnect, "the service did not accept a connection in time");
+    }
+    Reject::new(Reason::Overloaded, "too many connections to the service")
 }
 
 /// A place under `max_connections`, given back unless a connection takes it over.
@@ -77,29 +144,39 @@ impl Drop for Slot<'_> {
     }
 }
 
-/// A place under `max_connections`, or a connection that became idle meanwhile.
-async fn place_or_idle(
+/// A place under `max_connections`, or a connection or a stream that became free meanwhile.
+async fn place_or_kept(
     worker: &Worker,
     upstream: &Upstream,
-    live: &TargetLive,
-    fresh: bool,
-) -> Option<Rc<Conn>> {
+    target: &Target,
+    live: &Rc<TargetLive>,
+    wanted: Wanted,
+) -> Option<Link> {
     let max = upstream.pool.max_connections;
-    if live.shared.enter(max) {
+    if !may_be_http2(target, live, wanted) && live.shared.enter(max) {
         return None;
     }
-    let _wanted = live.shared.want();
+    let mut wants_place = None;
     let turn = live.waiting.join();
     let mut retry = pin!(tokio::time::sleep(PLACE_RETRY));
-    // Woken by a place or an idle connection of this worker, or by the clock for those of others.
+    // Woken by a place, an idle connection or a stream of this worker, or by the clock for those of others.
     poll_fn(|cx| {
         ready!(turn.poll_first(cx));
         loop {
+            if may_be_http2(target, live, wanted) {
+                if let Some(lease) = live.stream() {
+                    return Poll::Ready(Some(Link::Stream(lease)));
+                }
+                if live.sessions.is_opening() {
+                    return Poll::Pending;
+                }
+            }
             if live.shared.enter(max) {
                 return Poll::Ready(None);
             }
+            wants_place.get_or_insert_with(|| live.shared.want());
             match live.idle_connection(Instant::now()) {
-                Some(conn) if !fresh => return Poll::Ready(Some(conn)),
+                Some(conn) if !wanted.fresh => return Poll::Ready(Some(Link::Whole(conn))),
                 // It only has to make room.
                 Some(conn) => drop(conn),
                 None => {

@@ -10,6 +10,7 @@ mod mirror;
 mod resolve;
 mod retry;
 mod switch;
+mod translate;
 
 pub(crate) use call::call;
 pub(crate) use mirror::mirror;

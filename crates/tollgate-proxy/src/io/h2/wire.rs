@@ -30,6 +30,8 @@ struct Shared {
     stuck: Cell<bool>,
     /// Bytes that went out.
     written: Cell<u64>,
+    /// Bytes that came.
+    received: Cell<u64>,
 }
 
 impl Wire {
@@ -41,6 +43,7 @@ impl Wire {
             out: RefCell::default(),
             stuck: Cell::new(false),
             written: Cell::new(0),
+            received: Cell::new(0),
         }))
     }
 
@@ -62,6 +65,11 @@ impl Wire {
     pub(crate) fn written(&self) -> u64 {
         self.0.written.get()
     }
+
+    /// Bytes that came so far: a peer of whom nothing comes may be gone without a word.
+    pub(crate) fn received(&self) -> u64 {
+        self.0.received.get()
+    }
 }
 
 impl AsyncRead for Wire {
@@ -78,6 +86,7 @@ impl AsyncRead for Wire {
         }
         let read = ready!(self.0.io.poll_read(cx, buf.initialize_unfilled()))?;
         buf.advance(read);
+        self.0.received.set(self.0.received.get() + read as u64);
         Poll::Ready(Ok(()))
     }
 }
