@@ -139,7 +139,13 @@ fn seconds(text: &str) -> Result<u64, String> {
     let number: Option<u64> =
         digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
     let seconds = number.and_then(|number| number.checked_mul(scale)).filter(|seconds| *seconds <= MAX_TTL_S);
-    seconds.ok_or_else(|| "write a whole number and s, m, h or d, at most 3650d".to_owned())
+    match seconds {
+        Some(0) => {
+            Err("the token would have expired already; to make such a one, use `--claim exp=1`".to_owned())
+        }
+        Some(seconds) => Ok(seconds),
+        None => Err("write a whole number and s, m, h or d, at most 3650d".to_owned()),
+    }
 }
 
 /// Ten years, as durations in the configuration.
@@ -206,7 +212,20 @@ mod tests {
         {
             assert_eq!(seconds(text), Ok(expect), "{text}");
         }
-        for bad in ["", "1", "h", "1.5h", "-1h", "1h30m", "3651d", "99999999999999999999s", "1ms", "+1h"] {
+        for bad in [
+            "",
+            "0s",
+            "00d",
+            "1",
+            "h",
+            "1.5h",
+            "-1h",
+            "1h30m",
+            "3651d",
+            "99999999999999999999s",
+            "1ms",
+            "+1h",
+        ] {
             assert!(seconds(bad).is_err(), "{bad}");
         }
     }

@@ -1,14 +1,14 @@
-//! Who may call at all: addresses, and browsers of other origins.
+//! Who may call at all: addresses, user agents, and browsers of other origins.
 
-use tollgate_plan::access::{AddressRules, AllowedHeaders, Cors, OriginPattern, Origins};
+use tollgate_plan::access::{AddressRules, AllowedHeaders, Cors, OriginPattern, Origins, UserAgents};
 use tollgate_plan::cidr::CidrSet;
-use tollgate_wire::Name;
+use tollgate_wire::{Method, Name};
 
 use super::merge::Layers;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
-use crate::shape::{At, List, Network};
-use crate::spec::{self, Names, Origin};
+use crate::shape::{AgentMatch, At, List, Network, Slot};
+use crate::spec::{self, EmptyAgent, Names, Origin};
 
 /// `allow_ips` and `deny_ips`; `None` where neither says anything.
 pub(super) fn addresses(layers: &Layers<'_>, report: &mut Report) -> Option<Box<AddressRules>> {
@@ -22,6 +22,25 @@ pub(super) fn addresses(layers: &Layers<'_>, report: &mut Report) -> Option<Box<
     let allow: Option<CidrSet> = allow.map(|list| set(&list.value));
     let deny: CidrSet = layers.key(|keys| keys.deny_ips).value().map(set).unwrap_or_default();
     (allow.is_some() || !deny.is_empty()).then(|| Box::new(AddressRules { allow, deny }))
+}
+
+/// `user_agents`; `None` where it refuses nobody.
+pub(super) fn user_agents(layers: &Layers<'_>, report: &mut Report) -> Option<Box<UserAgents>> {
+    let block = layers.key(|keys| keys.user_agents).value()?;
+    let patterns =
+        |List(list): List<AgentMatch>| list.into_iter().map(|item| item.value.0).collect::<Vec<_>>();
+    let (deny, allow) = (patterns(block.deny()), patterns(block.allow()));
+    let knows_deny = !matches!(block.deny, Slot::Faulty(_));
+    if let Some(At { key, .. }) =
+        block.allow.given().filter(|_| !allow.is_empty() && deny.is_empty() && knows_deny)
+    {
+        // Taken for a list of those who may, it would let everybody pass.
+        let message = "`allow` makes exceptions from `deny`, and nothing is denied";
+        let hint = "so that only these may call, add `deny: [\"~\"]`, which denies all others";
+        report.push(Finding::error(Code::Conflict, *key, message).hint(hint));
+    }
+    let deny_empty = block.empty() == EmptyAgent::Deny;
+    (deny_empty || !deny.is_empty()).then(|| Box::new(UserAgents { deny, allow, deny_empty }))
 }
 
 pub(super) fn cors(layers: &Layers<'_>, report: &mut Report) -> Option<Box<Cors>> {
@@ -41,6 +60,22 @@ pub(super) fn cors(layers: &Layers<'_>, report: &mut Report) -> Option<Box<Cors>
         Some(names) => AllowedHeaders::These(names),
     };
     Some(Box::new(Cors { origins, methods, headers, expose: expose(block, report)?, credentials, max_age }))
+}
+
+/// Methods that the route's own `cors` names and the route does not serve: a browser would be told yes, and then get 405.
+/// From defaults they are no surprise.
+pub(super) fn warn_unserved(route: &spec::Route, layers: &Layers<'_>, report: &mut Report) {
+    let Some(List(allowed)) = route.cors.value().and_then(|block| block.methods.value()) else { return };
+    let Some(List(served)) = layers.key(|keys| keys.methods).value() else { return };
+    let serves = |asked: &Method| {
+        let also = (*asked == Method::Head).then_some(Method::Get);
+        served.iter().any(|verb| verb.value.0 == *asked || Some(&verb.value.0) == also.as_ref())
+    };
+    for At { value, span, .. } in allowed.iter().filter(|method| !serves(&method.value.0.0)) {
+        let message = format!("`cors` allows {}, which the route does not serve", value.0.0.as_str());
+        let hint = "add it to the route's `methods`, or remove it here";
+        report.push(Finding::warning(Code::NoEffect, *span, message).hint(hint));
+    }
 }
 
 fn origins(block: &spec::Cors, report: &mut Report) -> Option<Origins> {

@@ -111,6 +111,7 @@ fn build(
     report: &mut Report,
 ) -> Option<Route> {
     let cors = access::cors(layers, report);
+    access::warn_unserved(&route.value, layers, report);
     let addresses = access::addresses(layers, report);
     let user_agents = access::user_agents(layers, report);
     let rate_limits = layers.key(|keys| keys.rate_limit);

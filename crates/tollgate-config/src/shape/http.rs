@@ -7,6 +7,7 @@ use std::fmt::Display;
 use serde_json::{Value, json};
 use tollgate_plan::cidr::{Cidr, CidrError};
 use tollgate_plan::host::HostPattern;
+use tollgate_plan::secret::CREDENTIAL_HEADERS;
 use tollgate_plan::table::{PathPattern, ValueMatch};
 use tollgate_plan::template::{Part, Template, TemplateError};
 use tollgate_wire::{Method, Name as WireName, name};
@@ -87,17 +88,6 @@ const OWNED: &[WireName] = &[
     name::UPGRADE,
 ];
 
-/// Headers whose values are credentials.
-const CREDENTIALS: &[&str] = &[
-    "authorization",
-    "proxy-authorization",
-    "cookie",
-    "set-cookie",
-    "x-api-key",
-    "x-auth-token",
-    "www-authenticate",
-];
-
 fn header_name(text: &str, span: Span) -> Result<WireName, Box<Finding>> {
     WireName::new(text).map_err(|_| {
         let message = format!("`{}` is no header name", text.escape_debug());
@@ -161,7 +151,7 @@ impl Shape for EditedHeader {
 impl Shape for LoggedHeader {
     fn read(node: NodeRef<'_>, what: &str, report: &mut Report) -> Option<Self> {
         let HeaderName(header) = HeaderName::read(node, what, report)?;
-        if !CREDENTIALS.contains(&header.as_str()) {
+        if !CREDENTIAL_HEADERS.contains(&header.as_str()) {
             return Some(LoggedHeader(header));
         }
         let message = format!("`{header}` carries credentials, which are never logged");

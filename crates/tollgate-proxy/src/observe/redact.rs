@@ -5,28 +5,11 @@
 
 use tollgate_plan::plan::AccessLog;
 use tollgate_plan::query::Pair;
+use tollgate_plan::secret::CREDENTIAL_HEADERS;
 use tollgate_wire::Name;
 
 /// Stands in the place of a credential.
 const MASK: &[u8] = b"***";
-
-/// Headers whose whole value is a credential, in lower case.
-const CREDENTIAL_HEADERS: [&str; 14] = [
-    "authorization",
-    "proxy-authorization",
-    "cookie",
-    "set-cookie",
-    "x-api-key",
-    "api-key",
-    "apikey",
-    "x-auth-token",
-    "x-access-token",
-    "x-csrf-token",
-    "x-amz-security-token",
-    "x-goog-api-key",
-    "x-goog-iap-jwt-assertion",
-    "x-vault-token",
-];
 
 /// Query parameters that carry credentials: in lower case and without `_` and `-`, as [`Folded`] makes them.
 const CREDENTIAL_PARAMETERS: [&str; 30] = [
