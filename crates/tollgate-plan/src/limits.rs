@@ -25,6 +25,8 @@ pub struct Limits {
     pub keepalive_timeout: Duration,
     /// Requests served on one connection; 0 means any number.
     pub requests_per_connection: u64,
+    /// Requests that one HTTP/2 connection may have under way at once.
+    pub http2_streams: u32,
 }
 
 impl Default for Limits {
@@ -40,6 +42,7 @@ impl Default for Limits {
             write_idle_timeout: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(75),
             requests_per_connection: 0,
+            http2_streams: 128,
         }
     }
 }

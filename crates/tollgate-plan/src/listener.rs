@@ -15,6 +15,8 @@ pub struct Listener {
     pub name: Arc<str>,
     /// Whether a balancer in front says who connected.
     pub proxy_protocol: ProxyProtocol,
+    /// Whether HTTP/2 is spoken: asked for in the TLS handshake, or by how a connection in clear text begins.
+    pub http2: bool,
     /// TLS on this address; none: clear text.
     pub tls: Option<Arc<ServerTls>>,
 }

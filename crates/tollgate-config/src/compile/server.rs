@@ -44,6 +44,7 @@ pub(super) fn limits(slot: &Slot<spec::Limits>, report: &mut Report) -> Limits {
         write_idle_timeout: block.write_idle_timeout().0,
         keepalive_timeout: block.keepalive_timeout().0,
         requests_per_connection: block.requests_per_connection().0.unsigned_abs(),
+        http2_streams: u32::try_from(block.http2_streams().0).unwrap_or(u32::MAX),
     }
 }
 
@@ -89,7 +90,7 @@ pub(super) fn listeners(input: &Input<'_>, admin: SocketAddr, report: &mut Repor
     let Some(At { value: List(blocks), span, .. }) = input.main.listeners.given() else {
         let name = DEFAULT_LISTENER.to_string().into();
         let proxy_protocol = ProxyProtocol::Off;
-        return vec![Listener { address: ListenAddress::Tcp(DEFAULT_LISTENER), name, proxy_protocol, tls: None }];
+        return vec![Listener { address: ListenAddress::Tcp(DEFAULT_LISTENER), name, proxy_protocol, tls: None, http2: true }];
     };
     if blocks.is_empty() {
         let message = "`listeners` is empty: the gateway would accept nobody";
@@ -119,6 +120,7 @@ pub(super) fn listeners(input: &Input<'_>, admin: SocketAddr, report: &mut Repor
                 spec::ProxyProtocol::Off => ProxyProtocol::Off,
                 spec::ProxyProtocol::Require => ProxyProtocol::Require,
             },
+            http2: block.value.http2(),
             tls,
         });
     }

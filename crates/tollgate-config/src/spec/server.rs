@@ -28,8 +28,9 @@ block! {
         address: Address, required;
         /// TLS on this address. Without it clients are served in clear text.
         tls: ListenerTls;
-        /// HTTP/2 on this address. This version speaks HTTP/1.1 only.
-        http2: Later<neutral::False>;
+        /// HTTP/2 on this address, beside HTTP/1.1: chosen in the TLS handshake (ALPN), or by a client that begins
+        /// with it (prior knowledge) in clear text.
+        http2: bool = true;
         /// Whether a load balancer in front says who connected: `require` wants a PROXY header, of version 1 or 2, at
         /// the beginning of each connection and closes those without; `off` never believes one.
         proxy_protocol: ProxyProtocol = ProxyProtocol::Off;
@@ -59,8 +60,8 @@ block! {
         keepalive_timeout: Seconds<1> = Seconds::of(75);
         /// Requests of one connection; 0: any number.
         requests_per_connection: Int<0, { i64::MAX }> = Int(0);
-        /// Streams of one HTTP/2 connection.
-        http2_streams: Later;
+        /// Requests that one HTTP/2 connection may have under way at once.
+        http2_streams: Int<1, 10_000> = Int(128);
         /// A cap on memory that caches, buffers and tables share; 0: no cap.
         memory: Later<neutral::Zero>;
     }

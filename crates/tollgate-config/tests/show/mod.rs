@@ -8,6 +8,7 @@ use std::time::Duration;
 use tollgate_config::posture;
 use tollgate_plan::Plan;
 use tollgate_plan::limits::Limits;
+use tollgate_plan::listener::ProxyProtocol;
 use tollgate_plan::resilience::StatusSet;
 use tollgate_plan::route::{Action, HeaderEdit, QueryEdit, RespondBody, Rewrite, Route};
 use tollgate_plan::template::{Part, Template};
@@ -17,6 +18,12 @@ pub(crate) fn plan(plan: &Plan) -> String {
     let mut out = String::new();
     for listener in &plan.listeners {
         line(&mut out, format!("listener {} {:?}", listener.name, listener.address));
+        if !listener.http2 {
+            line(&mut out, "  HTTP/1 only".to_owned());
+        }
+        if listener.proxy_protocol == ProxyProtocol::Require {
+            line(&mut out, "  behind a PROXY header".to_owned());
+        }
     }
     if !plan.trusted_proxies.is_empty() {
         let proxies: Vec<String> = plan.trusted_proxies.iter().map(ToString::to_string).collect();
@@ -85,6 +92,14 @@ fn route(out: &mut String, route: &Route, plan: &Plan) {
         None => {}
         Some(Rewrite::To(path)) => line(out, format!("  rewrite {}", template(path))),
         Some(Rewrite::StripPrefix(prefix)) => line(out, format!("  strip {prefix}")),
+    }
+    for (what, only) in [
+        ("headers", request.only_headers.map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>())),
+        ("query", request.only_query.map(|names| names.iter().map(ToString::to_string).collect())),
+    ] {
+        if let Some(only) = only {
+            line(out, format!("  only {what} {only:?}"));
+        }
     }
     for edit in &request.headers {
         line(out, format!("  request {}", header(edit)));
