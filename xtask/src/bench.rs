@@ -124,7 +124,7 @@ fn gateway(args: &Args) -> Result<Option<PathBuf>> {
         Some(path) => path.clone(),
         None => {
             run::required(&mut run::cargo(&["build", "--release", "--locked", "--package", "tollgate"]))?;
-            tree::root().join("target/release/tollgate")
+            tree::target().join("release/tollgate")
         }
     };
     let path = path.canonicalize().with_context(|| format!("no gateway at {}", path.display()))?;

@@ -16,19 +16,19 @@ pub struct Args {
     name: Option<String>,
 }
 
-/// Writes `target/package/NAME.tar.gz`.
+/// Writes `package/NAME.tar.gz` below the target folder.
 pub fn run(args: &Args) -> Result<()> {
     let root = tree::root();
     run::required(
         run::cargo(&["build", "--release", "--locked", "--package", "tollgate", "--target", TARGET])
             .env("RUSTFLAGS", "-C target-feature=+crt-static"),
     )?;
-    let binary = root.join("target").join(TARGET).join("release/tollgate");
+    let binary = tree::target().join(TARGET).join("release/tollgate");
     check_static(&binary.to_string_lossy())?;
 
     let name =
         args.name.clone().unwrap_or_else(|| format!("tollgate-{}-{TARGET}", env!("CARGO_PKG_VERSION")));
-    let packages = root.join("target/package");
+    let packages = tree::target().join("package");
     let folder = packages.join(&name);
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("emptying {}", folder.display()))?;

@@ -89,6 +89,14 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
 }
 
+/// Where cargo builds: `target`, unless the environment moves it.
+pub fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(elsewhere) => root().join(elsewhere),
+        None => root().join("target"),
+    }
+}
+
 fn collect(root: &Path, dir: &Path, files: &mut Vec<File>) -> Result<()> {
     for entry in fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {
         let path = entry?.path();

