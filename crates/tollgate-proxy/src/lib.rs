@@ -39,6 +39,7 @@ mod io;
 mod live;
 mod pump;
 mod timer;
+mod tls;
 
 pub use control::{Applied, ApplyError, Control, Drained, Status};
 pub use gateway::{Gateway, StartError};
@@ -46,7 +47,7 @@ pub use health::{HealthReport, TargetHealth, UpstreamHealth};
 pub use live::issuers::{IssuerHealth, IssuerStatus};
 pub use live::store::StoreReport;
 pub use observe::{
-    Histogram, LimitLabels, LogCounts, RejectedLabels, RequestLabels, Snapshot, UpstreamConnections,
+    CopyLabels, Histogram, LimitLabels, LogCounts, RejectedLabels, RequestLabels, Snapshot, UpstreamConnections,
     UpstreamLabels, rfc3339,
 };
 pub use tollgate_policy::Circuit;

@@ -31,6 +31,7 @@ async fn run<'a>(exchange: &mut Exchange<'_>, active: &'a Active) -> Result<Outc
         return Ok(Outcome::Reply(reply));
     }
     access::addresses(exchange)?;
+    access::agents(exchange)?;
     limit::by_address(exchange).await?;
     identify::identify(exchange).await?;
     limit::by_identity(exchange).await?;
@@ -42,6 +43,7 @@ async fn run<'a>(exchange: &mut Exchange<'_>, active: &'a Active) -> Result<Outc
         Some(Action::Health(upstreams)) => Outcome::Reply(respond::health(exchange, upstreams)),
         Some(Action::To(_) | Action::Split(_)) => {
             let outgoing = transform::request(exchange)?;
+            upstream::mirror(exchange, &outgoing);
             let mut answer = upstream::call(exchange, outgoing).await?;
             access::own_word(exchange, &mut answer.head.headers);
             Outcome::Answer(answer)

@@ -13,6 +13,7 @@ use tollgate_wire::{HeaderBlock, RequestHead, ResponseHead};
 
 use crate::gateway::Shared;
 use crate::identify::Known;
+use crate::io::Room;
 use crate::limit::Verdict;
 use crate::live::issuers::IssuerLive;
 use crate::live::limits::LimitsLive;
@@ -41,6 +42,8 @@ pub(crate) struct Worker {
     /// Used between two awaits, never across one.
     pub(crate) scratch: RefCell<Scratch>,
     pub(crate) spare: Spare,
+    /// The buffers of all TLS connections.
+    pub(crate) room: Room,
     pub(crate) counters: Counters,
     pub(crate) log: RefCell<WorkerSink>,
     /// A record waits in the log.
@@ -55,6 +58,10 @@ pub(crate) struct Worker {
     pub(crate) random: Random,
     /// Requests between head and log record.
     pub(crate) inflight: Cell<u64>,
+    /// Bytes of request bodies that are kept to be sent again.
+    pub(crate) kept_bytes: Rc<Cell<usize>>,
+    /// Copies of requests that are on their way to a second upstream.
+    pub(crate) copies: Rc<Cell<usize>>,
     /// How far the shutdown is.
     pub(crate) phase: Cell<Phase>,
 }

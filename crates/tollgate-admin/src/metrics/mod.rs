@@ -62,6 +62,8 @@ metrics! {
         "Requests that the gateway refused or ended by itself, by reason.";
     RATE_LIMITED = Counter "tollgate_rate_limited_total" ["route", "limit"]
         "Requests that a rate limit refused, by the limit's name, or else its rate and what it counts by.";
+    MIRRORED = Counter "tollgate_mirrored_total" ["route", "result"]
+        "Requests that the route's mirror was to have: `sent`, or why not (`too_many`, `too_long`, `incomplete`).";
     INFLIGHT = Gauge "tollgate_inflight_requests" []
         "Requests being served.";
     CONNECTIONS = Gauge "tollgate_connections" ["listener"]
@@ -165,6 +167,10 @@ impl Scrape {
         out.family(&RATE_LIMITED);
         for (labels, count) in &seen.rate_limited {
             out.sample(&[&labels.route, &labels.limit], count);
+        }
+        out.family(&MIRRORED);
+        for (labels, count) in &seen.mirrored {
+            out.sample(&[&labels.route, labels.result], count);
         }
         out.family(&INFLIGHT).sample(&[], seen.inflight_requests);
         out.family(&CONNECTIONS);

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tollgate_plan::route::{Action, Redirect, Respond, RespondBody, Weighted};
+use tollgate_plan::route::{Action, Mirror, Redirect, Respond, RespondBody, Weighted};
 use tollgate_plan::template::Template;
+use tollgate_plan::upstream::UpstreamId;
 use tollgate_wire::{Name, name};
 
 use super::Contents;
@@ -15,7 +16,7 @@ use super::limits::RateLimits;
 use super::upstreams::Upstreams;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
-use crate::shape::{At, Dict};
+use crate::shape::{At, Dict, Slot};
 use crate::source_map::Span;
 use crate::spec::{self, HealthSet, Route, To};
 use crate::suggest;
@@ -59,6 +60,18 @@ pub(super) fn action(
     health(block.health.value()?, &mut parts.upstreams, report).map(|of| Action::Health(of.into()))
 }
 
+/// Who gets copies of the route's requests. Of none of them is nobody.
+pub(super) fn mirror(
+    slot: &Slot<spec::Mirror>,
+    parts: &mut Parts<'_>,
+    report: &mut Report,
+) -> Option<Box<Mirror>> {
+    let block = slot.value()?;
+    let to = destination(block.to.given()?, &mut parts.upstreams, report)?;
+    let share_percent = block.share().0;
+    (share_percent > 0).then(|| Box::new(Mirror { to, share_percent }))
+}
+
 /// Reports a route with no action, or with more than one.
 fn exactly_one(route: &At<Route>, report: &mut Report) -> Option<()> {
     let block = &route.value;
@@ -93,21 +106,29 @@ fn forward(
     report: &mut Report,
 ) -> Option<Vec<Weighted>> {
     let mut weighted = Vec::with_capacity(to.len());
-    for (At { value, span, .. }, weight) in to {
-        let upstream = match value {
-            spec::Destination::Named(name) => upstreams.find(name, *span, report),
-            spec::Destination::Url(url) => Some(upstreams.of_url(url, *span)),
-        };
+    for (to, weight) in to {
+        let upstream = destination(to, upstreams, report);
         weighted.extend(upstream.map(|upstream| Weighted { upstream, weight: *weight }));
     }
     (weighted.len() == to.len()).then_some(weighted)
+}
+
+fn destination(
+    At { value, span, .. }: &At<spec::Destination>,
+    upstreams: &mut Upstreams,
+    report: &mut Report,
+) -> Option<UpstreamId> {
+    match value {
+        spec::Destination::Named(name) => upstreams.find(name, *span, report),
+        spec::Destination::Url(url) => Some(upstreams.of_url(url, *span)),
+    }
 }
 
 fn health(
     block: &spec::Health,
     upstreams: &mut Upstreams,
     report: &mut Report,
-) -> Option<Vec<tollgate_plan::upstream::UpstreamId>> {
+) -> Option<Vec<UpstreamId>> {
     match block.upstreams() {
         HealthSet::All => Some(upstreams.all_named()),
         HealthSet::Some(names) if names.is_empty() => {

@@ -98,8 +98,18 @@ pub(super) fn request(
             query.push(QueryEdit::Set(name.as_str().into(), scope.bind(&value.0, *span, report)));
         }
     }
-    let edits = RequestEdits { rewrite: rewrite(layers, scope, report), headers, query };
-    let none = edits.rewrite.is_none() && edits.headers.is_empty() && edits.query.is_empty();
+    let only_headers = layers.request(|request| &request.only_headers).value();
+    let only_query = layers.request(|request| &request.only_query).value();
+    let edits = RequestEdits {
+        rewrite: rewrite(layers, scope, report),
+        only_headers: only_headers.map(|List(names)| names.iter().map(|name| name.value.0.clone()).collect()),
+        only_query: only_query
+            .map(|List(names)| names.iter().map(|name| name.value.as_str().into()).collect()),
+        headers,
+        query,
+    };
+    let lists = edits.only_headers.is_some() || edits.only_query.is_some();
+    let none = edits.rewrite.is_none() && !lists && edits.headers.is_empty() && edits.query.is_empty();
     (!none).then(|| Box::new(edits))
 }
 
@@ -110,7 +120,8 @@ pub(super) fn response(
 ) -> Option<Box<ResponseEdits>> {
     let mut headers = remove(layers.response(|response| &response.remove_headers));
     set(layers.response(|response| &response.set_headers), HeaderEdit::Set, &mut headers, scope, report);
-    (!headers.is_empty()).then(|| Box::new(ResponseEdits { headers }))
+    let compress = layers.response(|response| &response.compress).value().copied().unwrap_or_default();
+    (compress || !headers.is_empty()).then(|| Box::new(ResponseEdits { headers, compress }))
 }
 
 /// `rewrite` and `strip_prefix` are two ways to say one thing: the nearest block that has either decides.

@@ -10,7 +10,7 @@ use super::target::{Parsed, is_url, parse_target};
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{
-    At, Catalogue, Description, Dict, EditedHeader, HeaderText, Int, List, Shape, Slot, Text, or_expansion,
+    At, Catalogue, Description, Dict, EditedHeader, HeaderText, Int, List, Percent, Shape, Slot, Text, or_expansion,
     text, wrong_type,
 };
 use crate::yaml::{Core, NodeRef};
@@ -22,6 +22,16 @@ block! {
         upstream: Destination, required;
         /// Its share; 0: never chosen.
         weight: Int<0, 1_000_000> = Int(1);
+    }
+}
+
+block! {
+    /// A second upstream that gets copies of requests. Nobody waits for them, and their answers are thrown away.
+    "mirror" Mirror {
+        /// The upstream: a name or a URL.
+        to: Destination, required;
+        /// Share of the requests that are copied.
+        share: Percent<0> = Percent(100);
     }
 }
 

@@ -18,7 +18,7 @@ use tollgate_plan::{Plan, Reason};
 use self::registry::{Registry, UNMATCHED};
 use self::tally::{RouteCounts, TargetCounts, UpstreamCounts};
 use super::record::Record;
-use super::snapshot::{Gauges, LimitLabels, WorkerSnapshot};
+use super::snapshot::{CopyLabels, Gauges, LimitLabels, WorkerSnapshot};
 
 /// All counters of one worker.
 pub(crate) struct Counters {
@@ -42,6 +42,32 @@ pub(crate) enum Outcome {
     Status(u16),
     /// None did.
     Failed(Reason),
+}
+
+/// What became of a request that a mirror was to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Copied {
+    /// It was sent.
+    Sent,
+    /// Too many copies were on their way.
+    TooMany,
+    /// Its body is longer than a copy's may be.
+    TooLong,
+    /// Its body turned out longer, or did not come to its end.
+    Incomplete,
+}
+
+impl Copied {
+    pub(super) const ALL: [Copied; 4] = [Copied::Sent, Copied::TooMany, Copied::TooLong, Copied::Incomplete];
+
+    fn label(self) -> &'static str {
+        match self {
+            Copied::Sent => "sent",
+            Copied::TooMany => "too_many",
+            Copied::TooLong => "too_long",
+            Copied::Incomplete => "incomplete",
+        }
+    }
 }
 
 impl Counters {
@@ -72,6 +98,9 @@ impl Counters {
             upstreams: registry.upstreams.map(|name, counts| counts.snapshot(name)),
             limited: registry.limits.map(|(route, limit), count| {
                 (LimitLabels { route: route.clone(), limit: limit.clone() }, *count)
+            }),
+            copies: registry.copies.map(|(route, copied), count| {
+                (CopyLabels { route: route.clone(), result: copied.label() }, *count)
             }),
             gauges,
         }
@@ -105,6 +134,13 @@ impl Series {
         let Some(route) = route.and_then(|id| self.plan.routes.get(id.0 as usize)) else { return };
         let name = (route.name.clone(), limit.clone());
         *self.registry.borrow_mut().limits.get_or_insert(&name).borrow_mut() += 1;
+    }
+
+    /// Counts one request that a route's mirror was to have. By name: a copy costs much more than that.
+    pub(crate) fn count_copy(&self, route: Option<RouteId>, copied: Copied) {
+        let Some(route) = route.and_then(|id| self.plan.routes.get(id.0 as usize)) else { return };
+        let name = (route.name.clone(), copied);
+        *self.registry.borrow_mut().copies.get_or_insert(&name).borrow_mut() += 1;
     }
 
     /// Counts one attempt after the first.

@@ -9,12 +9,15 @@ use tollgate_wire::Version;
 use super::record::Record;
 use super::reports::report;
 use crate::client::Client;
-use crate::exchange::{Exchange, Reject};
+use crate::exchange::{Exchange, Origin, Reject};
 use crate::worker::{Active, Phase, Worker};
 
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
         let worker = self.worker;
+        if self.origin != Origin::Client {
+            return;
+        }
         worker.inflight.set(worker.inflight.get().saturating_sub(1));
         let seen = &self.seen;
         if !seen.finished.get() {

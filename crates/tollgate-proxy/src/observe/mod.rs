@@ -24,10 +24,10 @@ mod snapshot;
 
 pub use histogram::Histogram;
 pub use snapshot::{
-    LimitLabels, LogCounts, RejectedLabels, RequestLabels, Snapshot, UpstreamConnections, UpstreamLabels,
+    CopyLabels, LimitLabels, LogCounts, RejectedLabels, RequestLabels, Snapshot, UpstreamConnections, UpstreamLabels,
 };
 
-pub(crate) use counters::{Counters, Outcome, Series};
+pub(crate) use counters::{Copied, Counters, Outcome, Series};
 pub(crate) use date::HttpDate;
 pub use date::rfc3339;
 pub(crate) use exchange::refusal;

@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub rejected: BTreeMap<RejectedLabels, u64>,
     /// `rate_limited_total{route,limit}`
     pub rate_limited: BTreeMap<LimitLabels, u64>,
+    /// `mirrored_total{route,result}`
+    pub mirrored: BTreeMap<CopyLabels, u64>,
     /// `upstream_requests_total{upstream,target,outcome}`, each attempt counted.
     pub upstream_requests: BTreeMap<UpstreamLabels, u64>,
     /// `upstream_duration_seconds{upstream}`, each attempt counted.
@@ -80,6 +82,15 @@ pub struct LimitLabels {
     pub limit: Arc<str>,
 }
 
+/// Labels of `mirrored_total`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CopyLabels {
+    /// The route's name.
+    pub route: Arc<str>,
+    /// `sent`, or why it was not: `too_many`, `too_long`, `incomplete`.
+    pub result: &'static str,
+}
+
 /// Labels of `upstream_requests_total`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UpstreamLabels {
@@ -125,6 +136,8 @@ pub(crate) struct WorkerSnapshot {
     pub(crate) upstreams: Vec<UpstreamSnapshot>,
     /// Requests refused by each limit.
     pub(crate) limited: Vec<(LimitLabels, u64)>,
+    /// Requests that mirrors were to have.
+    pub(crate) copies: Vec<(CopyLabels, u64)>,
     pub(crate) gauges: Gauges,
 }
 
@@ -171,6 +184,9 @@ impl Snapshot {
             }
             for upstream in worker.upstreams {
                 sum.add_upstream(upstream);
+            }
+            for (labels, count) in worker.copies {
+                *sum.mirrored.entry(labels).or_default() += count;
             }
             for (labels, count) in worker.limited {
                 *sum.rate_limited.entry(labels).or_default() += count;

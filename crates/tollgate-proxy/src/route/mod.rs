@@ -17,6 +17,8 @@ pub(crate) fn find(exchange: &mut Exchange<'_>) -> Result<(), Reject> {
     match look_up(exchange, None) {
         Found::Route(id) => {
             exchange.route = Some(id);
+            let deadline = exchange.matched().and_then(|route| route.deadline.as_deref().copied());
+            exchange.deadline = deadline.map(|after| exchange.seen.started + after);
             Ok(())
         }
         Found::MethodNotAllowed(allow) => {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use tollgate_plan::upstream::HashKey;
 use tollgate_policy::{Standing, hash, least_requests};
 
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Origin};
 use crate::live::balancer::Method;
 use crate::live::upstreams::{TargetLive, UpstreamLive};
 
@@ -19,6 +19,10 @@ pub(super) fn choose(
     tried: &[usize],
     now: Instant,
 ) -> Option<usize> {
+    if let Origin::Gateway { target: Some(target) } = exchange.origin {
+        // Asked for by name: how it is, its answer tells.
+        return Some(target);
+    }
     if let [only] = live.targets.as_slice() {
         return (!only.shared.is_unhealthy()).then_some(0);
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tollgate_plan::Plan;
 
+use super::Copied;
 use super::tally::{RouteCounts, TargetCounts, UpstreamCounts};
 
 /// Names per kind that are kept although no current plan has them, so that a configuration that comes back
@@ -25,6 +26,8 @@ pub(super) struct Registry {
     pub(super) targets: Family<(Arc<str>, Arc<str>), TargetCounts>,
     /// Requests refused, by route and limit.
     pub(super) limits: Family<(Arc<str>, Arc<str>), u64>,
+    /// Requests that a mirror was to have, by route.
+    pub(super) copies: Family<(Arc<str>, Copied), u64>,
     /// Counts the plans that were attached: the clock by which names grow old.
     attached: u64,
 }
@@ -39,6 +42,9 @@ impl Registry {
             for limit in ids.filter_map(|id| plan.rate_limits.get(id.0 as usize)) {
                 self.limits.keep(&(route.name.clone(), limit.label.clone()), self.attached);
             }
+            for copied in route.mirror.iter().flat_map(|_| Copied::ALL) {
+                self.copies.keep(&(route.name.clone(), copied), self.attached);
+            }
         }
         for upstream in &plan.upstreams {
             self.upstreams.keep(&upstream.name, self.attached);
@@ -50,6 +56,7 @@ impl Registry {
         self.upstreams.evict(self.attached);
         self.targets.evict(self.attached);
         self.limits.evict(self.attached);
+        self.copies.evict(self.attached);
     }
 }
 

@@ -1,0 +1,272 @@
+//! Requests that the gateway makes by itself: nobody's connection is behind them, and nobody sees their answer but who
+//! asked for it. They go the way of any other request to an upstream, with all that it has for targets that fail.
+
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tollgate_plan::Reason;
+use tollgate_plan::reason::Blame;
+use tollgate_plan::route::RouteId;
+use tollgate_plan::upstream::UpstreamId;
+use tollgate_wire::{BodyDecoder, BodyLength, ChunkLimits, Method, ResponseHead, Step, name, write_header};
+
+use super::call::call_to;
+use crate::client::Client;
+use crate::exchange::{Answer, Exchange, Facts, Id, Origin, Outgoing, Reject};
+use crate::worker::{Active, Kit, Worker};
+
+/// A request of the gateway's own, made on behalf of a client's request.
+pub(crate) struct Detached {
+    /// What balancing and the Host header go by.
+    kit: Box<Kit>,
+    outgoing: Outgoing,
+    /// In the framing that the lines announce.
+    body: Vec<u8>,
+    client_ip: Option<IpAddr>,
+    route: Option<RouteId>,
+    scheme: &'static str,
+    /// The only target that may have it; its health is not asked about.
+    target: Option<usize>,
+}
+
+/// What a detached request may cost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// When all of it must be over, retries and the answer's body included.
+    pub(crate) deadline: Option<Instant>,
+    /// Bytes that the body of the answer may have.
+    pub(crate) answer_bytes: usize,
+    /// Whether the body is kept, or only read to its end.
+    pub(crate) keep: bool,
+}
+
+/// An answer that came to its end, or to its bound.
+pub(crate) struct Fetched {
+    pub(crate) head: Box<ResponseHead>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "who merges answers reads it; who mirrors throws it away"))]
+    pub(crate) body: FetchedBody,
+}
+
+/// What there is of an answer's body.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum FetchedBody {
+    /// All of it; empty where it was not to be kept.
+    Whole(Vec<u8>),
+    /// It has more bytes than it may: the rest was not read.
+    TooLong,
+}
+
+impl Detached {
+    /// The client's request once more, as `outgoing` says it; `body` comes in the framing of the client's.
+    pub(crate) fn copy(exchange: &Exchange<'_>, outgoing: Outgoing) -> Detached {
+        let mut copy = Detached::of(exchange, outgoing);
+        copy.kit.head.body = exchange.kit.head.body;
+        copy.kit.path.push_str(exchange.path());
+        copy
+    }
+
+    /// Another request: `outgoing` has its target, in normal form, and its lines without Host and without framing.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the parts of an aggregate are made with it"))]
+    pub(crate) fn part(
+        exchange: &Exchange<'_>,
+        method: Method,
+        mut outgoing: Outgoing,
+        body: Option<Vec<u8>>,
+        target: Option<usize>,
+    ) -> Detached {
+        if let Some(body) = &body {
+            write_header(
+                &mut outgoing.lines,
+                &name::CONTENT_LENGTH,
+                itoa::Buffer::new().format(body.len()).as_bytes(),
+            );
+        }
+        let mut part = Detached::of(exchange, outgoing);
+        part.kit.head.method = method;
+        part.kit.head.body = body.as_ref().map_or(BodyLength::None, |body| BodyLength::Length(body.len() as u64));
+        let path = part.outgoing.target.split(|byte| *byte == b'?').next().unwrap_or_default();
+        part.kit.path.push_str(&String::from_utf8_lossy(path));
+        part.body = body.unwrap_or_default();
+        part.target = target;
+        part
+    }
+
+    /// The request with its body.
+    pub(crate) fn with_body(self, body: Vec<u8>) -> Detached {
+        Detached { body, ..self }
+    }
+
+    /// The client's head stays behind the request, for those who balance by a header of it or preserve its Host; what
+    /// is sent of it stands in `outgoing` alone.
+    fn of(exchange: &Exchange<'_>, outgoing: Outgoing) -> Detached {
+        let mut kit = exchange.worker.spare.kit();
+        kit.head.clone_from(&exchange.kit.head);
+        // The body is here: nobody has to be told to send it.
+        kit.head.expect_continue = false;
+        Detached {
+            kit,
+            outgoing,
+            body: Vec::new(),
+            client_ip: exchange.facts.client_ip,
+            route: exchange.route,
+            scheme: exchange.facts.scheme,
+            target: None,
+        }
+    }
+}
+
+/// Sends the request and reads its answer.
+///
+/// An error is what the client would have been told: no answer, a broken one, or not in time. Dropping the future in the
+/// middle closes the connection it was on, and nothing else remains.
+pub(crate) async fn fetch(
+    worker: &Rc<Worker>,
+    active: &Rc<Active>,
+    upstream: UpstreamId,
+    request: Detached,
+    bounds: Bounds,
+) -> Result<Fetched, Reject> {
+    let Detached { mut kit, outgoing, body, client_ip, route, scheme, target } = request;
+    let client = Client::nobody(&worker.timers, body);
+    // An id costs, and nobody asks for it: the lines say the one of the client's request.
+    let facts = Facts { id: Id::Kept(Box::default()), client_ip, trusted: false, scheme };
+    let origin = Origin::Gateway { target };
+    let mut exchange = Exchange::of(worker, &client, active.clone(), &mut kit, facts, origin);
+    exchange.route = route;
+    exchange.deadline = bounds.deadline;
+    if let Some(body) = &mut exchange.body {
+        // It was bounded where it came from.
+        body.max = u64::MAX;
+    }
+    let outcome = match call_to(&mut exchange, upstream, outgoing).await {
+        Ok(answer) => gather(&exchange, upstream, answer, bounds).await,
+        Err(reject) => Err(reject),
+    };
+    drop(exchange);
+    worker.spare.keep_kit(kit);
+    outcome
+}
+
+/// Reads the body of the answer.
+async fn gather(
+    exchange: &Exchange<'_>,
+    upstream: UpstreamId,
+    mut answer: Answer,
+    bounds: Bounds,
+) -> Result<Fetched, Reject> {
+    let plan = &exchange.active.plan;
+    let idle = plan.upstreams.get(upstream.0 as usize).map_or(Duration::ZERO, |upstream| upstream.idle_timeout);
+    let rest = std::mem::take(&mut answer.rest);
+    let decoder = BodyDecoder::new(answer.body, &ChunkLimits::default());
+    let mut gathering = Gathering { decoder, bounds, body: Vec::new(), seen: 0, surplus: false };
+    let mut state = gathering.take(&rest);
+    exchange.worker.spare.keep_buffer(rest);
+    exchange.arm(exchange.worker.clock.recent(), idle);
+    if let Ok(Progress::More) = state {
+        state = poll_fn(|cx| gathering.poll(exchange, &mut answer, idle, cx)).await;
+    }
+    let failed = match state {
+        Err(reason) if reason.row().blame == Blame::Upstream => Err(reason),
+        _ => Ok(answer.head.status),
+    };
+    answer.ended(exchange, failed, matches!(state, Ok(Progress::End)) && !gathering.surplus);
+    match state {
+        Ok(Progress::End) => {
+            Ok(Fetched { head: answer.head, body: FetchedBody::Whole(gathering.body) })
+        }
+        Ok(_) => Ok(Fetched { head: answer.head, body: FetchedBody::TooLong }),
+        Err(Reason::UpstreamTimeout) => {
+            Err(Reject::new(Reason::UpstreamTimeout, "the service did not answer in time"))
+        }
+        Err(reason) => Err(Reject::new(reason, "the service's answer broke off")),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    More,
+    End,
+    TooLong,
+}
+
+/// An answer's body on its way into memory.
+struct Gathering {
+    decoder: BodyDecoder,
+    bounds: Bounds,
+    body: Vec<u8>,
+    /// Bytes of the body so far.
+    seen: usize,
+    /// The upstream sent more than its body.
+    surplus: bool,
+}
+
+impl Gathering {
+    /// Ready at the end of the body, at its bound, or when none comes any more.
+    fn poll(
+        &mut self,
+        exchange: &Exchange<'_>,
+        answer: &mut Answer,
+        idle: Duration,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Progress, Reason>> {
+        let worker = exchange.worker;
+        loop {
+            let uploaded = answer.poll_upload(worker, cx);
+            let mut buffer = worker.scratch.borrow_mut().take_read();
+            let got = answer.conn.io.poll_read(cx, &mut buffer);
+            let state = got.map(|got| match got {
+                Ok(0) => self.end_of_stream(),
+                Ok(read) => self.take(buffer.get(..read).unwrap_or_default()),
+                Err(_) => Err(Reason::UpstreamReset),
+            });
+            worker.scratch.borrow_mut().read = buffer;
+            if uploaded || state.is_ready() {
+                exchange.arm(worker.clock.now(), idle);
+            }
+            match state {
+                Poll::Ready(Ok(Progress::More)) => {}
+                Poll::Ready(state) => return Poll::Ready(state),
+                Poll::Pending => {
+                    ready!(exchange.client.timer.poll(cx));
+                    return Poll::Ready(Err(Reason::UpstreamTimeout));
+                }
+            }
+        }
+    }
+
+    /// Takes what came of the body.
+    fn take(&mut self, bytes: &[u8]) -> Result<Progress, Reason> {
+        let mut used = 0;
+        while !self.decoder.is_done() {
+            let rest = bytes.get(used..).unwrap_or_default();
+            match self.decoder.step(rest).map_err(|_| Reason::UpstreamProtocol)? {
+                Step::More { .. } => return Ok(Progress::More),
+                Step::Data { start, end, consumed } => {
+                    let payload = rest.get(start..end).unwrap_or_default();
+                    self.seen += payload.len();
+                    if self.seen > self.bounds.answer_bytes {
+                        return Ok(Progress::TooLong);
+                    }
+                    if self.bounds.keep {
+                        self.body.extend_from_slice(payload);
+                    }
+                    used += consumed;
+                }
+                Step::End { consumed } => used += consumed,
+            }
+        }
+        self.surplus = used < bytes.len();
+        Ok(Progress::End)
+    }
+
+    /// Only a body that runs to the end of the connection may end here; any other was cut short.
+    fn end_of_stream(&self) -> Result<Progress, Reason> {
+        self.decoder.finish_at_eof().map(|()| Progress::End).map_err(|_| Reason::UpstreamReset)
+    }
+}
+
+#[cfg(test)]
+mod tests;
