@@ -82,6 +82,7 @@ fn access(plan: &Plan, route: &Route) -> String {
         Some(auth) => identity(plan, auth),
     };
     parts.extend(route.addresses.as_deref().map(addresses));
+    parts.extend(route.user_agents.as_deref().map(|_| "not from some user agents".to_owned()));
     parts.join("; ")
 }
 

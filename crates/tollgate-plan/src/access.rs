@@ -1,10 +1,11 @@
-//! Who may call at all, before anybody is identified: addresses, and browsers of other origins.
+//! Who may call at all, before anybody is identified: addresses, user agents, and browsers of other origins.
 
 use std::time::Duration;
 
 use tollgate_wire::{Method, Name};
 
 use crate::cidr::CidrSet;
+use crate::table::ValueMatch;
 
 /// `allow_ips` and `deny_ips`. A denied address is refused also where it is allowed.
 #[derive(Debug, Clone, Default)]
@@ -13,6 +14,30 @@ pub struct AddressRules {
     pub allow: Option<CidrSet>,
     /// Who may not.
     pub deny: CidrSet,
+}
+
+/// `user_agents`: programs that may not call, by the name that they give themselves.
+#[derive(Debug, Clone, Default)]
+pub struct UserAgents {
+    /// Who may not.
+    pub deny: Vec<ValueMatch>,
+    /// Exceptions from `deny`.
+    pub allow: Vec<ValueMatch>,
+    /// Whether a request that names no program may not.
+    pub deny_empty: bool,
+}
+
+impl UserAgents {
+    /// Whether a request with these values of `User-Agent` may pass. With several, each must: which one counts for
+    /// those behind is not known here.
+    pub fn may_call<'v>(&self, values: impl Iterator<Item = &'v [u8]>) -> bool {
+        let mut values = values.filter(|value| !value.is_empty()).peekable();
+        if values.peek().is_none() {
+            return !self.deny_empty;
+        }
+        let any = |patterns: &[ValueMatch], value| patterns.iter().any(|pattern| pattern.accepts(value));
+        values.all(|value| !any(&self.deny, value) || any(&self.allow, value))
+    }
 }
 
 /// Answers to browsers of other origins (Fetch Standard, section 3.3).
@@ -94,6 +119,38 @@ impl OriginPattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn user_agents() {
+        let patterns = |texts: &[&str]| texts.iter().map(|text| ValueMatch::parse(text).unwrap()).collect();
+        let rules = UserAgents {
+            deny: patterns(&["~(?i)bot", "curl/8.0"]),
+            allow: patterns(&["GoodBot/1.0", "~^Friend"]),
+            deny_empty: false,
+        };
+        for (values, expect) in [
+            (&["Mozilla/5.0"][..], true),
+            (&["BadBot/1"], false),
+            (&["curl/8.0"], false),
+            (&["curl/8.0.1"], true),
+            (&["GoodBot/1.0"], true),
+            (&["GoodBot/1.0.1"], false),
+            (&["Friendly robot"], true),
+            (&["Mozilla/5.0", "BadBot/1"], false),
+            (&["GoodBot/1.0", "Mozilla/5.0"], true),
+            (&["GoodBot/1.0", "BadBot/1"], false),
+            (&[], true),
+            (&[""], true),
+            (&["", "BadBot/1"], false),
+        ] {
+            let values = || values.iter().map(|value| value.as_bytes());
+            assert_eq!(rules.may_call(values()), expect, "{:?}", values().collect::<Vec<_>>());
+        }
+        let named = UserAgents { deny_empty: true, ..UserAgents::default() };
+        for (values, expect) in [(&[][..], false), (&[""], false), (&["x"], true), (&["", "x"], true)] {
+            assert_eq!(named.may_call(values.iter().map(|value| value.as_bytes())), expect, "{values:?}");
+        }
+    }
 
     #[test]
     fn origins() {

@@ -61,6 +61,8 @@ pub fn first<'a>(raw: &'a [u8], name: &'a str) -> Option<Cow<'a, [u8]>> {
 /// One change of a query. Names and values are given decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edit<'a> {
+    /// Leave no pairs but those of these names.
+    Only(&'a [Box<str>]),
     /// Take every pair of that name away.
     Remove(&'a str),
     /// Leave one pair of that name, in the place of the first, or at the end when there was none.
@@ -73,11 +75,20 @@ pub fn edit(raw: Option<&[u8]>, edits: &[Edit<'_>]) -> Option<Vec<u8>> {
     let mut query = raw.map(<[u8]>::to_vec);
     for edit in edits {
         query = match *edit {
+            Edit::Only(names) => only(query, names),
             Edit::Remove(name) => replace(query, name, None),
             Edit::Set(name, value) => replace(query, name, Some(value)),
         };
     }
     query
+}
+
+fn only(query: Option<Vec<u8>>, names: &[Box<str>]) -> Option<Vec<u8>> {
+    let raw = query?;
+    let kept = pieces(&raw)
+        .filter(|piece| !piece.is_empty() && names.iter().any(|name| Pair::parse(piece).is(name)));
+    let kept: Vec<&[u8]> = kept.collect();
+    (!kept.is_empty()).then(|| kept.join(&b'&'))
 }
 
 /// One edit at a time: a later one sees what an earlier one wrote, and lists of edits are short.

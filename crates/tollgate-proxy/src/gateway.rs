@@ -28,6 +28,7 @@ use crate::live::store::{Leases, StoreHealth, StoreReport};
 use crate::live::targets::TargetShared;
 use crate::observe::{LogWriter, Snapshot, WorkerSnapshot};
 use crate::run::{self, Order};
+use crate::tls::Sides;
 
 /// Orders that wait for a worker: handed-over connections above all. Over it, who accepted one serves it.
 const INBOX: usize = 1024;
@@ -48,16 +49,17 @@ impl Gateway {
     ///
     /// The plan is the first generation, number 1.
     pub fn start(plan: Plan) -> Result<Gateway, StartError> {
+        let sides = Sides::of(&plan, &Sides::default())?;
         let mut fresh = Fresh::default();
         for listener in &plan.listeners {
-            fresh.bind(listener, plan.workers, false)?;
+            fresh.bind(listener, &sides, plan.workers, false)?;
         }
         let limits = LimitsLive::new(&plan, None)?;
         let log = LogWriter::start(&plan.access_log).map_err(ApplyError::AccessLog)?;
         let issuers = IssuerRegistry::default();
         let upstreams = UpstreamRegistry::default();
         let background = Background::start(&issuers, &upstreams).map_err(ApplyError::Thread)?;
-        let shared = Arc::new(Shared::new(plan, limits, log, (issuers, upstreams), background));
+        let shared = Arc::new(Shared::new(plan, sides, limits, log, (issuers, upstreams), background));
         let shares = shared.adopt(fresh);
         let (started, ready) = std::sync::mpsc::sync_channel(shared.workers);
         let mut threads = Vec::new();
@@ -79,6 +81,12 @@ impl Gateway {
         }
         lock(&shared.threads).append(&mut threads);
         Ok(Gateway { shared })
+    }
+
+    /// What a worker is made from.
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
     }
 
     /// A handle for the rest of the process.
@@ -120,6 +128,7 @@ pub(crate) struct Shared {
 #[derive(Clone)]
 pub(crate) struct Current {
     pub(crate) plan: Arc<Plan>,
+    sides: Arc<Sides>,
     /// Indexed by `UpstreamId`.
     pub(crate) upstreams: Arc<Upstreams>,
     /// Indexed by `IssuerId`.
@@ -139,11 +148,13 @@ struct Bound {
 struct Fresh(Vec<Bound>);
 
 impl Fresh {
-    fn bind(&mut self, listener: &Listener, workers: usize, ours: bool) -> Result<(), ApplyError> {
+    fn bind(&mut self, listener: &Listener, sides: &Sides, workers: usize, ours: bool) -> Result<(), ApplyError> {
         let Listener { address, name, .. } = listener;
         let sockets = listen::bind(address, workers, ours)
             .map_err(|source| ApplyError::Bind { address: name.clone(), source })?;
-        self.0.push(Bound { live: ListenerLive::new(address.clone(), name.clone()), sockets });
+        let live = ListenerLive::new(address.clone(), name.clone());
+        live.follow(listener, sides);
+        self.0.push(Bound { live, sockets });
         Ok(())
     }
 }
@@ -161,17 +172,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     fn new(
         plan: Plan,
+        sides: Sides,
         limits: LimitsLive,
         log: LogWriter,
         (issuers, upstreams): (IssuerRegistry, UpstreamRegistry),
         background: Background,
     ) -> Shared {
         let started = SystemTime::now();
-        let of_plan = Arc::new(upstreams.reconcile(&plan, started));
+        let of_plan = Arc::new(upstreams.reconcile(&plan, &sides, started));
         let living = issuers.reconcile(&plan).into();
         let workers = plan.workers;
         let current = Current {
             plan: Arc::new(plan),
+            sides: Arc::new(sides),
             upstreams: of_plan,
             issuers: living,
             limits: Arc::new(limits),
@@ -345,18 +358,31 @@ impl Shared {
             needs_restart.push("admin.address");
         }
         // Everything that can fail comes first; dropping it leaves no trace.
-        let (fresh, gone) = self.listener_changes(&plan)?;
+        let sides = Sides::of(&plan, &self.current().sides)?;
+        let (fresh, gone) = self.listener_changes(&plan, &sides)?;
         let limits = Arc::new(LimitsLive::new(&plan, Some((&old, &self.current().limits)))?);
         let log = self.log.prepare(&plan.access_log).map_err(ApplyError::AccessLog)?;
 
         self.log.commit(log);
-        let upstreams = Arc::new(self.upstreams.reconcile(&plan, SystemTime::now()));
+        let upstreams = Arc::new(self.upstreams.reconcile(&plan, &sides, SystemTime::now()));
         let issuers = self.issuers.reconcile(&plan).into();
         let generation = self.generation.fetch_add(1, Relaxed) + 1;
-        let current = Current { plan: Arc::new(plan), upstreams, issuers, limits, generation };
+        let current = Current {
+            plan: Arc::new(plan),
+            sides: Arc::new(sides),
+            upstreams,
+            issuers,
+            limits,
+            generation,
+        };
         *lock(&self.current) = current.clone();
         let mut shares = self.adopt(fresh).into_iter();
         lock(&self.listeners).retain(|address, _| !gone.contains(address));
+        for listener in &current.plan.listeners {
+            if let Some(live) = lock(&self.listeners).get(&listener.address) {
+                live.follow(listener, &current.sides);
+            }
+        }
         gone.iter().for_each(listen::unbind);
         let mut applied = Vec::new();
         for inbox in self.inboxes() {
@@ -379,7 +405,7 @@ impl Shared {
     }
 
     /// Binds what is new; names what is gone.
-    fn listener_changes(&self, plan: &Plan) -> Result<(Fresh, Vec<ListenAddress>), ApplyError> {
+    fn listener_changes(&self, plan: &Plan, sides: &Sides) -> Result<(Fresh, Vec<ListenAddress>), ApplyError> {
         let known: Vec<ListenAddress> = lock(&self.listeners).keys().cloned().collect();
         let port = |address: &ListenAddress| match address {
             ListenAddress::Tcp(address) => Some(address.port()),
@@ -390,7 +416,7 @@ impl Shared {
             // From 127.0.0.1:80 to 0.0.0.0:80 the old sockets are still there when the new ones come.
             let ours =
                 known.iter().any(|known| port(known).is_some() && port(known) == port(&listener.address));
-            fresh.bind(listener, self.workers, ours)?;
+            fresh.bind(listener, sides, self.workers, ours)?;
         }
         let wanted =
             |address: &ListenAddress| plan.listeners.iter().any(|listener| listener.address == *address);

@@ -166,6 +166,7 @@ const HABITS: &[(&str, &[&str], &str)] = &[
     ("root", &["server", "servers", "listen", "bind"], "listeners"),
     ("root", &["log", "logs", "logging"], "access_log"),
     ("listener", &["port", "bind", "listen"], "address"),
+    ("listener", &["accept_proxy", "proxy-protocol", "send_proxy"], "proxy_protocol"),
     ("upstream", &["url", "urls", "servers", "hosts", "nodes", "endpoints"], "targets"),
     ("upstream", &["retries", "proxy_next_upstream"], "retry"),
     (

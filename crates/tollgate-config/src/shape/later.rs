@@ -78,12 +78,8 @@ macro_rules! neutrals {
 neutrals! {
     /// None: any value is refused.
     Nothing false |_| false;
-    /// `false`.
-    False { "const": false } |node| is(node, Core::Bool(false));
     /// `0`.
     Zero { "const": 0 } |node| is(node, Core::Int(0));
-    /// `off`.
-    Off { "const": "off" } |node| node.scalar().is_some_and(|scalar| &*scalar.text == "off");
     /// An empty list.
     EmptyList { "type": "array", "maxItems": 0 } |node| node.items().is_some_and(|items| items.len() == 0);
 }

@@ -20,7 +20,7 @@ pub(crate) use catalogue::{
 pub(crate) use choice::{choose, describe_choice};
 pub(crate) use collection::{Dict, Key, List, OneOrMany, Pair, Rows};
 pub(crate) use http::{
-    Condition, EditedHeader, HeaderName, HeaderText, HostName, LoggedHeader, Network, PathText, Pattern,
+    AgentMatch, Condition, EditedHeader, HeaderName, HeaderText, HostName, LoggedHeader, Network, PathText, Pattern,
     Text, Verb, is_owned, params_hint, shown, template,
 };
 pub(crate) use later::{Later, neutral};

@@ -1,4 +1,4 @@
-//! Answers to browsers of other origins.
+//! Who may call at all: user agents, and answers to browsers of other origins.
 
 use serde_json::{Value, json};
 use tollgate_plan::access::OriginPattern;
@@ -6,7 +6,7 @@ use tollgate_wire::Method;
 
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
-use crate::shape::{Catalogue, Description, HeaderName, List, Seconds, Shape, Verb, shown, text};
+use crate::shape::{AgentMatch, Catalogue, Description, HeaderName, List, Seconds, Shape, Verb, shown, text};
 use crate::yaml::NodeRef;
 
 block! {
@@ -26,6 +26,29 @@ block! {
         credentials: bool = false;
         /// How long a browser may remember a preflight.
         max_age: Seconds<0> = Seconds::of(600);
+    }
+}
+
+block! {
+    /// Programs that may not call, by what they say in `User-Agent`: exact text, or `~regex`. Whoever wants to can say
+    /// something else there, so this keeps out the careless, not the malicious.
+    "user_agents" UserAgents {
+        /// Who may not call.
+        deny: List<AgentMatch> = List(Vec::new());
+        /// Exceptions from `deny`: with `deny: ["~"]` only these may call.
+        allow: List<AgentMatch> = List(Vec::new());
+        /// Whether a request may call that has no `User-Agent`, or an empty one: `allow` or `deny`.
+        empty: EmptyAgent = EmptyAgent::Allow;
+    }
+}
+
+choice! {
+    /// What becomes of a request without a name.
+    EmptyAgent {
+        /// It passes.
+        "allow" => Allow,
+        /// It is refused.
+        "deny" => Deny,
     }
 }
 

@@ -85,6 +85,12 @@ pub(crate) fn of_route(out: &mut String, route: &Route) {
         writeln!(out, "  allow {:?}, deny {:?}", rules.allow.as_ref().map(shown), shown(&rules.deny))
             .expect("writing to text");
     }
+    if let Some(agents) = &route.user_agents {
+        // Patterns show nothing of themselves.
+        let (deny, allow) = (agents.deny.len(), agents.allow.len());
+        writeln!(out, "  user agents: deny {deny} but {allow}, deny empty {}", agents.deny_empty)
+            .expect("writing to text");
+    }
     if let Some(auth) = &route.auth {
         writeln!(out, "  {auth:?}").expect("writing to text");
     }

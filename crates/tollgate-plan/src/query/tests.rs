@@ -56,7 +56,14 @@ fn edits_leave_the_rest_alone() {
         let got = edit(raw.map(str::as_bytes), edits).map(|q| String::from_utf8(q).unwrap());
         assert_eq!(got.as_deref(), expect, "{raw:?} {edits:?}");
     }
-    use Edit::{Remove, Set};
+    use Edit::{Only, Remove, Set};
+    let names = ["a".into(), "b c".into()];
+    check(None, &[Only(&names)], None);
+    check(Some(""), &[Only(&names)], None);
+    check(Some("x=1&A=1&aa=1"), &[Only(&names)], None);
+    check(Some("a=1&x=2&%61=%7e+&&b+c=3&b%20c&y"), &[Only(&names)], Some("a=1&%61=%7e+&b+c=3&b%20c"));
+    check(Some("a=1"), &[Only(&[])], None);
+    check(Some("x=1&a=1"), &[Only(&names), Set("x", b"2")], Some("a=1&x=2"));
     check(None, &[], None);
     check(Some(""), &[], Some(""));
     check(Some(""), &[Remove("a")], Some(""));

@@ -67,7 +67,7 @@ impl ValueMatch {
     }
 
     /// Whether one value is accepted.
-    pub(super) fn accepts(&self, value: &[u8]) -> bool {
+    pub fn accepts(&self, value: &[u8]) -> bool {
         match self {
             ValueMatch::Exact(text) => value == text.as_bytes(),
             ValueMatch::Regex(regex) => regex.is_match(value),

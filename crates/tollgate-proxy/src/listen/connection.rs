@@ -9,6 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::head::{self, Arrival};
+use super::proxy_header;
 use crate::client::{Client, Place, Unread};
 use crate::exchange::Next;
 use crate::io::Stream;
@@ -24,7 +25,7 @@ const LINGER_BYTES: usize = 1024 * 1024;
 /// A connection that was accepted, perhaps by another worker: it is in no runtime yet.
 pub(crate) struct Accepted {
     pub(crate) fd: OwnedFd,
-    /// None on a unix socket.
+    /// Who connected; none on a unix socket.
     pub(crate) peer: Option<IpAddr>,
     pub(crate) place: Place,
 }
@@ -37,16 +38,26 @@ pub(crate) fn spawn(worker: &Rc<Worker>, accepted: Accepted) {
 /// Serves the connection to its end.
 pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
     worker.clock.now();
-    let Ok(io) = Stream::new(accepted.fd) else { return };
+    let Accepted { fd, mut peer, place } = accepted;
+    let Ok(io) = Stream::new(fd) else { return };
+    let timer = worker.timers.timer();
+    if let Stream::Socket(socket) = &io
+        && place.listener().requires_proxy_header()
+    {
+        // Boxed: what serves a connection need not carry the room for what is read once, or never.
+        let source = Box::pin(proxy_header::source(&worker, socket, &timer, place.listener(), peer)).await;
+        let Some(source) = source else { return };
+        peer = source;
+    }
     let client = Rc::new(Client {
         io,
-        timer: worker.timers.timer(),
-        peer: accepted.peer,
-        peer_text: accepted.peer.map(|ip| ip.to_string()).unwrap_or_default().into(),
+        timer,
+        peer,
+        peer_text: peer.map(|ip| ip.to_string()).unwrap_or_default().into(),
         unread: Unread::default(),
         owed: RefCell::default(),
         served: Cell::new(0),
-        _place: accepted.place,
+        _place: Some(place),
     });
     loop {
         let next = match head::arrive(&worker, &client).await {

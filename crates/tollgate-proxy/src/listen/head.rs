@@ -13,7 +13,7 @@ use crate::exchange::Reject;
 use crate::worker::{Kit, Worker};
 
 /// During a drain a connection that was busy a moment ago may have a request on its way: it is given this long.
-const DRAIN_IDLE: Duration = Duration::from_millis(500);
+pub(super) const DRAIN_IDLE: Duration = Duration::from_millis(500);
 
 /// What an idle connection comes to.
 pub(super) enum Arrival {

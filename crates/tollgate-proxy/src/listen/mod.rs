@@ -4,6 +4,7 @@ mod accept;
 mod bind;
 mod connection;
 mod head;
+mod proxy_header;
 
 pub(crate) use accept::{Accepting, QUIET, accept};
 pub(crate) use bind::{bind, unbind};

@@ -1,21 +1,54 @@
 //! A listener's identity and gauge over reloads.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use tollgate_plan::listener::ListenAddress;
+use arc_swap::ArcSwapOption;
+use tollgate_plan::listener::{ListenAddress, Listener, ProxyProtocol};
+
+use crate::observe::Seldom;
+use crate::tls::{ServerSide, Sides};
 
 /// One listening address, kept while the configuration keeps it.
 pub(crate) struct ListenerLive {
     pub(crate) address: ListenAddress,
     /// The metric label.
     pub(crate) name: Arc<str>,
+    /// Whether each connection begins with a PROXY header. Reloads write it; it holds for connections from then on.
+    proxy_header: AtomicBool,
+    /// Connections without that header, for the operator's log.
+    pub(crate) without_header: Seldom,
+    /// What clients are served with; none: clear text. Reloads write it; it holds for connections from then on.
+    tls: ArcSwapOption<ServerSide>,
     open: AtomicU64,
 }
 
 impl ListenerLive {
     pub(crate) fn new(address: ListenAddress, name: Arc<str>) -> Arc<ListenerLive> {
-        Arc::new(ListenerLive { address, name, open: AtomicU64::new(0) })
+        Arc::new(ListenerLive {
+            address,
+            name,
+            proxy_header: AtomicBool::new(false),
+            without_header: Seldom::default(),
+            tls: ArcSwapOption::empty(),
+            open: AtomicU64::new(0),
+        })
+    }
+
+    /// Does as the configuration says from now on.
+    pub(crate) fn follow(&self, listener: &Listener, sides: &Sides) {
+        self.proxy_header.store(listener.proxy_protocol == ProxyProtocol::Require, Relaxed);
+        self.tls.store(sides.listener(&self.address).cloned());
+    }
+
+    /// Whether each connection begins with a PROXY header.
+    pub(crate) fn requires_proxy_header(&self) -> bool {
+        self.proxy_header.load(Relaxed)
+    }
+
+    /// What clients are served with; none: clear text.
+    pub(crate) fn tls(&self) -> Option<Arc<ServerSide>> {
+        self.tls.load_full()
     }
 
     pub(crate) fn enter(&self) {
