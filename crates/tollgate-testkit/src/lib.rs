@@ -6,12 +6,15 @@
 //! Plain threads and blocking sockets: a test that fails must be readable from top to bottom.
 
 mod client;
+mod frame;
 mod gateway;
+mod haproxy;
 mod issuer;
 mod message;
 mod metrics;
 mod nginx;
 mod origin;
+mod origin_h2;
 mod output;
 mod port;
 mod problem;
@@ -22,12 +25,15 @@ mod stream;
 mod wait;
 
 pub use client::{Client, End};
+pub use frame::{Frame, Http2, PREFACE, block};
 pub use gateway::{Finished, Gateway, run};
+pub use haproxy::HaProxy;
 pub use issuer::{AUDIENCE, CLIENT_ID, CLIENT_SECRET, Issuer, now_unix_s};
 pub use message::{Fault, Head, Response};
 pub use metrics::Metrics;
 pub use nginx::Nginx;
 pub use origin::{Closed, Conn, ConnectionSeen, Origin, Seen, behaviour};
+pub use origin_h2::{H2Exchange, H2Origin, H2Seen};
 pub use output::Output;
 pub use port::Port;
 pub use problem::{assert_problem, assert_problem_head, is_uuid_v7};
