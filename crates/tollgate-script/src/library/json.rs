@@ -1,0 +1,77 @@
+//! `json`: values of Lua and text of JSON (RFC 8259), and the two things that Lua has no value for: `json.null`, and
+//! a list that is empty.
+
+use std::rc::Rc;
+
+use mlua::{Lua, LuaString, Table, Value};
+use serde_json::Value as Json;
+
+use super::{json_read, json_write};
+use crate::desk::{Desk, refuse};
+
+pub(crate) use json_read::decode;
+pub(crate) use json_write::encode;
+
+/// Lists and objects within each other. Deeper ones are refused in both directions.
+pub(super) const MAX_DEPTH: usize = 64;
+
+pub(super) fn add(lua: &Lua, desk: &Rc<Desk>, globals: &Table) -> mlua::Result<()> {
+    let list = lua.create_table()?;
+    list.raw_set("__metatable", "json.array")?;
+    list.set_readonly(true);
+    let _ = desk.list.set(list);
+    let json = lua.create_table()?;
+    json.raw_set("null", Value::NULL)?;
+    let own = desk.clone();
+    let encode_text = move |lua: &Lua, value: Value| lua.create_string(encode(&own, &value)?);
+    json.raw_set("encode", lua.create_function(encode_text)?)?;
+    let own = desk.clone();
+    let decode_text = move |lua: &Lua, text: LuaString| {
+        decode(lua, &own, &text.as_bytes())?.map_err(|fault| refuse(format!("not JSON: {fault}")))
+    };
+    json.raw_set("decode", lua.create_function(decode_text)?)?;
+    let own = desk.clone();
+    let array = move |_: &Lua, table: Table| {
+        table.set_metatable(own.list.get().cloned())?;
+        Ok(table)
+    };
+    json.raw_set("array", lua.create_function(array)?)?;
+    globals.raw_set("json", json)
+}
+
+/// Values as scripts may read and not change: configuration, claims.
+pub(crate) fn frozen(lua: &Lua, desk: &Desk, value: &Json) -> mlua::Result<Value> {
+    let text = serde_json::to_vec(value).map_err(mlua::Error::external)?;
+    let value = decode(lua, desk, &text)?.map_err(refuse)?;
+    freeze(&value)?;
+    Ok(value)
+}
+
+fn freeze(value: &Value) -> mlua::Result<()> {
+    let Value::Table(table) = value else { return Ok(()) };
+    table.for_each(|_: Value, value: Value| freeze(&value))?;
+    table.set_readonly(true);
+    Ok(())
+}
+
+/// Whether two texts mean the same to a script: numbers as it sees them, members in any order.
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
+    if a == b {
+        return true;
+    }
+    match (serde_json::from_slice::<Json>(a), serde_json::from_slice::<Json>(b)) {
+        (Ok(a), Ok(b)) => same_value(&a, &b),
+        _ => false,
+    }
+}
+
+fn same_value(a: &Json, b: &Json) -> bool {
+    match (a, b) {
+        (Json::Number(a), Json::Number(b)) => a.as_f64() == b.as_f64(),
+        (Json::Array(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_value(a, b)),
+        (Json::Object(a), Json::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| same_value(a, b)))
+        }
+        (a, b) => a == b,
+    }
+}

@@ -1,0 +1,125 @@
+//! Values into JSON: members in the order of their names, so that the same values give the same text.
+
+use mlua::{LuaString, Table, Value};
+
+use super::json::MAX_DEPTH;
+use crate::desk::{Desk, refuse};
+
+/// Writes a value. A table with elements `1..n` and nothing else is a list, one with names an object; an empty one is
+/// an object unless `json.array` made it.
+pub(crate) fn encode(desk: &Desk, value: &Value) -> mlua::Result<Vec<u8>> {
+    let mut writer = Writer { desk, out: Vec::new() };
+    writer.value(value, 0)?;
+    Ok(writer.out)
+}
+
+struct Writer<'a> {
+    desk: &'a Desk,
+    out: Vec<u8>,
+}
+
+impl Writer<'_> {
+    fn value(&mut self, value: &Value, depth: usize) -> mlua::Result<()> {
+        self.desk.work(16)?;
+        if self.out.len() > self.desk.max_text_bytes.get() {
+            return Err(refuse("this is more JSON than a call may have memory"));
+        }
+        match value {
+            Value::Nil | Value::LightUserData(mlua::LightUserData(_)) if value.is_nil() || value.is_null() => {
+                self.out.extend_from_slice(b"null");
+            }
+            Value::Boolean(true) => self.out.extend_from_slice(b"true"),
+            Value::Boolean(false) => self.out.extend_from_slice(b"false"),
+            Value::Integer(number) => self.out.extend_from_slice(number.to_string().as_bytes()),
+            Value::Number(number) => self.number(*number)?,
+            Value::String(text) => self.text(text)?,
+            Value::Table(table) => self.table(table, depth)?,
+            other => return Err(refuse(format!("JSON has no {}", other.type_name()))),
+        }
+        Ok(())
+    }
+
+    fn number(&mut self, number: f64) -> mlua::Result<()> {
+        if !number.is_finite() {
+            return Err(refuse("JSON has no infinity and no NaN"));
+        }
+        // Up to 2^53 whole numbers are exact, and nobody wants to read `3.0`.
+        if number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0 {
+            self.out.extend_from_slice((number as i64).to_string().as_bytes());
+            return Ok(());
+        }
+        serde_json::to_writer(&mut self.out, &number).map_err(mlua::Error::external)
+    }
+
+    fn text(&mut self, text: &LuaString) -> mlua::Result<()> {
+        let bytes = text.as_bytes();
+        self.desk.work(bytes.len())?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| refuse("a text that is not UTF-8 is no JSON"))?;
+        serde_json::to_writer(&mut self.out, text).map_err(mlua::Error::external)
+    }
+
+    fn table(&mut self, table: &Table, depth: usize) -> mlua::Result<()> {
+        if depth >= MAX_DEPTH {
+            return Err(refuse(format!("a table within itself, or more than {MAX_DEPTH} levels")));
+        }
+        let marked = match (table.metatable(), self.desk.list.get()) {
+            (Some(meta), Some(list)) => meta.to_pointer() == list.to_pointer(),
+            _ => false,
+        };
+        let length = table.raw_len();
+        if marked || length > 0 {
+            return self.list(table, length, depth);
+        }
+        self.object(table, depth)
+    }
+
+    fn list(&mut self, table: &Table, length: usize, depth: usize) -> mlua::Result<()> {
+        let mut entries = 0;
+        table.for_each(|key: Value, _: Value| {
+            entries += 1;
+            match key {
+                Value::String(name) => Err(refuse(format!(
+                    "a table with elements and with names (`{}`) is neither list nor object",
+                    crate::failure::bounded_line(&name.to_string_lossy(), 64)
+                ))),
+                _ => Ok(()),
+            }
+        })?;
+        if entries != length {
+            return Err(refuse("a list with holes; put `json.null` there"));
+        }
+        self.out.push(b'[');
+        for at in 1..=length {
+            if at > 1 {
+                self.out.push(b',');
+            }
+            self.value(&table.raw_get(at)?, depth + 1)?;
+        }
+        self.out.push(b']');
+        Ok(())
+    }
+
+    fn object(&mut self, table: &Table, depth: usize) -> mlua::Result<()> {
+        let mut members: Vec<(LuaString, Value)> = Vec::new();
+        table.for_each(|key: Value, value: Value| match key {
+            Value::String(name) => {
+                members.push((name, value));
+                self.desk.work(16)
+            }
+            Value::Number(_) | Value::Integer(_) => Err(refuse("a list with holes; put `json.null` there")),
+            other => Err(refuse(format!("a name in JSON is a text, not a {}", other.type_name()))),
+        })?;
+        members.sort_by(|(a, _), (b, _)| (*a.as_bytes()).cmp(&*b.as_bytes()));
+        self.out.push(b'{');
+        for (at, (name, value)) in members.iter().enumerate() {
+            if at > 0 {
+                self.out.push(b',');
+            }
+            self.text(name)?;
+            self.out.push(b':');
+            self.value(value, depth + 1)?;
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+}

@@ -1,0 +1,281 @@
+//! One Luau state with its sandbox, the scripts loaded into it, and a call from its values to its verdict.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::mem;
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+
+use mlua::chunk::ChunkMode;
+use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value, VmState};
+
+use crate::desk::{Desk, Phase, limit_error};
+use crate::face::{self, Faces};
+use crate::failure::{Cause, Failure, is_memory};
+use crate::host::Host;
+use crate::library::respond::Made;
+use crate::limits::{Limits, MAX_MACHINE_BYTES};
+use crate::message::{Request, Response, Verdict};
+use crate::sandbox;
+use crate::script::{Compiled, Phases, Unit};
+use crate::source::Needs;
+
+/// Over [`MAX_MACHINE_BYTES`], one in so many requests has the garbage collected before it is refused: collecting
+/// takes milliseconds then.
+const REFUSALS_PER_COLLECTION: u32 = 64;
+
+pub(crate) struct Machine {
+    // The handles below are released before the state that they belong to.
+    faces: Faces,
+    start: Function,
+    globals: Table,
+    loaded: RefCell<HashMap<u64, Rc<Loaded>>>,
+    desk: Rc<Desk>,
+    refusals: Cell<u32>,
+    lua: Lua,
+}
+
+/// A script in a machine: functions that are cloned for each request, and what its environments look into.
+pub(crate) struct Loaded {
+    main: Function,
+    modules: HashMap<String, Function>,
+    meta: Table,
+    pub(crate) files: Vec<Box<str>>,
+    pub(crate) limits: Limits,
+    pub(crate) needs: Needs,
+    script: Weak<Compiled>,
+}
+
+/// The environment of one script in one exchange.
+pub(crate) struct Live {
+    loaded: Rc<Loaded>,
+    response: Option<Function>,
+    modules: Option<Table>,
+    pub(crate) machine: Rc<Machine>,
+}
+
+impl Machine {
+    pub(crate) fn new(host: Rc<dyn Host>) -> Result<Rc<Machine>, Failure> {
+        Machine::build(host)
+            .map(Rc::new)
+            .map_err(|error| Failure::of(Cause::Error, "the sandbox", &error.to_string()))
+    }
+
+    fn build(host: Rc<dyn Host>) -> mlua::Result<Machine> {
+        let libraries = StdLib::COROUTINE
+            | StdLib::TABLE
+            | StdLib::STRING
+            | StdLib::UTF8
+            | StdLib::BIT
+            | StdLib::MATH
+            | StdLib::BUFFER;
+        let lua = Lua::new_with(libraries, LuaOptions::default())?;
+        let desk = Desk::new(host);
+        let faces = face::faces(&lua, &desk)?;
+        let start = sandbox::furnish(&lua, &desk, &faces)?;
+        let globals = lua.globals();
+        lua.sandbox(true)?;
+        let account = desk.clone();
+        lua.set_interrupt(move |_| match account.budget.step() {
+            Ok(()) => Ok(VmState::Continue),
+            Err(cause) => Err(limit_error(cause)),
+        });
+        Ok(Machine { faces, start, globals, loaded: RefCell::default(), desk, refusals: Cell::new(0), lua })
+    }
+
+    pub(crate) fn used_bytes(&self) -> usize {
+        self.lua.used_memory()
+    }
+
+    /// Runs what a script does when it is loaded, and says which functions it defines.
+    pub(crate) fn probe(&self, compiled: &Compiled) -> Result<Phases, Failure> {
+        let files = compiled.files();
+        let loaded = self.load(compiled, Weak::new()).map_err(|error| Failure::read(&error, None, &files))?;
+        let loaded = Rc::new(loaded);
+        self.desk.begin(&loaded, Phase::Load, None);
+        let phases = self.limited(&compiled.limits, || {
+            let environment = environment(&self.lua, &loaded.meta)?;
+            let main = instance(&loaded.main, &environment)?;
+            self.start.call::<()>((main, &environment, Value::Nil))?;
+            let defines = |name: &str| match environment.raw_get::<Value>(name)? {
+                Value::Nil => Ok(false),
+                Value::Function(_) => Ok(true),
+                other => {
+                    Err(mlua::Error::RuntimeError(format!("`{name}` is a {}, not a function", other.type_name())))
+                }
+            };
+            Ok(Phases { request: defines("request")?, response: defines("response")? })
+        });
+        let (over, _) = self.desk.end();
+        match (phases, over) {
+            (Ok(phases), None) => Ok(phases),
+            (Ok(_), Some(cause)) => Err(Failure::read(&limit_error(cause), over, &files)),
+            (Err(error), over) => Err(Failure::read(&error, over, &files)),
+        }
+    }
+
+    /// One call, from values to a verdict.
+    pub(crate) fn call(
+        self: &Rc<Self>,
+        compiled: &Arc<Compiled>,
+        live: &mut Option<Live>,
+        phase: Phase,
+        request: &mut Request,
+        response: &mut Response,
+    ) -> Result<Verdict, Failure> {
+        if live.is_none() && self.is_full() {
+            let message = "too many requests wait for their response with what their scripts hold";
+            return Err(Failure::of(Cause::Full, &compiled.main.file, message));
+        }
+        let failed = |error: &mlua::Error, over| Failure::read(error, over, &compiled.files());
+        let loaded = match live {
+            Some(live) => live.loaded.clone(),
+            None => self.loaded(compiled).map_err(|error| failed(&error, None))?,
+        };
+        self.desk.begin(&loaded, phase, live.as_mut().and_then(|live| live.modules.take()));
+        mem::swap(&mut *self.desk.request.borrow_mut(), request);
+        mem::swap(&mut *self.desk.response.borrow_mut(), response);
+        let result = self.limited(&compiled.limits, || {
+            let verdict = self.run(&loaded, live, phase)?;
+            if self.desk.lent.get() && verdict == Verdict::Continue {
+                face::take_back(&self.desk)?;
+            }
+            Ok(verdict)
+        });
+        mem::swap(&mut *self.desk.request.borrow_mut(), request);
+        mem::swap(&mut *self.desk.response.borrow_mut(), response);
+        let (over, modules) = self.desk.end();
+        if let Some(live) = live {
+            live.modules = modules;
+        }
+        match (result, over) {
+            (Ok(verdict), None) => Ok(verdict),
+            (Ok(_), Some(cause)) => Err(failed(&limit_error(cause), over)),
+            (Err(error), over) => Err(failed(&error, over)),
+        }
+    }
+
+    fn run(self: &Rc<Self>, loaded: &Rc<Loaded>, live: &mut Option<Live>, phase: Phase) -> mlua::Result<Verdict> {
+        let Faces { req, res, .. } = &self.faces;
+        if let Some(Live { response: Some(function), .. }) = live {
+            return verdict(function.call((res, req))?);
+        }
+        let environment = environment(&self.lua, &loaded.meta)?;
+        let main = instance(&loaded.main, &environment)?;
+        let (value, response): (Value, Option<Function>) = match phase {
+            Phase::Response => self.start.call((main, &environment, "response", res, req))?,
+            _ => self.start.call((main, &environment, "request", req))?,
+        };
+        if response.is_some() && phase == Phase::Request {
+            *live = Some(Live { loaded: loaded.clone(), response, modules: None, machine: self.clone() });
+        }
+        verdict(value)
+    }
+
+    /// Runs scripts under the limit of memory, which holds from here on and not for what was there before.
+    fn limited<T>(&self, limits: &Limits, run: impl FnOnce() -> mlua::Result<T>) -> mlua::Result<T> {
+        self.lua.set_memory_limit(self.lua.used_memory().saturating_add(limits.memory_bytes))?;
+        let result = run();
+        // Without a limit the engine's own work needs no protection from it.
+        self.lua.set_memory_limit(0)?;
+        if result.as_ref().is_err_and(is_memory) {
+            self.desk.budget.exhaust(Cause::Memory);
+        }
+        result
+    }
+
+    fn is_full(&self) -> bool {
+        if self.used_bytes() <= MAX_MACHINE_BYTES {
+            return false;
+        }
+        let refusals = self.refusals.get();
+        self.refusals.set(refusals.wrapping_add(1));
+        if refusals.is_multiple_of(REFUSALS_PER_COLLECTION) {
+            let _ = self.lua.gc_collect();
+        }
+        self.used_bytes() > MAX_MACHINE_BYTES
+    }
+
+    fn loaded(&self, compiled: &Arc<Compiled>) -> mlua::Result<Rc<Loaded>> {
+        if let Some(loaded) = self.loaded.borrow().get(&compiled.id) {
+            return Ok(loaded.clone());
+        }
+        let loaded = Rc::new(self.load(compiled, Arc::downgrade(compiled))?);
+        let mut all = self.loaded.borrow_mut();
+        // Scripts of configurations that nobody uses any more.
+        all.retain(|_, loaded| loaded.script.strong_count() > 0);
+        all.insert(compiled.id, loaded.clone());
+        Ok(loaded)
+    }
+
+    fn load(&self, compiled: &Compiled, script: Weak<Compiled>) -> mlua::Result<Loaded> {
+        let base = self.lua.create_table()?;
+        base.raw_set("config", crate::library::json::frozen(&self.lua, &self.desk, &compiled.with)?)?;
+        base.set_metatable(Some(index_meta(&self.lua, &self.globals)?))?;
+        base.set_readonly(true);
+        // What is looked up while loading is remembered by the code; it finds the same in every environment.
+        base.set_safeenv(true);
+        let function = |unit: &Unit| {
+            let chunk = self.lua.load(unit.bytecode.as_slice()).set_mode(ChunkMode::Binary);
+            chunk.set_name(format!("={}", unit.file)).set_environment(base.clone()).into_function()
+        };
+        let mut modules = HashMap::new();
+        for unit in &compiled.modules {
+            modules.insert(unit.name.clone(), function(unit)?);
+        }
+        Ok(Loaded {
+            main: function(&compiled.main)?,
+            modules,
+            meta: index_meta(&self.lua, &base)?,
+            files: compiled.files().into_iter().map(Into::into).collect(),
+            limits: compiled.limits,
+            needs: compiled.needs(),
+            script,
+        })
+    }
+}
+
+impl Loaded {
+    /// A module's function, in an environment of its own.
+    pub(crate) fn module(&self, lua: &Lua, name: &str) -> mlua::Result<Option<Function>> {
+        let Some(function) = self.modules.get(name) else { return Ok(None) };
+        instance(function, &environment(lua, &self.meta)?).map(Some)
+    }
+}
+
+/// An empty environment: what a script defines stays in it, and ends with it.
+fn environment(lua: &Lua, meta: &Table) -> mlua::Result<Table> {
+    let environment = lua.create_table()?;
+    environment.set_metatable(Some(meta.clone()))?;
+    environment.set_safeenv(true);
+    Ok(environment)
+}
+
+/// The function in an environment. A clone, so that what it defines has that environment too.
+fn instance(function: &Function, environment: &Table) -> mlua::Result<Function> {
+    let function = function.deep_clone()?;
+    function.set_environment(environment.clone())?;
+    Ok(function)
+}
+
+fn index_meta(lua: &Lua, table: &Table) -> mlua::Result<Table> {
+    let meta = lua.create_table()?;
+    meta.raw_set("__index", table)?;
+    meta.raw_set("__metatable", false)?;
+    meta.set_readonly(true);
+    Ok(meta)
+}
+
+fn verdict(value: Value) -> mlua::Result<Verdict> {
+    match &value {
+        Value::Nil => Ok(Verdict::Continue),
+        Value::UserData(data) if data.is::<Made>() => {
+            let made = data.borrow::<Made>()?.0.take();
+            made.map(Verdict::Respond).ok_or_else(|| mlua::Error::RuntimeError("a used-up answer".to_owned()))
+        }
+        other => Err(mlua::Error::RuntimeError(format!(
+            "returned a {}; return nothing, or `respond(status, body, headers)`",
+            other.type_name()
+        ))),
+    }
+}
