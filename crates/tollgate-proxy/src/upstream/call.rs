@@ -39,15 +39,19 @@ pub(super) async fn call_to(
     let (Some(upstream), Some(live)) = (active.plan.upstreams.get(at), active.upstreams.get(at)) else {
         return Err(Reject::internal("no such upstream"));
     };
-    let received = exchange.seen.bytes_in.clone();
-    let body = exchange.body.take().zip(received);
+    let body = exchange.body.take();
+    // What was read before has been counted.
+    let here = body.as_ref().is_some_and(|body| body.here.is_some());
+    let received = if here { Some(Rc::default()) } else { exchange.seen.bytes_in.clone() };
+    let body = body.zip(received);
     let keep = upstream.retry.is_some();
     let mut upload = body.map(|(body, received)| Box::new(Upload::new(exchange, body, received, keep)));
     let outcome = attempts(exchange, id, upstream, live, &outgoing, &mut upload).await;
-    exchange.body_read = match &outcome {
-        Ok(answer) => answer.upload.is_none(),
-        Err(_) => upload.as_ref().is_none_or(|upload| upload.is_read()),
-    };
+    exchange.body_read = here
+        || match &outcome {
+            Ok(answer) => answer.upload.is_none(),
+            Err(_) => upload.as_ref().is_none_or(|upload| upload.is_read()),
+        };
     exchange.worker.spare.keep_buffer(outgoing.target);
     exchange.worker.spare.keep_buffer(outgoing.lines);
     outcome
@@ -160,6 +164,10 @@ async fn attempt(
     started: Instant,
     fresh: bool,
 ) -> Result<Answer, Failure> {
+    if target.http2 && exchange.websocket {
+        let refused = Reject::new(Reason::UpgradeRefused, "the service cannot be reached by WebSocket");
+        return Err(Failure::Final(refused));
+    }
     let in_flight = InFlight::new(live);
     let timer = &exchange.client.timer;
     let now = exchange.worker.clock.recent();
