@@ -9,7 +9,9 @@ use std::task::{Context, Poll};
 
 use tollgate_wire::HeaderBlock;
 
-use crate::io::Stream;
+use tollgate_wire::Name;
+
+use crate::io::{H2Stream, Stream};
 use crate::live::Counts;
 use crate::live::listeners::ListenerLive;
 use crate::pump::{Head, Pending};
@@ -23,15 +25,25 @@ pub(crate) struct Client {
     /// The peer's address; none on a unix socket.
     pub(crate) peer: Option<IpAddr>,
     /// The same as text: every request says it.
-    pub(crate) peer_text: Box<str>,
+    pub(crate) peer_text: Rc<str>,
     /// Read and not yet consumed: the rest of a read that held more than one thing. Empty when idle.
     pub(crate) unread: Unread,
     /// What the socket did not take yet of interim answers: it goes out before any other byte.
     pub(crate) owed: RefCell<Pending>,
     /// Requests served.
     pub(crate) served: Cell<u64>,
+    /// What is known from the TLS handshake; none in clear text. Streams of one connection share it.
+    pub(crate) secure: Option<Rc<Secure>>,
     /// Counts the connection in the worker and the process until it is dropped; none where there is none.
     pub(crate) _place: Option<Place>,
+}
+
+/// What a TLS handshake told of a client.
+pub(crate) struct Secure {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub(crate) version: &'static str,
+    /// The subject of the client's certificate, and the header that tells the upstream, where it is to be told.
+    pub(crate) subject: Option<(Name, Box<str>)>,
 }
 
 impl Client {
@@ -41,12 +53,39 @@ impl Client {
             io: Stream::Nobody,
             timer: timers.timer(),
             peer: None,
-            peer_text: Box::default(),
+            peer_text: Rc::default(),
             unread: Unread { bytes: RefCell::new(body) },
             owed: RefCell::default(),
             served: Cell::new(0),
+            secure: None,
             _place: None,
         })
+    }
+
+    /// Takes a connection that speaks HTTP/2 apart: its carrier, what was read of it, and all the rest.
+    pub(crate) fn split(self) -> (Stream, Vec<u8>, Rc<Client>) {
+        let (io, unread) = (self.io, self.unread.bytes.into_inner());
+        (io, unread, Rc::new(Client { io: Stream::Nobody, unread: Unread::default(), ..self }))
+    }
+
+    /// The same client, for one request over a stream of its connection.
+    pub(crate) fn for_stream(&self, timers: &Rc<Timers>, stream: H2Stream) -> Rc<Client> {
+        Rc::new(Client {
+            io: Stream::H2(Box::new(stream)),
+            timer: timers.timer(),
+            peer: self.peer,
+            peer_text: self.peer_text.clone(),
+            unread: Unread::default(),
+            owed: RefCell::default(),
+            served: Cell::new(0),
+            secure: self.secure.clone(),
+            _place: None,
+        })
+    }
+
+    /// Whether it may speak HTTP/2 where it came in.
+    pub(crate) fn may_speak_http2(&self) -> bool {
+        self._place.as_ref().is_some_and(|place| place.listener().speaks_http2())
     }
 
     /// Tells the client something in front of the answer (1xx). What the connection does not take is owed.
@@ -82,6 +121,11 @@ impl Unread {
     /// Whether all of it is of some kind.
     pub(crate) fn all(&self, is_of_a_kind: impl FnOnce(&[u8]) -> bool) -> bool {
         is_of_a_kind(&self.bytes.borrow())
+    }
+
+    /// Looks at all of it.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
+        look(&self.bytes.borrow())
     }
 
     /// Adds what came after what is there.

@@ -51,7 +51,15 @@ async fn run<'a>(exchange: &mut Exchange<'_>, active: &'a Active) -> Result<Outc
         None => return Err(Reject::internal("a route without an action")),
     };
     transform::response(exchange, outcome.headers());
+    transform::compress(exchange, &mut outcome);
     Ok(outcome)
+}
+
+/// Records what is not even a request, and gets no answer either.
+pub(crate) fn reset(worker: &Rc<Worker>, client: &Rc<Client>, reject: &Reject) {
+    let active = worker.active.borrow().clone();
+    let id = parse::fresh_id(worker);
+    observe::refusal(worker, client, &active, reject, id.as_str(), worker.clock.now(), 0);
 }
 
 /// Refuses what is not even a request.

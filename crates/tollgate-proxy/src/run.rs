@@ -12,6 +12,7 @@ use tollgate_plan::listener::ListenAddress;
 
 use crate::gateway::{Current, Shared};
 use crate::identify::Known;
+use crate::io::Room;
 use crate::limit;
 use crate::listen::{self, Accepted, Accepting};
 use crate::live::listeners::ListenerLive;
@@ -106,7 +107,11 @@ async fn take_orders(worker: &Rc<Worker>, mut inbox: mpsc::Receiver<Order>, acce
             }
             Order::GiveWay(target) => worker.give_way(&target),
             Order::Snapshot(answer) => drop(answer.send(worker.snapshot())),
-            Order::Phase(phase) => worker.phase.set(phase),
+            Order::Phase(phase) => {
+                worker.phase.set(phase);
+                // Connections that speak HTTP/2 can be told now.
+                worker.timers.wake_all();
+            }
             Order::Drain(addresses) => {
                 stop(accepting, &addresses);
                 worker.phase.set(Phase::Draining);
@@ -163,6 +168,7 @@ impl Worker {
             timers: Timers::new(),
             scratch: RefCell::new(Scratch::default()),
             spare: Spare::default(),
+            room: Room::default(),
             counters,
             log,
             logged: Notify::new(),
@@ -175,6 +181,7 @@ impl Worker {
             random,
             inflight: Cell::new(0),
             kept_bytes: Rc::default(),
+            coders: Rc::default(),
             copies: Rc::default(),
             phase: Cell::new(Phase::Serving),
         })

@@ -5,6 +5,7 @@
 //! in HTTP/2: they go past the byte calls, by [`H2Stream::respond`] and [`H2Stream::take_trailers`].
 
 mod fields;
+mod meter;
 mod wire;
 
 use std::cell::{Cell, RefCell};
@@ -20,6 +21,7 @@ use tollgate_wire::{HeadError, HeaderBlock};
 use super::Gone;
 use fields::{field_map, trailer_block};
 pub(crate) use fields::{is_connection_specific, write_field};
+pub(crate) use meter::Fault;
 pub(crate) use wire::Wire;
 
 /// So much is handed over for sending at once: four frames of the usual size.
@@ -33,6 +35,8 @@ pub(crate) struct H2Stream {
     broken: Cell<bool>,
     /// What a stream that cannot be finished is reset with.
     fault: Reason,
+    /// A call of gRPC, whose caller reads errors in a way of its own.
+    grpc: bool,
 }
 
 /// How an answer ends.
@@ -63,10 +67,15 @@ enum Outgoing {
 }
 
 impl H2Stream {
-    /// The server's side: a request that came.
-    pub(crate) fn accepted(body: RecvStream, respond: SendResponse<Bytes>) -> H2Stream {
+    /// The server's side: a request that came; whether it is a call of gRPC.
+    pub(crate) fn accepted(body: RecvStream, respond: SendResponse<Bytes>, grpc: bool) -> H2Stream {
         let outgoing = Outgoing::Respond(respond);
-        H2Stream::new(Some(body), outgoing, Reason::INTERNAL_ERROR)
+        H2Stream { grpc, ..H2Stream::new(Some(body), outgoing, Reason::INTERNAL_ERROR) }
+    }
+
+    /// Whether it is a call of gRPC.
+    pub(crate) fn is_grpc(&self) -> bool {
+        self.grpc
     }
 
     /// The client's side: a request whose head was sent; `ended` says that it has no body.
@@ -87,6 +96,7 @@ impl H2Stream {
             outgoing: RefCell::new(outgoing),
             broken: Cell::new(false),
             fault,
+            grpc: false,
         }
     }
 

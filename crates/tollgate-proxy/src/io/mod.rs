@@ -2,6 +2,7 @@
 
 mod h2;
 mod socket;
+mod tls;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -9,8 +10,9 @@ use std::task::{Context, Poll};
 
 use rustix::net::SocketAddrAny;
 
-pub(crate) use h2::{Ends, H2Stream, Wire, is_connection_specific, write_field};
+pub(crate) use h2::{Ends, Fault, H2Stream, Wire, is_connection_specific, write_field};
 pub(crate) use socket::{Socket, register};
+pub(crate) use tls::{HandshakeError, Room, Tls};
 
 /// A connection, accepted or made.
 ///
@@ -18,6 +20,8 @@ pub(crate) use socket::{Socket, register};
 pub(crate) enum Stream {
     /// As it comes.
     Socket(Socket),
+    /// Over TLS.
+    Tls(Box<Tls>),
     /// One stream of an HTTP/2 connection.
     H2(Box<H2Stream>),
     /// Nobody: the client's side of a request that no client waits for. It takes everything and says nothing.
@@ -49,6 +53,7 @@ impl Stream {
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
             Stream::Socket(socket) => socket.poll_read(cx, buf),
+            Stream::Tls(tls) => tls.poll_read(cx, buf),
             Stream::H2(stream) => stream.poll_read(cx, buf),
             Stream::Nobody => Poll::Pending,
         }
@@ -59,6 +64,7 @@ impl Stream {
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Stream::Socket(socket) => socket.poll_write(cx, buf),
+            Stream::Tls(tls) => tls.poll_write(cx, buf),
             Stream::H2(stream) => stream.poll_write(cx, buf),
             Stream::Nobody => Poll::Ready(Ok(buf.len())),
         }
@@ -68,6 +74,7 @@ impl Stream {
     pub(crate) fn is_quiet(&self) -> bool {
         match self {
             Stream::Socket(socket) => socket.is_quiet(),
+            Stream::Tls(tls) => tls.is_quiet(),
             Stream::H2(stream) => !stream.is_broken(),
             Stream::Nobody => true,
         }
@@ -79,6 +86,7 @@ impl Stream {
     pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<Gone> {
         match self {
             Stream::Socket(socket) => socket.poll_gone(cx),
+            Stream::Tls(tls) => tls.poll_gone(cx),
             Stream::H2(stream) => stream.poll_gone(cx),
             Stream::Nobody => Poll::Pending,
         }
@@ -88,6 +96,7 @@ impl Stream {
     pub(crate) fn is_broken(&self) -> bool {
         match self {
             Stream::Socket(socket) => socket.is_broken(),
+            Stream::Tls(tls) => tls.is_broken(),
             Stream::H2(stream) => stream.is_broken(),
             Stream::Nobody => false,
         }
@@ -97,6 +106,7 @@ impl Stream {
     pub(crate) fn reset_on_close(&self) {
         match self {
             Stream::Socket(socket) => socket.reset_on_close(),
+            Stream::Tls(tls) => tls.reset_on_close(),
             Stream::H2(stream) => stream.give_up(),
             Stream::Nobody => {}
         }
@@ -106,6 +116,7 @@ impl Stream {
     pub(crate) fn end(&self) -> io::Result<()> {
         match self {
             Stream::Socket(socket) => socket.end(),
+            Stream::Tls(tls) => tls.end(),
             Stream::H2(stream) => stream.end(),
             Stream::Nobody => Ok(()),
         }

@@ -9,10 +9,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::head::{self, Arrival};
-use super::proxy_header;
+use super::{handshake, http2, proxy_header};
 use crate::client::{Client, Place, Unread};
 use crate::exchange::Next;
 use crate::io::Stream;
+use crate::timer::Timer;
 use crate::worker::{Phase, Worker};
 
 /// After the last answer, what the client still sends is read away for this long at most: closing with unread
@@ -39,7 +40,7 @@ pub(crate) fn spawn(worker: &Rc<Worker>, accepted: Accepted) {
 pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
     worker.clock.now();
     let Accepted { fd, mut peer, place } = accepted;
-    let Ok(io) = Stream::new(fd) else { return };
+    let Ok(mut io) = Stream::new(fd) else { return };
     let timer = worker.timers.timer();
     if let Stream::Socket(socket) = &io
         && place.listener().requires_proxy_header()
@@ -49,6 +50,18 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
         let Some(source) = source else { return };
         peer = source;
     }
+    let mut secure = None;
+    let mut misled = false;
+    if let Some(side) = place.listener().tls()
+        && let Stream::Socket(socket) = io
+    {
+        let about = (place.listener(), peer);
+        let Some(greeted) = Box::pin(handshake::greet(&worker, socket, &side, &timer, about)).await else {
+            return;
+        };
+        misled = greeted.secure.is_none();
+        (io, secure) = (greeted.io, greeted.secure);
+    }
     let client = Rc::new(Client {
         io,
         timer,
@@ -57,8 +70,13 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
         unread: Unread::default(),
         owed: RefCell::default(),
         served: Cell::new(0),
+        secure,
         _place: Some(place),
     });
+    if misled {
+        Box::pin(crate::pipeline::refuse(&worker, &client, handshake::misled())).await;
+        return linger(&worker, &client.io, &client.timer).await;
+    }
     loop {
         let next = match head::arrive(&worker, &client).await {
             Arrival::Request(kit) => {
@@ -66,30 +84,38 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
                 crate::pipeline::serve(&worker, &client, kit).await
             }
             Arrival::Refused(reject) => Box::pin(crate::pipeline::refuse(&worker, &client, reject)).await,
+            Arrival::Http2 => return serve_http2(worker, client).await,
             Arrival::Closed => return,
         };
         match next {
             Next::Keep => {}
-            Next::Close => return linger(&worker, &client).await,
+            Next::Close => return linger(&worker, &client.io, &client.timer).await,
             Next::Abort => return,
         }
     }
 }
 
+async fn serve_http2(worker: Rc<Worker>, client: Rc<Client>) {
+    // Before the first request nobody else has it.
+    if let Some(client) = Rc::into_inner(client) {
+        Box::pin(http2::serve(worker, client)).await;
+    }
+}
+
 /// Ends our direction, then reads away what the client still sends.
-async fn linger(worker: &Worker, client: &Client) {
-    if client.io.end().is_err() {
+pub(super) async fn linger(worker: &Worker, io: &Stream, timer: &Timer) {
+    if io.end().is_err() {
         return;
     }
     let mut left = LINGER_BYTES;
-    client.timer.arm(worker.clock.now(), LINGER);
+    timer.arm(worker.clock.now(), LINGER);
     poll_fn(|cx| {
-        if client.timer.poll(cx).is_ready() {
+        if timer.poll(cx).is_ready() {
             return Poll::Ready(());
         }
         let mut scratch = worker.scratch.borrow_mut();
         loop {
-            match client.io.poll_read(cx, &mut scratch.read) {
+            match io.poll_read(cx, &mut scratch.read) {
                 Poll::Ready(Ok(read)) if read > 0 && read < left => left -= read,
                 Poll::Ready(_) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,

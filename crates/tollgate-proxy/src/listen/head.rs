@@ -8,6 +8,7 @@ use tollgate_plan::Reason;
 use tollgate_wire::{HeadError, HeadLimits, HeadProgress, Parsed, parse_request};
 
 use super::connection::should_end;
+use super::http2;
 use crate::client::Client;
 use crate::exchange::Reject;
 use crate::worker::{Kit, Worker};
@@ -19,6 +20,8 @@ pub(super) const DRAIN_IDLE: Duration = Duration::from_millis(500);
 pub(super) enum Arrival {
     Request(Box<Kit>),
     Refused(Reject),
+    /// It speaks HTTP/2; what was read of it is unread.
+    Http2,
     /// Nothing more to serve and nobody to tell.
     Closed,
 }
@@ -42,7 +45,7 @@ fn first_wait(worker: &Worker, client: &Client) -> Duration {
     if client.served.get() == 0 { limits.header_timeout } else { limits.keepalive_timeout }
 }
 
-fn head_limits(worker: &Worker) -> HeadLimits {
+pub(super) fn head_limits(worker: &Worker) -> HeadLimits {
     let active = worker.active.borrow();
     let limits = &active.plan.limits;
     HeadLimits {
@@ -100,17 +103,17 @@ impl Waiting {
             return Poll::Ready(self.parse_unread(worker, client));
         }
         // The usual case: the whole head in one read, parsed where it lies.
-        let (used, arrival) = self.parse(worker, bytes);
+        let (used, arrival) = self.parse(worker, client, bytes);
         client.unread.push(bytes.get(used..).unwrap_or_default());
         Poll::Ready(arrival)
     }
 
     fn parse_unread(&mut self, worker: &Worker, client: &Client) -> Option<Arrival> {
-        client.unread.consume(|bytes| self.parse(worker, bytes))
+        client.unread.consume(|bytes| self.parse(worker, client, bytes))
     }
 
     /// How many bytes were used, and what came of them.
-    fn parse(&mut self, worker: &Worker, bytes: &[u8]) -> (usize, Option<Arrival>) {
+    fn parse(&mut self, worker: &Worker, client: &Client, bytes: &[u8]) -> (usize, Option<Arrival>) {
         if is_empty_line(bytes) {
             // No head yet, and nothing is set aside for one.
             return (0, None);
@@ -120,6 +123,10 @@ impl Waiting {
         match parse_request(bytes, &mut self.progress, limits, &mut kit.head) {
             Ok(Parsed::Complete(used)) => (used, self.kit.take().map(Arrival::Request)),
             Ok(Parsed::Partial) => (0, None),
+            // How HTTP/2 begins is no request of HTTP/1.
+            Err(_) if client.served.get() == 0 && http2::begins(bytes) && client.may_speak_http2() => {
+                (0, Some(Arrival::Http2))
+            }
             Err(error) => (bytes.len(), Some(Arrival::Refused(refuse(error)))),
         }
     }
@@ -163,7 +170,7 @@ fn is_empty_line(bytes: &[u8]) -> bool {
 }
 
 /// The reason for which the head is refused. After a framing error nothing on the connection can be trusted.
-fn refuse(error: HeadError) -> Reject {
+pub(super) fn refuse(error: HeadError) -> Reject {
     use tollgate_wire::Offence;
     let reason = match error.offence() {
         Offence::RequestLine => Reason::BadRequestLine,

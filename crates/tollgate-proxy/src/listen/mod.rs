@@ -3,7 +3,9 @@
 mod accept;
 mod bind;
 mod connection;
+mod handshake;
 mod head;
+mod http2;
 mod proxy_header;
 
 pub(crate) use accept::{Accepting, QUIET, accept};

@@ -16,10 +16,14 @@ pub(crate) struct ListenerLive {
     pub(crate) name: Arc<str>,
     /// Whether each connection begins with a PROXY header. Reloads write it; it holds for connections from then on.
     proxy_header: AtomicBool,
+    /// Whether HTTP/2 is spoken. As above.
+    http2: AtomicBool,
     /// Connections without that header, for the operator's log.
     pub(crate) without_header: Seldom,
     /// What clients are served with; none: clear text. Reloads write it; it holds for connections from then on.
     tls: ArcSwapOption<ServerSide>,
+    /// TLS handshakes that came to nothing.
+    handshakes_failed: AtomicU64,
     open: AtomicU64,
 }
 
@@ -29,8 +33,10 @@ impl ListenerLive {
             address,
             name,
             proxy_header: AtomicBool::new(false),
+            http2: AtomicBool::new(false),
             without_header: Seldom::default(),
             tls: ArcSwapOption::empty(),
+            handshakes_failed: AtomicU64::new(0),
             open: AtomicU64::new(0),
         })
     }
@@ -38,7 +44,13 @@ impl ListenerLive {
     /// Does as the configuration says from now on.
     pub(crate) fn follow(&self, listener: &Listener, sides: &Sides) {
         self.proxy_header.store(listener.proxy_protocol == ProxyProtocol::Require, Relaxed);
+        self.http2.store(listener.http2, Relaxed);
         self.tls.store(sides.listener(&self.address).cloned());
+    }
+
+    /// Whether HTTP/2 is spoken.
+    pub(crate) fn speaks_http2(&self) -> bool {
+        self.http2.load(Relaxed)
     }
 
     /// Whether each connection begins with a PROXY header.
@@ -49,6 +61,15 @@ impl ListenerLive {
     /// What clients are served with; none: clear text.
     pub(crate) fn tls(&self) -> Option<Arc<ServerSide>> {
         self.tls.load_full()
+    }
+
+    pub(crate) fn handshake_failed(&self) {
+        self.handshakes_failed.fetch_add(1, Relaxed);
+    }
+
+    /// TLS handshakes that came to nothing.
+    pub(crate) fn handshakes_failed(&self) -> u64 {
+        self.handshakes_failed.load(Relaxed)
     }
 
     pub(crate) fn enter(&self) {

@@ -10,6 +10,7 @@ use super::record::Record;
 use super::reports::report;
 use crate::client::Client;
 use crate::exchange::{Exchange, Origin, Reject};
+use crate::io::H2Stream;
 use crate::worker::{Active, Phase, Worker};
 
 impl Drop for Exchange<'_> {
@@ -21,7 +22,11 @@ impl Drop for Exchange<'_> {
         worker.inflight.set(worker.inflight.get().saturating_sub(1));
         let seen = &self.seen;
         if !seen.finished.get() {
-            let cut = if worker.phase.get() == Phase::Draining { Reason::Draining } else { Reason::Internal };
+            let cut = match () {
+                () if self.client.io.h2().is_some_and(H2Stream::is_broken) => Reason::ClientClosed,
+                () if worker.phase.get() == Phase::Draining => Reason::Draining,
+                () => Reason::Internal,
+            };
             seen.reason.set(Some(cut));
             if seen.status.get() == 0 {
                 seen.status.set(cut.status());
@@ -53,7 +58,7 @@ impl Drop for Exchange<'_> {
                 version: self.kit.head.version,
                 headers: Some(&self.kit.head.headers),
                 generation: self.active.generation,
-                tls: None,
+                tls: self.client.secure.as_ref().map(|secure| secure.version),
             },
         );
     }
@@ -88,10 +93,10 @@ pub(crate) fn refusal(
         target: None,
         upstream_time: None,
         attempts: 0,
-        version: Version::Http11,
+        version: if client.io.h2().is_some() { Version::Http2 } else { Version::Http11 },
         headers: None,
         generation: active.generation,
-        tls: None,
+        tls: client.secure.as_ref().map(|secure| secure.version),
     };
     leave(worker, active, &record);
 }

@@ -2,6 +2,7 @@
 
 use tollgate_plan::Reason;
 
+use super::grpc;
 use super::problem::problem;
 use super::reply::{Shape, discard, send};
 use super::stream::stream;
@@ -38,7 +39,7 @@ async fn reject_with(exchange: &mut Exchange<'_>, reject: Reject) -> Next {
     if reject.reason == Reason::ClientClosed {
         return Next::Abort;
     }
-    let mut reply = problem(&reject, exchange.facts.id.as_str());
+    let mut reply = refusal(exchange.client, &reject, exchange.facts.id.as_str());
     exchange.carry_to(&mut reply.headers);
     answer(exchange, reply, reject.close).await
 }
@@ -46,8 +47,8 @@ async fn reject_with(exchange: &mut Exchange<'_>, reject: Reject) -> Next {
 async fn answer(exchange: &mut Exchange<'_>, reply: Reply<'_>, close: bool) -> Next {
     // What is left of the request's body would be taken for the next request.
     let read = match &mut exchange.body {
-        Some(body) => discard(exchange.client, body),
-        None => exchange.body_read,
+        Some(body) if body.here.is_none() => discard(exchange.client, body),
+        _ => exchange.body_read,
     };
     let shape = Shape {
         bodiless: exchange.is_head(),
@@ -78,5 +79,13 @@ pub(crate) async fn refuse(
         old: false,
         write_idle: active.plan.limits.write_idle_timeout,
     };
-    send(worker, client, problem(reject, id), shape).await
+    send(worker, client, refusal(client, reject, id), shape).await
+}
+
+/// What a refusal says to this client.
+fn refusal(client: &Client, reject: &Reject, id: &str) -> Reply<'static> {
+    match client.io.h2() {
+        Some(h2) if h2.is_grpc() => grpc::refusal(reject),
+        _ => problem(reject, id),
+    }
 }

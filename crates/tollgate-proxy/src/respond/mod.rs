@@ -3,6 +3,7 @@
 
 mod finish;
 mod fixed;
+mod grpc;
 mod health;
 mod problem;
 mod redirect;

@@ -8,7 +8,7 @@ use tollgate_wire::{BodyDecoder, HeaderBlock, Step, name};
 
 use crate::client::Client;
 use crate::exchange::{Next, Reply, RequestBody};
-use crate::io::Ends;
+use crate::io::{Ends, H2Stream};
 use crate::pump::{Head, Pending};
 use crate::worker::Worker;
 
@@ -34,7 +34,9 @@ pub(crate) async fn send(
     let headers = &mut reply.headers;
     // 204 and 304 have no body, and 204 no length either (RFC 9110 section 8.6).
     let bodiless = shape.bodiless || matches!(reply.status, 204 | 304);
-    if !matches!(reply.status, 204 | 304) {
+    // A call of gRPC has no length: it would be taken for something that the service says.
+    let call = client.io.h2().is_some_and(H2Stream::is_grpc);
+    if !matches!(reply.status, 204 | 304) && !call {
         headers.set(&name::CONTENT_LENGTH, itoa::Buffer::new().format(reply.body.len()).as_bytes());
     }
     let now = worker.clock.now();

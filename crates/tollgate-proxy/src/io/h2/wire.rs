@@ -8,9 +8,11 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::meter::{Fault, Meter};
 use crate::io::Stream;
 use crate::pump::Pending;
 
@@ -32,11 +34,22 @@ struct Shared {
     written: Cell<u64>,
     /// Bytes that came.
     received: Cell<u64>,
+    /// What is counted of a peer that may be hostile.
+    meter: Option<RefCell<Meter>>,
 }
 
 impl Wire {
     /// HTTP/2 on `io`, of which `ahead` was already read.
     pub(crate) fn new(io: Stream, ahead: Vec<u8>) -> Wire {
+        Wire::with(io, ahead, None)
+    }
+
+    /// The same from a client, whose frames are counted.
+    pub(crate) fn metered(io: Stream, ahead: Vec<u8>) -> Wire {
+        Wire::with(io, ahead, Some(Meter::new(Instant::now())))
+    }
+
+    fn with(io: Stream, ahead: Vec<u8>, meter: Option<Meter>) -> Wire {
         Wire(Rc::new(Shared {
             io,
             ahead: RefCell::new(ahead),
@@ -44,7 +57,25 @@ impl Wire {
             stuck: Cell::new(false),
             written: Cell::new(0),
             received: Cell::new(0),
+            meter: meter.map(RefCell::new),
         }))
+    }
+
+    /// What the client did wrong, as far as it is counted. From then on nothing of it is read.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.0.meter.as_ref().and_then(|meter| meter.borrow().fault())
+    }
+
+    /// A request was answered to its end.
+    pub(crate) fn finished(&self) {
+        if let Some(meter) = &self.0.meter {
+            meter.borrow_mut().finished();
+        }
+    }
+
+    /// The stream that HTTP/2 is spoken on.
+    pub(crate) fn io(&self) -> &Stream {
+        &self.0.io
     }
 
     /// Writes what has gathered. Whoever drives the connection calls this when the connection itself is done for now.
@@ -53,6 +84,9 @@ impl Wire {
         let flushed = self.0.out.borrow_mut().poll_flush(&self.0.io, cx, &mut moved);
         self.0.written.set(self.0.written.get() + moved);
         self.0.stuck.set(flushed.is_pending());
+        if let Some(meter) = &self.0.meter {
+            meter.borrow_mut().sent(moved);
+        }
         flushed
     }
 
@@ -72,21 +106,36 @@ impl Wire {
     }
 }
 
+impl Wire {
+    /// Takes what was read before; false when there is nothing of it.
+    fn take_ahead(&self, buf: &mut ReadBuf<'_>) -> bool {
+        let mut ahead = self.0.ahead.borrow_mut();
+        let taken = ahead.len().min(buf.remaining());
+        buf.put_slice(ahead.get(..taken).unwrap_or_default());
+        ahead.drain(..taken);
+        if ahead.is_empty() {
+            *ahead = Vec::new();
+        }
+        taken > 0
+    }
+}
+
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let mut ahead = self.0.ahead.borrow_mut();
-        if !ahead.is_empty() {
-            let taken = ahead.len().min(buf.remaining());
-            buf.put_slice(ahead.get(..taken).unwrap_or_default());
-            ahead.drain(..taken);
-            if ahead.is_empty() {
-                *ahead = Vec::new();
-            }
-            return Poll::Ready(Ok(()));
+        if self.fault().is_some() {
+            // Whoever drives the connection sees it and ends it: nothing has to be woken.
+            return Poll::Pending;
         }
-        let read = ready!(self.0.io.poll_read(cx, buf.initialize_unfilled()))?;
-        buf.advance(read);
-        self.0.received.set(self.0.received.get() + read as u64);
+        let before = buf.filled().len();
+        if !self.take_ahead(buf) {
+            let read = ready!(self.0.io.poll_read(cx, buf.initialize_unfilled()))?;
+            buf.advance(read);
+        }
+        let bytes = buf.filled().get(before..).unwrap_or_default();
+        self.0.received.set(self.0.received.get() + bytes.len() as u64);
+        if let Some(meter) = &self.0.meter {
+            meter.borrow_mut().received(bytes, Instant::now());
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -1,0 +1,236 @@
+//! Counting what a client sends in frames that cost it next to nothing: pings, settings, resets.
+//!
+//! Each is answered or acted on, so a stream of them is work without a request (CVE-2019-9512, CVE-2019-9515,
+//! CVE-2023-44487). What an honest client sends of them goes with requests and bodies; so those, and time, earn an
+//! allowance, and a client that has used it up is told to calm down.
+//!
+//! The meter looks at frame headers only (RFC 9113 section 4.1) and judges nothing else: that is the library's part.
+
+use std::time::{Duration, Instant};
+
+/// The client's connection preface, in front of the first frame.
+const PREFACE_BYTES: u32 = 24;
+
+/// The header of a frame.
+const HEADER_BYTES: usize = 9;
+
+/// Frames beside requests and bodies that a client may send at once, and regains in a second.
+const CHATTER_MAX: u32 = 1_000;
+const CHATTER_PER_SECOND: u32 = 10;
+
+/// A request earns so many of them, and so does each of so many bytes of bodies in either direction: what a browser
+/// sends along with a request is a handful, and who reads a body sends window updates for it.
+const CHATTER_PER_REQUEST: u32 = 10;
+const BODY_BYTES_PER_CHATTER: u64 = 1024;
+
+/// Requests that a client may take back at once, and regains in a second. Leaving a page takes back what it asked for.
+const RESETS_MAX: u32 = 200;
+const RESETS_PER_SECOND: u32 = 20;
+
+/// What a client has sent so far, as far as it has to be counted.
+pub(super) struct Meter {
+    /// The header of the frame that is coming in.
+    header: [u8; HEADER_BYTES],
+    have: usize,
+    /// Bytes of the frame before it that are still to come.
+    skip: u32,
+    begun: bool,
+    chatter: Allowance,
+    resets: Allowance,
+    /// Bytes of bodies that have not earned anything yet.
+    body_bytes: u64,
+    fault: Option<Fault>,
+}
+
+/// What a client did wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The first frame is not its settings (RFC 9113 section 3.4).
+    NoSettings,
+    /// Too many frames that are neither requests nor bodies.
+    Chatter,
+    /// Too many requests that it took back.
+    Resets,
+}
+
+impl Meter {
+    pub(super) fn new(now: Instant) -> Meter {
+        Meter {
+            header: [0; HEADER_BYTES],
+            have: 0,
+            skip: PREFACE_BYTES,
+            begun: false,
+            chatter: Allowance::new(CHATTER_MAX, CHATTER_PER_SECOND, now),
+            resets: Allowance::new(RESETS_MAX, RESETS_PER_SECOND, now),
+            body_bytes: 0,
+            fault: None,
+        }
+    }
+
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
+
+    /// Bytes that came.
+    pub(super) fn received(&mut self, mut bytes: &[u8], now: Instant) {
+        while !bytes.is_empty() && self.fault.is_none() {
+            let skipped = bytes.len().min(self.skip as usize);
+            self.skip -= skipped as u32;
+            bytes = bytes.get(skipped..).unwrap_or_default();
+            let Some(room) = self.header.get_mut(self.have..) else { return };
+            let taken = bytes.len().min(room.len());
+            let (header, rest) = bytes.split_at(taken);
+            room.split_at_mut(taken).0.copy_from_slice(header);
+            self.have += taken;
+            bytes = rest;
+            if self.have == HEADER_BYTES {
+                self.have = 0;
+                self.frame(now);
+            }
+        }
+    }
+
+    /// Bytes that went out: most of them are bodies.
+    pub(super) fn sent(&mut self, bytes: u64) {
+        self.earn(bytes);
+    }
+
+    fn frame(&mut self, now: Instant) {
+        let [a, b, c, kind, flags, ..] = self.header;
+        let length = u32::from_be_bytes([0, a, b, c]);
+        self.skip = length;
+        const ACK: u8 = 1;
+        if !std::mem::replace(&mut self.begun, true) && (kind != 4 || flags & ACK != 0) {
+            self.fault = Some(Fault::NoSettings);
+            return;
+        }
+        match kind {
+            // DATA; an empty one moves nothing.
+            0 if length > 0 => self.earn(u64::from(length)),
+            // HEADERS. What CONTINUATION may add to them is bounded by the library.
+            1 => self.chatter.earn(CHATTER_PER_REQUEST),
+            9 => {}
+            // RST_STREAM
+            3 if !self.resets.spend(now) => self.fault = Some(Fault::Resets),
+            3 => {}
+            _ if !self.chatter.spend(now) => self.fault = Some(Fault::Chatter),
+            _ => {}
+        }
+    }
+
+    fn earn(&mut self, bytes: u64) {
+        self.body_bytes += bytes;
+        let earned = self.body_bytes / BODY_BYTES_PER_CHATTER;
+        self.body_bytes %= BODY_BYTES_PER_CHATTER;
+        self.chatter.earn(u32::try_from(earned).unwrap_or(u32::MAX));
+    }
+
+    /// A request was answered to its end: a client that takes back fewer than it lets finish goes on for ever.
+    pub(super) fn finished(&mut self) {
+        self.resets.earn(1);
+    }
+}
+
+/// So many at once, and so many more in a second.
+struct Allowance {
+    left: u32,
+    max: u32,
+    per_second: u32,
+    since: Instant,
+}
+
+impl Allowance {
+    fn new(max: u32, per_second: u32, now: Instant) -> Allowance {
+        Allowance { left: max, max, per_second, since: now }
+    }
+
+    fn earn(&mut self, count: u32) {
+        self.left = self.left.saturating_add(count).min(self.max);
+    }
+
+    /// Takes one; false when there is none. The clock matters only then.
+    fn spend(&mut self, now: Instant) -> bool {
+        if self.left == 0 {
+            let seconds = now.saturating_duration_since(self.since).as_secs();
+            self.since += Duration::from_secs(seconds);
+            let earned = seconds.saturating_mul(u64::from(self.per_second));
+            self.earn(u32::try_from(earned).unwrap_or(u32::MAX));
+        }
+        let any = self.left > 0;
+        self.left -= u32::from(any);
+        any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const PING: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+    const RESET: &[u8] = &[0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 8];
+    const REQUEST: &[u8] = &[0, 0, 1, 1, 5, 0, 0, 0, 1, 0x82];
+    const EMPTY_DATA: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 0, 1];
+
+    /// Sends the frames, `each` so many times in turn, after the preface and settings and in pieces of `piece` bytes.
+    fn check(frames: &[(&[u8], usize)], seconds: u64, expect: Option<Fault>) {
+        for piece in [1, 7, 4096] {
+            let start = Instant::now();
+            let mut meter = Meter::new(start);
+            let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+            bytes.extend_from_slice(SETTINGS);
+            for (frame, times) in frames {
+                bytes.extend(frame.repeat(*times));
+            }
+            let pieces: Vec<&[u8]> = bytes.chunks(piece).collect();
+            for (at, piece) in pieces.iter().enumerate() {
+                let now = start + Duration::from_secs(seconds * at as u64 / pieces.len() as u64);
+                meter.received(piece, now);
+            }
+            assert_eq!(meter.fault(), expect, "{frames:?} in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn honest_clients_go_on() {
+        check(&[], 0, None);
+        check(&[(PING, 900)], 0, None);
+        check(&[(RESET, 200)], 0, None);
+        let busy = [REQUEST, PING, PING, PING].concat();
+        check(&[(&busy, 5_000)], 0, None);
+        check(&[(PING, 1_500)], 100, None);
+    }
+
+    #[test]
+    fn floods_do_not() {
+        check(&[(PING, 1_001)], 0, Some(Fault::Chatter));
+        check(&[(SETTINGS, 1_001)], 0, Some(Fault::Chatter));
+        check(&[(EMPTY_DATA, 1_001)], 0, Some(Fault::Chatter));
+        let rapid = [REQUEST, RESET].concat();
+        check(&[(&rapid, 201)], 0, Some(Fault::Resets));
+    }
+
+    #[test]
+    fn who_lets_most_requests_finish_may_take_back_the_rest() {
+        let mut meter = Meter::new(Instant::now());
+        meter.received(&[&[0u8; 24][..], SETTINGS].concat(), Instant::now());
+        for _ in 0..5_000 {
+            meter.received(&[REQUEST, REQUEST, RESET].concat(), Instant::now());
+            meter.finished();
+        }
+        assert_eq!(meter.fault(), None);
+    }
+
+    #[test]
+    fn the_first_frame_is_settings() {
+        for (first, expect) in [
+            (PING, Some(Fault::NoSettings)),
+            (&[0, 0, 0, 4, 1, 0, 0, 0, 0], Some(Fault::NoSettings)),
+            (SETTINGS, None),
+        ] {
+            let mut meter = Meter::new(Instant::now());
+            meter.received(&[&[0u8; 24][..], first].concat(), Instant::now());
+            assert_eq!(meter.fault(), expect, "{first:?}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! One request over HTTP/2: a task of its own, which runs the same pipeline as any other request.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use h2::Reason;
+
+use super::head::Refusal;
+use crate::client::Client;
+use crate::exchange::Next;
+use crate::io::Wire;
+use crate::worker::{Kit, Worker};
+
+/// What the requests of one connection have in common.
+pub(super) struct Streams {
+    wire: Wire,
+    /// Requests under way.
+    open: Cell<usize>,
+    /// Bytes of their heads.
+    head_bytes: Cell<usize>,
+    /// Who drives the connection; woken when a request ends.
+    driver: RefCell<Option<Waker>>,
+}
+
+/// One of them. Dropping it says that it is over.
+pub(super) struct Place {
+    streams: Rc<Streams>,
+    head_bytes: usize,
+}
+
+impl Streams {
+    pub(super) fn new(wire: Wire) -> Rc<Streams> {
+        Rc::new(Streams { wire, open: Cell::new(0), head_bytes: Cell::new(0), driver: RefCell::default() })
+    }
+
+    pub(super) fn open(&self) -> usize {
+        self.open.get()
+    }
+
+    pub(super) fn set_driver(&self, waker: &Waker) {
+        let mut driver = self.driver.borrow_mut();
+        if !driver.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *driver = Some(waker.clone());
+        }
+    }
+
+    /// A place for a request with a head of so many bytes; none when the heads of those under way leave no room.
+    pub(super) fn enter(self: &Rc<Self>, head_bytes: usize, max: usize) -> Option<Place> {
+        let sum = self.head_bytes.get() + head_bytes;
+        if sum > max {
+            return None;
+        }
+        self.head_bytes.set(sum);
+        self.open.set(self.open.get() + 1);
+        Some(Place { streams: self.clone(), head_bytes })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let streams = &self.streams;
+        streams.head_bytes.set(streams.head_bytes.get() - self.head_bytes);
+        streams.open.set(streams.open.get() - 1);
+        if let Some(driver) = &*streams.driver.borrow() {
+            driver.wake_by_ref();
+        }
+    }
+}
+
+/// Serves the request to its end.
+pub(super) async fn serve(
+    worker: Rc<Worker>,
+    client: Rc<Client>,
+    request: Result<Box<Kit>, Refusal>,
+    place: Place,
+) {
+    let next = match request {
+        Ok(kit) => serve_while_there(&worker, &client, kit).await,
+        Err(Refusal::Answer(reject)) => {
+            Some(Box::pin(crate::pipeline::refuse(&worker, &client, reject)).await)
+        }
+        Err(Refusal::Reset(reject)) => {
+            crate::pipeline::reset(&worker, &client, &reject);
+            if let Some(h2) = client.io.h2() {
+                h2.reset(Reason::PROTOCOL_ERROR);
+            }
+            None
+        }
+    };
+    match next {
+        Some(Next::Keep | Next::Close) => place.streams.wire.finished(),
+        // Nothing may look as if it was complete.
+        Some(Next::Abort) => client.io.reset_on_close(),
+        None => {}
+    }
+}
+
+/// Runs the pipeline until the request is served, or its stream is gone: whatever it waits for, nobody wants it then.
+async fn serve_while_there(worker: &Rc<Worker>, client: &Rc<Client>, kit: Box<Kit>) -> Option<Next> {
+    let mut serving = pin!(crate::pipeline::serve(worker, client, kit));
+    poll_fn(|cx| match serving.as_mut().poll(cx) {
+        Poll::Ready(next) => Poll::Ready(Some(next)),
+        Poll::Pending => client.io.poll_gone(cx).map(|_| None),
+    })
+    .await
+}
