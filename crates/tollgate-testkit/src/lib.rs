@@ -6,6 +6,7 @@
 //! Plain threads and blocking sockets: a test that fails must be readable from top to bottom.
 
 mod client;
+mod dns;
 mod frame;
 mod gateway;
 mod haproxy;
@@ -25,6 +26,7 @@ mod stream;
 mod wait;
 
 pub use client::{Client, End};
+pub use dns::{Dns, Says, Service};
 pub use frame::{Frame, Http2, PREFACE, block};
 pub use gateway::{Finished, Gateway, run};
 pub use haproxy::HaProxy;
