@@ -22,6 +22,7 @@ use crate::live::trial::Trial;
 use crate::live::upstreams::InFlight;
 use crate::observe::{Outcome as AttemptOutcome, RequestId};
 use crate::pump::{Upload, Watch};
+use crate::transform::Coder;
 use crate::worker::{Active, Kit, Phase, Worker};
 
 /// One request and everything that is known about it.
@@ -165,6 +166,8 @@ pub(crate) struct Answer {
     pub(crate) _in_flight: InFlight,
     /// Who watches the attempt, until its end is told.
     pub(crate) trial: Option<Trial>,
+    /// What compresses the body for the client.
+    pub(crate) coder: Option<Box<Coder>>,
 }
 
 /// A request body that nobody has read yet.
@@ -175,8 +178,10 @@ pub(crate) struct RequestBody {
     pub(crate) max: u64,
     /// The client waits for `100 Continue` before it sends.
     pub(crate) expects_continue: bool,
-    /// Who wants a copy of it once all of it is there, as it went out; dropped when it grows too long for that.
+    /// Who wants a copy of its payload once all of it is there; dropped when it grows too long for that.
     pub(crate) copy: Option<oneshot::Sender<Vec<u8>>>,
+    /// Where it is, when it was read already: somebody who sends nothing else.
+    pub(crate) here: Option<Rc<Client>>,
 }
 
 impl RequestBody {
@@ -193,6 +198,7 @@ impl RequestBody {
                 max,
                 expects_continue: head.expect_continue,
                 copy: None,
+                here: None,
             })
         })
     }

@@ -26,7 +26,7 @@ pub(crate) struct Upload {
     /// The request's head, when it can go out in one write with the first bytes of the body.
     prefix: Vec<u8>,
     pending: Pending,
-    /// What went out behind the head, while it may have to go out again or somebody wants a copy.
+    /// The payload so far, while it may have to go out again or somebody wants a copy.
     kept: Option<Kept>,
     /// Payload bytes that came, for the log.
     received: Rc<Cell<u64>>,
@@ -75,7 +75,7 @@ impl Upload {
         received: Rc<Cell<u64>>,
         keep: bool,
     ) -> Upload {
-        let client = exchange.client.clone();
+        let client = body.here.as_ref().unwrap_or(exchange.client).clone();
         // A client that already sent some of the body does not wait for permission.
         let held = body.expects_continue && client.unread.is_empty();
         let kept = (keep || body.copy.is_some()).then(|| Kept::new(&exchange.worker.kept_bytes));
@@ -98,18 +98,23 @@ impl Upload {
     }
 
     /// Begins with the request's head, on a connection that nothing was written to. What already went out on another
-    /// one follows.
-    pub(crate) fn start(&mut self, head: &[u8]) {
+    /// one follows, in the framing of this one.
+    pub(crate) fn start(&mut self, to: &Stream, head: &[u8]) {
         self.prefix.clear();
         self.pending = Pending::default();
         self.done = false;
-        match self.kept.as_ref().map(Kept::bytes).filter(|kept| !kept.is_empty()) {
-            Some(kept) => {
-                self.pending.keep(head);
-                self.pending.keep(kept);
+        if !self.held && !self.has_begun() && !self.client.unread.is_empty() {
+            self.prefix.extend_from_slice(head);
+            return;
+        }
+        self.pending.keep(head);
+        if self.has_begun() {
+            let (chunked, mut again) = (self.is_chunked(to), Vec::new());
+            append(&mut again, self.kept.as_ref().map_or(&[], Kept::bytes), chunked);
+            if self.decoded && chunked {
+                write_last_chunk(&mut again, self.trailers.as_deref());
             }
-            None if self.held || self.client.unread.is_empty() => self.pending.keep(head),
-            None => self.prefix.extend_from_slice(head),
+            self.pending.keep(&again);
         }
     }
 
@@ -204,7 +209,9 @@ impl Upload {
         let mut buffer = worker.scratch.borrow_mut().take_read();
         let outcome = match self.client.io.poll_read(cx, self.window.of(&mut buffer)) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(0)) if self.client.io.h2().is_some() => Poll::Ready(self.end_of_stream(worker, to, cx)),
+            Poll::Ready(Ok(0)) if self.client.io.h2().is_some() => {
+                Poll::Ready(self.end_of_stream(worker, to, cx))
+            }
             Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(UploadError::ClientGone)),
             Poll::Ready(Ok(read)) => {
                 self.moved += read as u64;
@@ -229,7 +236,6 @@ impl Upload {
         let mut out = std::mem::take(&mut worker.scratch.borrow_mut().out);
         out.clear();
         out.append(&mut self.prefix);
-        let head = out.len();
         let chunked = self.is_chunked(to);
         let mut used = 0;
         let outcome = loop {
@@ -248,6 +254,7 @@ impl Upload {
                         break Err(UploadError::TooLarge);
                     }
                     append(&mut out, payload, chunked);
+                    self.keep(payload);
                 }
                 Ok(Step::End { consumed }) => {
                     used += consumed;
@@ -258,7 +265,6 @@ impl Upload {
             }
         };
         let written = outcome.and_then(|()| {
-            self.keep(out.get(head..).unwrap_or_default());
             let kept = self.pending.write_or_keep(to, cx, &out, &mut self.moved);
             self.window.adapt(self.pending.is_empty());
             kept.map_err(|_| UploadError::UpstreamClosed)
@@ -279,9 +285,7 @@ impl Upload {
         let mut out = std::mem::take(&mut worker.scratch.borrow_mut().out);
         out.clear();
         out.append(&mut self.prefix);
-        let head = out.len();
         self.finish(trailers.unwrap_or_default(), self.is_chunked(to), &mut out);
-        self.keep(out.get(head..).unwrap_or_default());
         let kept = self.pending.write_or_keep(to, cx, &out, &mut self.moved);
         worker.scratch.borrow_mut().out = out;
         kept.map_err(|_| UploadError::UpstreamClosed)
@@ -290,8 +294,12 @@ impl Upload {
     /// All of the body is there, and these are its trailers.
     fn finish(&mut self, mut trailers: HeaderBlock, chunked: bool, out: &mut Vec<u8>) {
         self.decoded = true;
+        if let Some((copy, kept)) = self.body.copy.take().zip(self.kept.as_ref()) {
+            // Nobody may wait for it any more.
+            let _ = copy.send(kept.bytes().to_vec());
+        }
         let route = self.active.route(self.route);
-        trailers.retain_entries(|entry| transform::keeps_trailer(route, entry));
+        trailers.retain_entries(|entry| transform::keeps_trailer(&self.active.plan, route, entry));
         if chunked {
             write_last_chunk(out, Some(&trailers));
         }
@@ -305,17 +313,11 @@ impl Upload {
         matches!(self.body.length, BodyLength::Chunked | BodyLength::UntilClose) && to.h2().is_none()
     }
 
-    /// Keeps what goes out, and hands the copy on when that was all.
-    fn keep(&mut self, bytes: &[u8]) {
-        let Some(kept) = &mut self.kept else { return };
-        if !kept.push(bytes) {
+    /// Keeps what goes out, as long as there is not too much of it.
+    fn keep(&mut self, payload: &[u8]) {
+        if self.kept.as_mut().is_some_and(|kept| !kept.push(payload)) {
             self.kept = None;
             self.body.copy = None;
-        } else if self.decoded
-            && let Some(copy) = self.body.copy.take()
-        {
-            // Nobody may wait for it any more.
-            let _ = copy.send(kept.bytes().to_vec());
         }
     }
 }
