@@ -62,6 +62,13 @@ pub enum ApplyError {
         /// Why.
         source: QuotaError,
     },
+    /// Certificates, keys or authorities cannot be used.
+    Tls {
+        /// The listener or the upstream.
+        place: Arc<str>,
+        /// Why.
+        source: rustls::Error,
+    },
     /// The gateway is draining.
     Draining,
 }
@@ -75,6 +82,7 @@ impl std::fmt::Display for ApplyError {
             ApplyError::RateLimit { limit, source } => {
                 write!(f, "the limit {limit} cannot be kept: {source}")
             }
+            ApplyError::Tls { place, source } => write!(f, "TLS cannot be set up for {place}: {source}"),
             ApplyError::Draining => f.write_str("the gateway is draining"),
         }
     }

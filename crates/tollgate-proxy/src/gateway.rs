@@ -148,7 +148,13 @@ struct Bound {
 struct Fresh(Vec<Bound>);
 
 impl Fresh {
-    fn bind(&mut self, listener: &Listener, sides: &Sides, workers: usize, ours: bool) -> Result<(), ApplyError> {
+    fn bind(
+        &mut self,
+        listener: &Listener,
+        sides: &Sides,
+        workers: usize,
+        ours: bool,
+    ) -> Result<(), ApplyError> {
         let Listener { address, name, .. } = listener;
         let sockets = listen::bind(address, workers, ours)
             .map_err(|source| ApplyError::Bind { address: name.clone(), source })?;
@@ -367,14 +373,8 @@ impl Shared {
         let upstreams = Arc::new(self.upstreams.reconcile(&plan, &sides, SystemTime::now()));
         let issuers = self.issuers.reconcile(&plan).into();
         let generation = self.generation.fetch_add(1, Relaxed) + 1;
-        let current = Current {
-            plan: Arc::new(plan),
-            sides: Arc::new(sides),
-            upstreams,
-            issuers,
-            limits,
-            generation,
-        };
+        let current =
+            Current { plan: Arc::new(plan), sides: Arc::new(sides), upstreams, issuers, limits, generation };
         *lock(&self.current) = current.clone();
         let mut shares = self.adopt(fresh).into_iter();
         lock(&self.listeners).retain(|address, _| !gone.contains(address));
@@ -405,7 +405,11 @@ impl Shared {
     }
 
     /// Binds what is new; names what is gone.
-    fn listener_changes(&self, plan: &Plan, sides: &Sides) -> Result<(Fresh, Vec<ListenAddress>), ApplyError> {
+    fn listener_changes(
+        &self,
+        plan: &Plan,
+        sides: &Sides,
+    ) -> Result<(Fresh, Vec<ListenAddress>), ApplyError> {
         let known: Vec<ListenAddress> = lock(&self.listeners).keys().cloned().collect();
         let port = |address: &ListenAddress| match address {
             ListenAddress::Tcp(address) => Some(address.port()),

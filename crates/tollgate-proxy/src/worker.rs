@@ -60,6 +60,8 @@ pub(crate) struct Worker {
     pub(crate) inflight: Cell<u64>,
     /// Bytes of request bodies that are kept to be sent again.
     pub(crate) kept_bytes: Rc<Cell<usize>>,
+    /// Answers that are being compressed.
+    pub(crate) coders: Rc<Cell<usize>>,
     /// Copies of requests that are on their way to a second upstream.
     pub(crate) copies: Rc<Cell<usize>>,
     /// How far the shutdown is.

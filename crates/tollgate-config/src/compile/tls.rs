@@ -53,7 +53,8 @@ pub(super) fn listener(
         let Some(identity) = identity(cert, key, input, report) else { continue };
         if at > 0 && identity.names.is_empty() {
             let path = cert.value.display();
-            let message = format!("the certificate `{path}` is never shown: it has no DNS name to choose it by");
+            let message =
+                format!("the certificate `{path}` is never shown: it has no DNS name to choose it by");
             report.push(Finding::warning(Code::NoEffect, cert.span, message));
         }
         found.push(identity);
@@ -145,9 +146,7 @@ pub(super) fn files<'a>(
     of_listeners.chain(of_upstreams).filter_map(Slot::given)
 }
 
-fn of_upstreams(
-    slot: &Slot<Dict<UpstreamName, spec::Upstream>>,
-) -> impl Iterator<Item = &Slot<PathBuf>> {
+fn of_upstreams(slot: &Slot<Dict<UpstreamName, spec::Upstream>>) -> impl Iterator<Item = &Slot<PathBuf>> {
     let blocks = slot.value().into_iter().flat_map(|dict| dict.iter());
     let blocks = blocks.filter_map(|(_, block)| block.value.tls.value());
     blocks.flat_map(|tls| [&tls.ca, &tls.cert, &tls.key])
@@ -240,7 +239,8 @@ fn fits(
         report.push(bad_file(&key.value, key.span, why));
         return None;
     };
-    let pair = |chain: &[CertificateDer<'static>]| CertifiedKey::new(chain.to_vec(), signing.clone()).keys_match();
+    let pair =
+        |chain: &[CertificateDer<'static>]| CertifiedKey::new(chain.to_vec(), signing.clone()).keys_match();
     match pair(chain) {
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => return Some(()),
         Err(Error::InconsistentKeys(_)) => {}
@@ -252,7 +252,9 @@ fn fits(
     let later = (1..chain.len()).any(|at| chain.get(at..).is_some_and(|rest| pair(rest).is_ok()));
     let hint = match later {
         true => "the certificate that the key is for must be the first one in its file",
-        false => "`openssl x509 -noout -pubkey -in CERT` and `openssl pkey -pubout -in KEY` print the same when they fit",
+        false => {
+            "`openssl x509 -noout -pubkey -in CERT` and `openssl pkey -pubout -in KEY` print the same when they fit"
+        }
     };
     let shown = |path: &Path| path.display().to_string();
     let message =

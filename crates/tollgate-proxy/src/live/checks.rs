@@ -1,5 +1,7 @@
 //! Health checks: each target is asked how it is, as often as its upstream says, on the background thread.
 
+mod http2;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,11 +12,13 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_rustls::TlsConnector;
 use tollgate_plan::resilience::{HealthCheck, Probe};
 use tollgate_plan::upstream::Address;
 use tollgate_wire::{HeadLimits, HeadProgress, Method, Parsed, ResponseHead, parse_response};
 
 use super::targets::TargetShared;
+use crate::tls::{ClientSide, server_name};
 use crate::upstream::look_up_once;
 use crate::worker::Random;
 
@@ -36,14 +40,24 @@ pub(crate) struct Checked {
     pub(crate) host: Box<str>,
     /// Stands before the path.
     pub(crate) prefix: Box<str>,
+    /// Without TLS: HTTP/2 is spoken, without asking.
+    pub(crate) http2: bool,
+    /// Over TLS: the name that its certificate must have, and how it is spoken.
+    pub(crate) tls: Option<(Box<str>, Arc<ClientSide>)>,
     pub(crate) rules: HealthCheck,
 }
 
 impl Checked {
     /// Whether the other one is this one: then its checks go on as they are.
     pub(crate) fn is(&self, other: &Checked) -> bool {
-        let place = |one: &Checked| (one.address.clone(), one.host.clone(), one.prefix.clone());
-        Arc::ptr_eq(&self.target, &other.target) && self.rules == other.rules && place(self) == place(other)
+        let place = |one: &Checked| (one.address.clone(), one.host.clone(), one.prefix.clone(), one.http2);
+        let same_tls = match (&self.tls, &other.tls) {
+            (None, None) => true,
+            (Some((name, side)), Some((other, other_side))) => name == other && Arc::ptr_eq(side, other_side),
+            _ => false,
+        };
+        let same_target = Arc::ptr_eq(&self.target, &other.target) && place(self) == place(other);
+        same_target && same_tls && self.rules == other.rules
     }
 }
 
@@ -127,15 +141,38 @@ async fn check(checked: &Checked) -> io::Result<()> {
     }
 }
 
-async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, checked: &Checked) -> io::Result<()> {
+async fn ask(stream: impl AsyncRead + AsyncWrite + Unpin, checked: &Checked) -> io::Result<()> {
+    if matches!(checked.rules.probe, Probe::Tcp) {
+        return Ok(());
+    }
+    let Some((name, side)) = &checked.tls else {
+        return ask_http(stream, checked, "http", checked.http2).await;
+    };
+    let name = server_name(name).ok_or(io::ErrorKind::InvalidInput)?;
+    let connector = TlsConnector::from(side.config.clone());
+    let stream = connector.connect(name, stream).await?;
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    ask_http(stream, checked, "https", http2).await
+}
+
+async fn ask_http(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    checked: &Checked,
+    scheme: &str,
+    http2: bool,
+) -> io::Result<()> {
     let Probe::Http { path, success } = &checked.rules.probe else { return Ok(()) };
     let Checked { host, prefix, .. } = checked;
-    let request = format!(
-        "GET {prefix}{path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: tollgate-health-check\r\naccept: */*\r\n\
-         connection: close\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes()).await?;
-    let status = final_status(&mut stream).await?;
+    let status = if http2 {
+        http2::ask(stream, scheme, host, &format!("{prefix}{path}")).await?
+    } else {
+        let request = format!(
+            "GET {prefix}{path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: tollgate-health-check\r\naccept: */*\r\n\
+             connection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await?;
+        final_status(&mut stream).await?
+    };
     if success.contains(status) {
         return Ok(());
     }

@@ -10,6 +10,7 @@ use tollgate_plan::upstream::{HostMode, Upstream};
 
 use super::checks::Checked;
 use super::shield::UpstreamShared;
+use crate::tls::Sides;
 
 /// The upstreams of a plan, indexed by `UpstreamId`.
 pub(crate) type Upstreams = Vec<Arc<UpstreamShared>>;
@@ -28,12 +29,15 @@ impl Default for UpstreamRegistry {
 
 impl UpstreamRegistry {
     /// The upstreams of `plan`; what it does not name any more is forgotten here.
-    pub(crate) fn reconcile(&self, plan: &Plan, now: SystemTime) -> Upstreams {
+    pub(crate) fn reconcile(&self, plan: &Plan, sides: &Sides, now: SystemTime) -> Upstreams {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let upstreams: Upstreams = plan
             .upstreams
             .iter()
-            .map(|upstream| Arc::new(UpstreamShared::new(upstream, known.get(&upstream.name), now)))
+            .map(|upstream| {
+                let tls = sides.upstream(upstream).cloned();
+                Arc::new(UpstreamShared::new(upstream, tls, known.get(&upstream.name), now))
+            })
             .collect();
         *known = upstreams.iter().map(|live| (live.name.clone(), live.clone())).collect();
         let mut checked: Vec<Arc<Checked>> = Vec::new();
@@ -69,6 +73,8 @@ fn to_check<'a>(upstream: &'a Upstream, live: &'a UpstreamShared) -> impl Iterat
                 HostMode::Upstream | HostMode::Preserve => target.authority.clone(),
             },
             prefix: target.prefix.clone(),
+            http2: target.http2,
+            tls: target.tls.clone().zip(live.tls.clone()),
             rules: rules.clone(),
         })
     })

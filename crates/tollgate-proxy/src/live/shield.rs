@@ -12,12 +12,15 @@ use tollgate_plan::upstream::Upstream;
 use tollgate_policy::{Breaker, Budget, Circuit, Ending, Outliers, Ticket};
 
 use super::targets::TargetShared;
+use crate::tls::ClientSide;
 
 /// One upstream. What its parts hold survives reloads that keep them.
 pub(crate) struct UpstreamShared {
     pub(crate) name: Arc<str>,
     /// Indexed like the plan's targets.
     pub(crate) targets: Vec<Arc<TargetShared>>,
+    /// What those targets are spoken to with that are reached over TLS.
+    pub(crate) tls: Option<Arc<ClientSide>>,
     outliers: Option<(Outlier, Arc<Mutex<Outliers>>)>,
     breaker: Option<Arc<Mutex<Guarded>>>,
     budget: Option<Arc<Mutex<Budget>>>,
@@ -37,6 +40,7 @@ impl UpstreamShared {
     /// The upstream as the plan has it, with what stays of the old one.
     pub(super) fn new(
         upstream: &Upstream,
+        tls: Option<Arc<ClientSide>>,
         old: Option<&Arc<UpstreamShared>>,
         now: SystemTime,
     ) -> UpstreamShared {
@@ -53,6 +57,7 @@ impl UpstreamShared {
         }
         UpstreamShared {
             name: upstream.name.clone(),
+            tls,
             outliers: upstream.outlier.map(|rules| (rules, outliers(&places, old))),
             breaker: upstream.circuit_breaker.map(|rules| {
                 let known = old.and_then(|old| old.breaker.clone());

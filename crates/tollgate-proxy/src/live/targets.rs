@@ -7,6 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 use tollgate_plan::resilience::HealthCheck;
 use tollgate_policy::Health;
 
+use crate::observe::Seldom;
+
 /// One target of one upstream.
 pub(crate) struct TargetShared {
     /// As configured.
@@ -23,6 +25,8 @@ pub(crate) struct TargetShared {
     pub(super) pardoned: AtomicBool,
     /// It failed since its last success, so that a success has something to say.
     pub(crate) failing: AtomicBool,
+    /// TLS handshakes with it that failed, for the operator's log.
+    pub(crate) tls_failures: Seldom,
     born: Instant,
     story: Mutex<Story>,
 }
@@ -48,6 +52,7 @@ impl TargetShared {
             ejected_until_ns: AtomicU64::new(0),
             pardoned: AtomicBool::new(false),
             failing: AtomicBool::new(false),
+            tls_failures: Seldom::default(),
             born: Instant::now(),
             story: Mutex::new(Story { checked: false, health: Health::default(), since, ejected: None }),
         }

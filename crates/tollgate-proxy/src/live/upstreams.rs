@@ -16,6 +16,7 @@ use super::registry::Upstreams;
 use super::sessions::{Session, Sessions};
 use super::shield::UpstreamShared;
 use super::targets::TargetShared;
+use crate::tls::ClientSide;
 use crate::worker::{Active, Worker};
 
 /// How often idle connections are looked at.
@@ -40,6 +41,8 @@ pub(crate) struct TargetLive {
     /// What is remembered of failed connects.
     pub(crate) penalty: Cell<Penalty>,
     pool: Cell<Pool>,
+    /// How TLS is spoken to it, and the name that its certificate must have.
+    tls: RefCell<Option<(Box<str>, Arc<ClientSide>)>>,
     /// Requests that wait for a place under `max_connections`.
     pub(crate) waiting: Queue,
 }
@@ -53,6 +56,7 @@ impl TargetLive {
             in_flight: Cell::new(0),
             penalty: Cell::default(),
             pool: Cell::new(pool),
+            tls: RefCell::default(),
             waiting: Queue::default(),
         }
     }
@@ -118,6 +122,27 @@ impl TargetLive {
         self.sessions.release(|_| true);
     }
 
+    /// How TLS is spoken to it, and the name that its certificate must have.
+    pub(crate) fn tls(&self) -> Option<(Box<str>, Arc<ClientSide>)> {
+        self.tls.borrow().clone()
+    }
+
+    /// Speaks TLS so from now on. What was connected otherwise serves no more requests: it may have trusted others.
+    fn speak(&self, tls: Option<(Box<str>, Arc<ClientSide>)>) {
+        let same = match (&*self.tls.borrow(), &tls) {
+            (None, None) => true,
+            (Some((name, side)), Some((new_name, new_side))) => {
+                name == new_name && Arc::ptr_eq(side, new_side)
+            }
+            _ => false,
+        };
+        if !same {
+            *self.tls.borrow_mut() = tls;
+            drop(self.idle.take());
+            self.sessions.release(|_| true);
+        }
+    }
+
     /// A connection of this worker is closed.
     pub(crate) fn closed(&self) {
         self.shared.leave();
@@ -169,12 +194,14 @@ pub(crate) fn reconcile(
     let known: HashMap<*const TargetShared, &Rc<TargetLive>> =
         old().map(|target| (Arc::as_ptr(&target.shared), target)).collect();
     let live = upstreams.iter().zip(shared).map(|(upstream, shared)| {
-        let targets = shared.targets.iter().map(|shared| match known.get(&Arc::as_ptr(shared)) {
-            Some(target) => {
-                target.pool.set(upstream.pool);
-                Rc::clone(target)
-            }
-            None => Rc::new(TargetLive::new(shared.clone(), upstream.pool)),
+        let targets = shared.targets.iter().zip(&upstream.targets).map(|(one, target)| {
+            let live = match known.get(&Arc::as_ptr(one)) {
+                Some(known) => Rc::clone(known),
+                None => Rc::new(TargetLive::new(one.clone(), upstream.pool)),
+            };
+            live.pool.set(upstream.pool);
+            live.speak(target.tls.clone().zip(shared.tls.clone()));
+            live
         });
         Rc::new(UpstreamLive {
             shared: shared.clone(),

@@ -51,6 +51,7 @@ fn route(name: &str) -> Route {
         pattern: "/*".into(),
         cors: None,
         addresses: None,
+        user_agents: None,
         auth: None,
         limits: None,
         concurrency: None,

@@ -19,14 +19,16 @@ const KEPT_ID_BYTES_MAX: usize = 128;
 /// What is known of a request before anything is checked: enough to refuse it and to log it.
 pub(crate) fn facts(worker: &Worker, active: &Active, client: &Client, head: &RequestHead) -> Facts {
     let trusted = client.peer.is_some_and(|peer| active.plan.trusted_proxies.contains(peer));
-    let mut facts =
-        Facts { id: request_id(worker, head, trusted), client_ip: client.peer, trusted, scheme: "http" };
+    let scheme = if client.secure.is_some() { "https" } else { "http" };
+    let mut facts = Facts { id: request_id(worker, head, trusted), client_ip: client.peer, trusted, scheme };
     if trusted {
         facts.client_ip =
             client_address::behind_proxies(&head.headers, &active.plan.trusted_proxies, client.peer);
         let proto = head.headers.get(&name::X_FORWARDED_PROTO);
-        if proto.is_some_and(|proto| proto.eq_ignore_ascii_case(b"https")) {
-            facts.scheme = "https";
+        match proto {
+            Some(proto) if proto.eq_ignore_ascii_case(b"https") => facts.scheme = "https",
+            Some(proto) if proto.eq_ignore_ascii_case(b"http") => facts.scheme = "http",
+            _ => {}
         }
     }
     facts

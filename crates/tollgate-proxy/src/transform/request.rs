@@ -1,8 +1,8 @@
 //! Stage 10: what the upstream will be sent.
 
-use tollgate_plan::Reason;
 use tollgate_plan::query::{self, Edit};
 use tollgate_plan::route::{HeaderEdit, QueryEdit, Rewrite, Route};
+use tollgate_plan::{Plan, Reason};
 use tollgate_wire::{BodyLength, EntryRef, HopByHop, Name, name, write_header};
 
 use super::forwarding;
@@ -25,12 +25,13 @@ pub(crate) fn request(exchange: &Exchange<'_>) -> Result<Outgoing, Reject> {
 
 /// Whether a line behind the body goes on. What would not in the head, does not here either: some services read both
 /// alike, and a claim or a header of the gateway's own must not come from the client.
-pub(crate) fn keeps_trailer(route: Option<&Route>, entry: EntryRef<'_>) -> bool {
-    route.is_none_or(|route| {
-        only_headers(route).is_none_or(|only| lists(only, entry))
-            && Told::of(route.auth.as_deref()).keeps(entry)
-            && !replaces(header_edits(route), |name| spells(entry, name))
-    })
+pub(crate) fn keeps_trailer(plan: &Plan, route: Option<&Route>, entry: EntryRef<'_>) -> bool {
+    !plan.subject_headers.iter().any(|name| spells(entry, name))
+        && route.is_none_or(|route| {
+            only_headers(route).is_none_or(|only| lists(only, entry))
+                && Told::of(route.auth.as_deref()).keeps(entry)
+                && !replaces(header_edits(route), |name| spells(entry, name))
+        })
 }
 
 /// The client's lines that go on, the gateway's own, and the route's, written in one pass: the block that the
@@ -44,6 +45,7 @@ fn write_lines(exchange: &Exchange<'_>, route: &Route, told: Told<'_>, out: &mut
             && hop.keeps(entry)
             && forwarding::keeps(exchange, entry)
             && told.keeps(entry)
+            && !exchange.active.plan.subject_headers.iter().any(|name| spells(entry, name))
             && !replaces(edits, |name| spells(entry, name))
             && only.is_none_or(|only| lists(only, entry) || is_needed(exchange, entry))
     });
@@ -58,6 +60,10 @@ fn write_lines(exchange: &Exchange<'_>, route: &Route, told: Told<'_>, out: &mut
     };
     forwarding::write(exchange, value, &mut put);
     told.write(exchange, headers, value, &mut put);
+    if let Some((name, subject)) = exchange.client.secure.as_ref().and_then(|secure| secure.subject.as_ref())
+    {
+        put(name, subject.as_bytes());
+    }
     if hop.trailers {
         write_header(out, &name::TE, b"trailers");
     }

@@ -17,11 +17,12 @@ use tollgate_plan::upstream::{Address, Target, Upstream};
 use tollgate_policy::Penalty;
 
 use crate::exchange::Reject;
-use crate::io::Stream;
+use crate::io::{Stream, Tls};
 use crate::live::conn::Conn;
 use crate::live::sessions::Lease;
 use crate::live::upstreams::TargetLive;
 use crate::timer::Timer;
+use crate::tls::{HTTP_1_1, HTTP_2, server_name};
 use crate::worker::Worker;
 
 /// While other workers hold all places, this often somebody looks whether one is free.
@@ -92,10 +93,13 @@ pub(super) async fn connect(
     // One connection may be enough for all who want one now.
     let opening = may_be_http2(target, live, wanted).then(|| live.opening());
     let made = match open(worker, target, timer, now + wanted.patience).await {
-        Ok(io) => {
-            std::mem::forget(slot);
-            begin(io, target, live, timer, now).await
-        }
+        Ok(io) => match secure(worker, io, target, live, timer, wanted).await {
+            Ok((io, http2)) => {
+                std::mem::forget(slot);
+                begin(io, target.http2 || http2, live, timer, now).await
+            }
+            Err(reject) => Err(reject),
+        },
         Err(reject) => Err(reject),
     };
     drop(opening);
@@ -108,15 +112,54 @@ pub(super) async fn connect(
     made
 }
 
+/// Makes the TLS handshake, where the target is reached over TLS; whether it chose HTTP/2.
+async fn secure(
+    worker: &Worker,
+    io: Stream,
+    target: &Target,
+    live: &TargetLive,
+    timer: &Timer,
+    wanted: Wanted,
+) -> Result<(Stream, bool), Reject> {
+    if target.tls.is_none() {
+        return Ok((io, false));
+    }
+    let (Stream::Socket(socket), Some((name, side))) = (io, live.tls()) else {
+        return Err(Reject::internal("a target over TLS, and no TLS"));
+    };
+    let failed = |detail| Reject::new(Reason::UpstreamTls, detail);
+    let name = server_name(&name)
+        .ok_or_else(|| failed("the service has no name that a certificate could be for"))?;
+    let protocols =
+        if wanted.http2 { vec![HTTP_2.to_vec(), HTTP_1_1.to_vec()] } else { vec![HTTP_1_1.to_vec()] };
+    let handshake = Tls::connect(socket, side.config.clone(), name, protocols, worker.room.clone());
+    match within(timer, handshake).await {
+        Ok(Ok(tls)) => {
+            let http2 = tls.is_alpn(HTTP_2);
+            if wanted.http2 {
+                live.sessions.chose(http2);
+            }
+            Ok((Stream::Tls(Box::new(tls)), http2))
+        }
+        Ok(Err(error)) => {
+            if let Some(failures) = live.shared.tls_failures.note(Instant::now()) {
+                tracing::warn!(target = &*live.shared.url, %error, failures, "TLS to a target failed");
+            }
+            Err(failed("the service's TLS cannot be used"))
+        }
+        Err(Late) => Err(failed("the TLS handshake with the service took too long")),
+    }
+}
+
 /// Takes a connection whose place is taken into use.
 async fn begin(
     io: Stream,
-    target: &Target,
+    http2: bool,
     live: &Rc<TargetLive>,
     timer: &Timer,
     now: Instant,
 ) -> Result<Link, Reject> {
-    if !target.http2 {
+    if !http2 {
         return Ok(Link::Whole(Conn::new(io, live.clone(), now)));
     }
     let unready = |detail| Reject::new(Reason::UpstreamConnect, detail);

@@ -83,7 +83,7 @@ fn fault(outcome: &Result<Answer, Reject>) -> Option<Fault> {
         Ok(answer) if answer.head.status == 101 => None,
         Ok(answer) => Some(Fault::Status(answer.head.status)),
         Err(reject) => match reject.reason {
-            Reason::UpstreamConnect | Reason::UpstreamDns => Some(Fault::Connect),
+            Reason::UpstreamConnect | Reason::UpstreamDns | Reason::UpstreamTls => Some(Fault::Connect),
             Reason::UpstreamReset => Some(Fault::Reset),
             Reason::UpstreamTimeout => Some(Fault::Timeout),
             Reason::UpstreamProtocol => Some(Fault::Protocol),

@@ -1,5 +1,7 @@
 use proptest::prelude::*;
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, IsCa, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, IsCa, KeyPair, SanType,
+};
 
 use super::*;
 
@@ -21,11 +23,8 @@ fn names_are_those_of_the_alternative_names() {
         let dns = |name: &str| SanType::DnsName(name.try_into().expect("a name"));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, "common.example");
-        params.subject_alt_names = vec![
-            dns("API.Example.com"),
-            SanType::IpAddress([127, 0, 0, 1].into()),
-            dns("*.example.com"),
-        ];
+        params.subject_alt_names =
+            vec![dns("API.Example.com"), SanType::IpAddress([127, 0, 0, 1].into()), dns("*.example.com")];
     });
     assert_eq!(found.dns_names, ["api.example.com", "*.example.com"]);
     assert_eq!(found.subject, "CN=common.example");
@@ -60,7 +59,11 @@ fn subjects_as_text() {
     let utf8 = |text: &str| DnValue::Utf8String(text.to_owned());
     check(&[], "");
     check(
-        &[(DnType::CountryName, utf8("DE")), (DnType::OrganizationName, utf8("Ex, Inc.")), (DnType::CommonName, utf8("bus 7"))],
+        &[
+            (DnType::CountryName, utf8("DE")),
+            (DnType::OrganizationName, utf8("Ex, Inc.")),
+            (DnType::CommonName, utf8("bus 7")),
+        ],
         "CN=bus 7,O=Ex\\, Inc.,C=DE",
     );
     check(&[(DnType::CommonName, utf8(" #a\"+;<>\\ "))], "CN=\\ #a\\\"\\+\\;\\<\\>\\\\\\ ");

@@ -25,6 +25,7 @@ use tollgate_plan::issuer::{HttpUrl, Reach};
 use tollgate_token::MAX_KEY_TEXT_BYTES;
 use tollgate_token::introspection::MAX_ANSWER_BYTES;
 
+use crate::tls::{system_roots, trusting};
 use crate::upstream::Resolver;
 
 /// From the question for the name to the last byte of the answer.
@@ -87,14 +88,7 @@ impl Rim {
         if let Some(config) = self.system.get() {
             return Ok(config.clone());
         }
-        let mut roots = RootCertStore::empty();
-        let found = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(found.certs);
-        if roots.is_empty() {
-            // An image from scratch has no bundle.
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        }
-        let config = trusting(roots)?;
+        let config = trusting(system_roots()).map_err(|error| Fault::Tls(error.to_string()))?;
         Ok(self.system.get_or_init(|| config).clone())
     }
 }
@@ -212,17 +206,9 @@ impl Http {
             let certificate = CertificateDer::from(der.to_vec());
             roots.add(certificate).map_err(|error| Fault::Tls(error.to_string()))?;
         }
-        let config = trusting(roots)?;
+        let config = trusting(roots.into()).map_err(|error| Fault::Tls(error.to_string()))?;
         Ok(self.own.get_or_init(|| config).clone())
     }
-}
-
-fn trusting(roots: RootCertStore) -> Result<Arc<ClientConfig>, Fault> {
-    // Named here: a process default that somebody forgot to install, or installed twice, would panic.
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| Fault::Tls(error.to_string()))?;
-    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
 }
 
 async fn handshake<S>(stream: S) -> Result<SendRequest<Full<Bytes>>, Fault>

@@ -37,7 +37,7 @@ fn plan(urls: &[&str], change: impl Fn(&mut Upstream)) -> Plan {
 
 /// The upstream after a reload.
 fn reload(registry: &UpstreamRegistry, plan: &Plan) -> Arc<UpstreamShared> {
-    registry.reconcile(plan, SystemTime::now()).swap_remove(0)
+    registry.reconcile(plan, &Sides::default(), SystemTime::now()).swap_remove(0)
 }
 
 #[test]
