@@ -12,7 +12,14 @@ use super::upload::append;
 use super::window::Window;
 use crate::client::Client;
 use crate::io::{Ends, H2Stream, Stream};
+use crate::transform::Coder;
 use crate::worker::Worker;
+
+/// So much is read at once of a body that is compressed: pieces that take a fraction of a millisecond.
+const CODED_PIECE_BYTES: usize = 32 * 1024;
+
+/// After so much of it others have their turn.
+const CODED_TURN_BYTES: u64 = 128 * 1024;
 
 /// How the body is framed for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +44,10 @@ pub(crate) struct Download {
     decoded: bool,
     /// What stood behind the body of an upstream that speaks HTTP/2.
     trailers: Option<Box<HeaderBlock>>,
-    /// The upstream's coding adds nothing between the bytes of the body.
+    /// The bytes of the body go out as they come, and nothing stands between them.
     contiguous: bool,
+    /// What compresses them on the way.
+    coder: Option<Box<Coder>>,
     /// The upstream sent more than its body.
     surplus: bool,
     /// Bytes that the client took since the last look, and in all.
@@ -58,7 +67,8 @@ pub(crate) enum Blocked {
 }
 
 impl Download {
-    pub(crate) fn new(length: BodyLength, framing: Framing) -> Download {
+    /// With a `coder` the body goes out coded by it.
+    pub(crate) fn new(length: BodyLength, framing: Framing, coder: Option<Box<Coder>>) -> Download {
         Download {
             decoder: BodyDecoder::new(length, &ChunkLimits::default()),
             framing,
@@ -66,7 +76,8 @@ impl Download {
             window: Window::default(),
             decoded: false,
             trailers: None,
-            contiguous: length != BodyLength::Chunked,
+            contiguous: length != BodyLength::Chunked && coder.is_none(),
+            coder,
             surplus: false,
             moved: 0,
             read: 0,
@@ -106,9 +117,9 @@ impl Download {
                 self.decode(rest, &mut out).map(|()| drop(client.owed.take()))
             }
             // The head goes its own way, once it is known that what was read behind it is right.
-            Some(h2) => self.decode(rest, &mut out).and_then(|()| {
-                head.send(h2, self.ends(out.len() as u64)).map_err(|_| Reason::ClientClosed)
-            }),
+            Some(h2) => self
+                .decode(rest, &mut out)
+                .and_then(|()| head.send(h2, self.ends(out.len() as u64)).map_err(|_| Reason::ClientClosed)),
         };
         let outcome = outcome.and_then(|()| self.write(&client.io, cx, &out));
         worker.scratch.borrow_mut().out = out;
@@ -132,17 +143,27 @@ impl Download {
         client: &Stream,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Reason>> {
+        let turn = self.read;
         loop {
             let flushed = ready!(self.pending.poll_flush(client, cx, &mut self.moved));
             flushed.map_err(|_| Reason::ClientClosed)?;
             if self.decoded {
                 return Poll::Ready(self.end_frames(client));
             }
+            if self.coder.is_some() && self.read - turn >= CODED_TURN_BYTES {
+                // Others wait for the worker while this one computes.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             let mut scratch = worker.scratch.borrow_mut();
             let mut read = scratch.take_read();
             let mut out = std::mem::take(&mut scratch.out);
             drop(scratch);
-            let outcome = match from.poll_read(cx, self.window.of(&mut read)) {
+            let outcome = match from.poll_read(cx, self.piece(&mut read)) {
+                // Nothing more for the moment: what came is not held back.
+                Poll::Pending if self.coder.as_ref().is_some_and(|coder| coder.is_unflushed()) => {
+                    Poll::Ready(self.flush_coder(&mut out, client, cx))
+                }
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Ok(0)) => Poll::Ready(self.end_of_stream(from, &mut out, client, cx)),
                 Poll::Ready(got) => Poll::Ready(self.pass(got, &read, &mut out, client, cx)),
@@ -201,7 +222,7 @@ impl Download {
             self.trailers = Some(Box::new(trailers.map_err(|_| Reason::UpstreamProtocol)?));
         }
         out.clear();
-        self.finish(out);
+        self.finish(out)?;
         self.write(client, cx, out)
     }
 
@@ -221,24 +242,62 @@ impl Download {
                 }
                 Step::Data { start, end, consumed } => {
                     let payload = rest.get(start..end).unwrap_or_default();
-                    self.payload += payload.len() as u64;
-                    append(out, payload, matches!(self.framing, Framing::Chunked { .. }));
+                    match &mut self.coder {
+                        None => self.append(payload, out),
+                        Some(coder) => {
+                            let mut coded = Vec::new();
+                            coder.push(payload, &mut coded)?;
+                            self.append(&coded, out);
+                        }
+                    }
                     used += consumed;
                 }
                 Step::End { consumed } => {
                     self.decoded = true;
                     self.surplus |= used + consumed < bytes.len();
-                    self.finish(out);
+                    self.finish(out)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn finish(&mut self, out: &mut Vec<u8>) {
+    fn append(&mut self, payload: &[u8], out: &mut Vec<u8>) {
+        self.payload += payload.len() as u64;
+        append(out, payload, matches!(self.framing, Framing::Chunked { .. }));
+    }
+
+    fn flush_coder(
+        &mut self,
+        out: &mut Vec<u8>,
+        client: &Stream,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Reason> {
+        let Some(coder) = &mut self.coder else { return Ok(()) };
+        let mut coded = Vec::new();
+        coder.flush(&mut coded)?;
+        out.clear();
+        self.append(&coded, out);
+        self.write(client, cx, out)
+    }
+
+    /// The part of the read buffer to be filled.
+    fn piece<'b>(&self, buffer: &'b mut [u8]) -> &'b mut [u8] {
+        let piece = self.window.of(buffer);
+        let bytes = if self.coder.is_some() { piece.len().min(CODED_PIECE_BYTES) } else { piece.len() };
+        piece.split_at_mut(bytes).0
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Reason> {
+        if let Some(mut coder) = self.coder.take() {
+            let mut coded = Vec::new();
+            coder.finish(&mut coded)?;
+            self.append(&coded, out);
+        }
         if let Framing::Chunked { trailers } = self.framing {
             write_last_chunk(out, trailers.then(|| self.trailers()));
         }
+        Ok(())
     }
 
     /// All of the body is out; on HTTP/2 that is still to be said.

@@ -1,4 +1,4 @@
-//! Bytes of a request's body that already went out, kept for the case that they have to go out again.
+//! The payload of a request's body that already went out, kept for the case that it has to go out again.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -29,9 +29,7 @@ impl Kept {
 
     /// Adds what went out; false when that is too much, and what is here is of no use any more.
     pub(super) fn push(&mut self, more: &[u8]) -> bool {
-        if self.bytes.len() + more.len() > KEPT_BYTES_MAX
-            || self.sum.get() + more.len() > WORKER_BYTES_MAX
-        {
+        if self.bytes.len() + more.len() > KEPT_BYTES_MAX || self.sum.get() + more.len() > WORKER_BYTES_MAX {
             return false;
         }
         self.bytes.extend_from_slice(more);

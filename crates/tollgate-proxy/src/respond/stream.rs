@@ -21,7 +21,7 @@ pub(crate) async fn stream(exchange: &Exchange<'_>, mut answer: Answer) -> Resul
     set_connection(&mut answer.head.headers, persistent, !exchange.modern());
 
     let framing = framing(exchange, &answer);
-    let download = Download::new(source(&answer), framing);
+    let download = Download::new(answer.source(), framing, answer.coder.take());
     let mut streaming = Streaming { exchange, download, answer, armed: None };
     let outcome = streaming.run().await;
     let Streaming { download, mut answer, .. } = streaming;
@@ -56,6 +56,10 @@ pub(crate) async fn stream(exchange: &Exchange<'_>, mut answer: Answer) -> Resul
 fn frame(exchange: &Exchange<'_>, answer: &mut Answer) -> bool {
     let headers = &mut answer.head.headers;
     match answer.body {
+        BodyLength::Length(_) if answer.coder.is_some() && exchange.client.io.h2().is_none() => {
+            headers.append(&name::TRANSFER_ENCODING, b"chunked");
+            false
+        }
         BodyLength::None | BodyLength::Length(_) => false,
         _ if exchange.client.io.h2().is_some() => false,
         BodyLength::Chunked | BodyLength::UntilClose => {
@@ -69,23 +73,14 @@ fn frame(exchange: &Exchange<'_>, answer: &mut Answer) -> bool {
 }
 
 fn framing(exchange: &Exchange<'_>, answer: &Answer) -> Framing {
-    let chunked = matches!(answer.body, BodyLength::Chunked | BodyLength::UntilClose);
+    let chunked =
+        matches!(answer.body, BodyLength::Chunked | BodyLength::UntilClose) || answer.coder.is_some();
     if exchange.client.io.h2().is_some() {
         Framing::Frames
     } else if chunked && exchange.modern() {
         Framing::Chunked { trailers: exchange.kit.head.trailers_accepted() }
     } else {
         Framing::Plain
-    }
-}
-
-/// How the end of the upstream's body is found. On HTTP/2 the stream knows it, and compares it with the length that
-/// was announced; trailers may follow even so.
-fn source(answer: &Answer) -> BodyLength {
-    match answer.body {
-        BodyLength::None => BodyLength::None,
-        _ if answer.conn.io.h2().is_some() => BodyLength::UntilClose,
-        length => length,
     }
 }
 

@@ -4,12 +4,23 @@
 use std::task::{Context, Poll};
 
 use tollgate_plan::Reason;
+use tollgate_wire::BodyLength;
 
 use crate::exchange::{Answer, Exchange};
 use crate::pump::UploadError;
 use crate::worker::Worker;
 
 impl Answer {
+    /// How the end of the body is found. On HTTP/2 the stream knows it, and compares it with the length that was
+    /// announced; trailers may follow even so.
+    pub(crate) fn source(&self) -> BodyLength {
+        match self.body {
+            BodyLength::None => BodyLength::None,
+            _ if self.conn.io.h2().is_some() => BodyLength::UntilClose,
+            length => length,
+        }
+    }
+
     /// Moves the request's body on while the answer comes; its failure does not end the answer. Whether bytes moved.
     pub(crate) fn poll_upload(&mut self, worker: &Worker, cx: &mut Context<'_>) -> bool {
         let Some(upload) = self.upload.as_mut().filter(|upload| !self.cut && !upload.is_done()) else {

@@ -110,7 +110,7 @@ impl<'a, 'c> Attempt<'a, 'c> {
         self.begun = true;
         if self.response.is_some() {
             if let Some(upload) = &mut self.upload {
-                upload.start(&[]);
+                upload.start(&self.conn.io, &[]);
             }
             return Ok(());
         }
@@ -120,7 +120,7 @@ impl<'a, 'c> Attempt<'a, 'c> {
         head(&mut bytes);
         let written = match &mut self.upload {
             Some(upload) => {
-                upload.start(&bytes);
+                upload.start(&self.conn.io, &bytes);
                 Ok(())
             }
             None => self.out.write_or_keep(&self.conn.io, cx, &bytes, &mut 0),
@@ -269,6 +269,7 @@ impl<'a, 'c> Attempt<'a, 'c> {
             started: self.started,
             _in_flight: in_flight,
             trial: None,
+            coder: None,
         })
     }
 }

@@ -11,7 +11,10 @@ use tollgate_plan::Reason;
 use tollgate_plan::reason::Blame;
 use tollgate_plan::route::RouteId;
 use tollgate_plan::upstream::UpstreamId;
-use tollgate_wire::{BodyDecoder, BodyLength, ChunkLimits, Method, ResponseHead, Step, name, write_header};
+use tollgate_wire::{
+    BodyDecoder, BodyLength, ChunkLimits, Method, ResponseHead, Step, name, write_chunk, write_header,
+    write_last_chunk,
+};
 
 use super::call::call_to;
 use crate::client::Client;
@@ -46,7 +49,10 @@ pub(crate) struct Bounds {
 /// An answer that came to its end, or to its bound.
 pub(crate) struct Fetched {
     pub(crate) head: Box<ResponseHead>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "who merges answers reads it; who mirrors throws it away"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "who merges answers reads it; who mirrors throws it away")
+    )]
     pub(crate) body: FetchedBody,
 }
 
@@ -60,7 +66,7 @@ pub(crate) enum FetchedBody {
 }
 
 impl Detached {
-    /// The client's request once more, as `outgoing` says it; `body` comes in the framing of the client's.
+    /// The client's request once more, as `outgoing` says it; its body comes [later](Detached::with_body).
     pub(crate) fn copy(exchange: &Exchange<'_>, outgoing: Outgoing) -> Detached {
         let mut copy = Detached::of(exchange, outgoing);
         copy.kit.head.body = exchange.kit.head.body;
@@ -86,7 +92,8 @@ impl Detached {
         }
         let mut part = Detached::of(exchange, outgoing);
         part.kit.head.method = method;
-        part.kit.head.body = body.as_ref().map_or(BodyLength::None, |body| BodyLength::Length(body.len() as u64));
+        part.kit.head.body =
+            body.as_ref().map_or(BodyLength::None, |body| BodyLength::Length(body.len() as u64));
         let path = part.outgoing.target.split(|byte| *byte == b'?').next().unwrap_or_default();
         part.kit.path.push_str(&String::from_utf8_lossy(path));
         part.body = body.unwrap_or_default();
@@ -94,9 +101,19 @@ impl Detached {
         part
     }
 
-    /// The request with its body.
-    pub(crate) fn with_body(self, body: Vec<u8>) -> Detached {
-        Detached { body, ..self }
+    /// A copy with its body, in the framing that its lines announce. What stood behind a chunked one is left out.
+    pub(crate) fn with_body(mut self, payload: &[u8]) -> Detached {
+        match self.kit.head.body {
+            BodyLength::None | BodyLength::Length(_) => self.body.extend_from_slice(payload),
+            BodyLength::Chunked | BodyLength::UntilClose => {
+                self.kit.head.body = BodyLength::Chunked;
+                if !payload.is_empty() {
+                    write_chunk(&mut self.body, payload);
+                }
+                write_last_chunk(&mut self.body, None);
+            }
+        }
+        self
     }
 
     /// The client's head stays behind the request, for those who balance by a header of it or preserve its Host; what
@@ -158,9 +175,10 @@ async fn gather(
     bounds: Bounds,
 ) -> Result<Fetched, Reject> {
     let plan = &exchange.active.plan;
-    let idle = plan.upstreams.get(upstream.0 as usize).map_or(Duration::ZERO, |upstream| upstream.idle_timeout);
+    let idle =
+        plan.upstreams.get(upstream.0 as usize).map_or(Duration::ZERO, |upstream| upstream.idle_timeout);
     let rest = std::mem::take(&mut answer.rest);
-    let decoder = BodyDecoder::new(answer.body, &ChunkLimits::default());
+    let decoder = BodyDecoder::new(answer.source(), &ChunkLimits::default());
     let mut gathering = Gathering { decoder, bounds, body: Vec::new(), seen: 0, surplus: false };
     let mut state = gathering.take(&rest);
     exchange.worker.spare.keep_buffer(rest);
@@ -174,9 +192,7 @@ async fn gather(
     };
     answer.ended(exchange, failed, matches!(state, Ok(Progress::End)) && !gathering.surplus);
     match state {
-        Ok(Progress::End) => {
-            Ok(Fetched { head: answer.head, body: FetchedBody::Whole(gathering.body) })
-        }
+        Ok(Progress::End) => Ok(Fetched { head: answer.head, body: FetchedBody::Whole(gathering.body) }),
         Ok(_) => Ok(Fetched { head: answer.head, body: FetchedBody::TooLong }),
         Err(Reason::UpstreamTimeout) => {
             Err(Reject::new(Reason::UpstreamTimeout, "the service did not answer in time"))

@@ -59,7 +59,7 @@ fn begin(exchange: &mut Exchange<'_>, active: &Rc<Active>, mirror: &Mirror, outg
         let request = match body {
             None => request,
             Some(body) => match body.await {
-                Ok(body) => request.with_body(body),
+                Ok(body) => request.with_body(&body),
                 // It was longer than is kept of a body, or it never came to its end.
                 Err(_) => return active.series.count_copy(route, Copied::Incomplete),
             },

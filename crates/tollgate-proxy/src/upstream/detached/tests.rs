@@ -95,12 +95,21 @@ fn check(handler: impl Fn(&mut Conn) -> io::Result<()> + Send + Sync + 'static, 
 fn whole_answers_and_others() {
     let each = |bytes: &'static str| move |conn: &mut Conn| behaviour::answer_each(conn, bytes.as_bytes());
     check(behaviour::ok, "200 ok");
-    check(each("HTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n1\r\n!\r\n0\r\n\r\n"), "404 no!");
+    check(
+        each("HTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n1\r\n!\r\n0\r\n\r\n"),
+        "404 no!",
+    );
     check(each("HTTP/1.1 204 Empty\r\n\r\n"), "204 ");
-    check(each("HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n0123456789abcdef"), "200 0123456789abcdef");
+    check(
+        each("HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n0123456789abcdef"),
+        "200 0123456789abcdef",
+    );
     check(behaviour::then_close(b"HTTP/1.1 200 OK\r\n\r\nto the end"), "200 to the end");
     check(each("HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n0123456789abcdefg"), "200 too long");
-    check(each("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n11\r\n0123456789abcdefg"), "200 too long");
+    check(
+        each("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n11\r\n0123456789abcdefg"),
+        "200 too long",
+    );
     check(behaviour::then_close(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"), "upstream_reset");
     check(behaviour::then_reset(b"HTTP/1.1 200 OK\r\n\r\nhalf"), "upstream_reset");
     check(each("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"), "upstream_protocol");
@@ -149,7 +158,8 @@ fn it_is_tried_again_like_any_other_and_its_body_with_it() {
     let retry = |upstream: &mut Upstream| {
         let on = RetryOn { reset: true, ..RetryOn::default() };
         let methods = RetryMethods::Idempotent;
-        upstream.retry = Some(Retry { attempts: 1, on, methods, budget_percent: 100, backoff: Duration::ZERO });
+        upstream.retry =
+            Some(Retry { attempts: 1, on, methods, budget_percent: 100, backoff: Duration::ZERO });
         upstream.balance = Balance::RoundRobin;
     };
     on_a_worker(plan(&[&bad, &good], retry), async |worker, active| {
