@@ -124,7 +124,6 @@ impl Unread {
     }
 
     /// Looks at all of it.
-    #[expect(dead_code, reason = "who validates bodies looks at them")]
     pub(crate) fn look<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
         look(&self.bytes.borrow())
     }
