@@ -155,6 +155,20 @@ impl Client {
         std::mem::take(&mut self.reader.buffer)
     }
 
+    /// Waits until `count` bytes are there, and takes those.
+    #[track_caller]
+    pub fn bytes_exactly(&mut self, count: usize) -> Vec<u8> {
+        let mut taken = self.bytes(count);
+        self.reader.buffer = taken.split_off(count);
+        taken
+    }
+
+    /// The same connection once more, to send on it while this one reads.
+    pub fn another(&self) -> Client {
+        let stream = self.reader.stream.try_clone().expect("a descriptor is left");
+        Client { reader: Reader::new(stream) }
+    }
+
     /// Waits until `needle` came, and takes everything up to its end.
     #[track_caller]
     pub fn until(&mut self, needle: &str) -> String {

@@ -285,7 +285,8 @@ fn methods_and_expectations_that_are_not_served() {
     assert_still_serves(&gateway, &origin);
 }
 
-/// WebSocket is not served yet. Also as one of several protocols: the client may take any answer for its start.
+/// What asks for a WebSocket and is no handshake, also as one of several protocols: the client may take any answer for
+/// its start.
 #[test]
 fn upgrades() {
     let origin = Origin::ok();

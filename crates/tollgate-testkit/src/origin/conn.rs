@@ -91,6 +91,12 @@ impl Conn {
         result.map(|_| ()).map_err(|fault| self.ended(fault))
     }
 
+    /// Waits until something is there, and takes it: bytes of whatever follows; an error at the end.
+    pub fn some_bytes(&mut self) -> io::Result<Vec<u8>> {
+        self.wait_byte()?;
+        Ok(std::mem::take(&mut self.reader.buffer))
+    }
+
     /// Sends these bytes.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.reader.stream.write_all(bytes.as_ref())
