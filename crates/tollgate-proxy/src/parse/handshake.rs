@@ -80,7 +80,10 @@ mod tests {
             Err(reject) => {
                 assert_eq!((reject.reason, reject.close), (Reason::UpgradeRefused, true));
                 let told = reject.headers.get(&name::SEC_WEBSOCKET_VERSION).map(String::from_utf8_lossy);
-                told.map_or_else(|| reject.detail.clone().into(), |told| format!("{} / {told}", reject.detail))
+                told.map_or_else(
+                    || reject.detail.clone().into(),
+                    |told| format!("{} / {told}", reject.detail),
+                )
             }
         }
     }
