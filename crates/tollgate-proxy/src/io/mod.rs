@@ -29,6 +29,11 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
+    /// Whether the TLS handshake chose this protocol.
+    pub(crate) fn is_alpn(&self, protocol: &[u8]) -> bool {
+        matches!(self, Stream::Tls(tls) if tls.is_alpn(protocol))
+    }
+
     /// The stream of an HTTP/2 connection, where it is one.
     #[inline]
     pub(crate) fn h2(&self) -> Option<&H2Stream> {

@@ -14,6 +14,7 @@ use crate::client::{Client, Place, Unread};
 use crate::exchange::Next;
 use crate::io::Stream;
 use crate::timer::Timer;
+use crate::tls::HTTP_2;
 use crate::worker::{Phase, Worker};
 
 /// After the last answer, what the client still sends is read away for this long at most: closing with unread
@@ -76,6 +77,9 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
     if misled {
         Box::pin(crate::pipeline::refuse(&worker, &client, handshake::misled())).await;
         return linger(&worker, &client.io, &client.timer).await;
+    }
+    if client.io.is_alpn(HTTP_2) {
+        return serve_http2(worker, client).await;
     }
     loop {
         let next = match head::arrive(&worker, &client).await {

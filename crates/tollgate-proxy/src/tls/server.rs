@@ -11,7 +11,7 @@ use rustls::{Error, ServerConfig, SupportedProtocolVersion};
 use tollgate_plan::tls::{ServerTls, TlsVersion};
 use tollgate_wire::Name;
 
-use super::{HTTP_1_1, chain, private_key, provider, store};
+use super::{HTTP_1_1, HTTP_2, chain, private_key, provider, store};
 
 /// Versions of TLS, the newest first.
 const FROM_12: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
@@ -21,6 +21,8 @@ const FROM_13: &[&SupportedProtocolVersion] = &[&TLS13];
 /// another.
 pub(crate) struct ServerSide {
     settings: Arc<ServerTls>,
+    /// Whether HTTP/2 is offered.
+    http2: bool,
     pub(crate) config: Arc<ServerConfig>,
     tickets: Arc<dyn ProducesTickets>,
 }
@@ -30,9 +32,10 @@ impl ServerSide {
     /// configuration would accept the same clients.
     pub(super) fn of(
         settings: &Arc<ServerTls>,
+        http2: bool,
         old: Option<&Arc<ServerSide>>,
     ) -> Result<Arc<ServerSide>, Error> {
-        if let Some(old) = old.filter(|old| old.settings == *settings) {
+        if let Some(old) = old.filter(|old| old.settings == *settings && old.http2 == http2) {
             return Ok(old.clone());
         }
         // A resumed session shows no certificate again: who was accepted by another authority must not come in so.
@@ -44,8 +47,9 @@ impl ServerSide {
         };
         let mut config = config(settings)?;
         config.ticketer = tickets.clone();
-        config.alpn_protocols = vec![HTTP_1_1.to_vec()];
-        Ok(Arc::new(ServerSide { settings: settings.clone(), config: Arc::new(config), tickets }))
+        let offered: &[&[u8]] = if http2 { &[HTTP_2, HTTP_1_1] } else { &[HTTP_1_1] };
+        config.alpn_protocols = offered.iter().map(|protocol| protocol.to_vec()).collect();
+        Ok(Arc::new(ServerSide { settings: settings.clone(), http2, config: Arc::new(config), tickets }))
     }
 
     /// The header that tells the upstream of the client's certificate.
