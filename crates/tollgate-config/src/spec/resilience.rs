@@ -13,7 +13,7 @@ use crate::yaml::{Core, NodeRef};
 
 block! {
     /// Trying again, on another target where one is left. Only what is safe: nothing was sent yet, or the method
-    /// allows it; and no byte of a body was read from the client.
+    /// allows it; and what was sent of a body is at most 64 KiB, which are kept for this.
     "retry" Retry {
         /// Attempts after the first one.
         attempts: Int<0, 10> = Int(1);

@@ -29,6 +29,9 @@ pub(crate) fn plan(plan: &Plan) -> String {
         let proxies: Vec<String> = plan.trusted_proxies.iter().map(ToString::to_string).collect();
         line(&mut out, format!("trusted_proxies {proxies:?}"));
     }
+    if !plan.name_servers.is_empty() {
+        line(&mut out, format!("name servers {:?}", plan.name_servers));
+    }
     if plan.limits != Limits::default() {
         line(&mut out, format!("{:?}", plan.limits));
     }
@@ -84,6 +87,13 @@ fn upstream(out: &mut String, upstream: &Upstream) {
 
 fn route(out: &mut String, route: &Route, plan: &Plan) {
     line(out, format!("  max_body {}, timeout {:?}", route.max_body, route.timeout));
+    if let Some(deadline) = &route.deadline {
+        line(out, format!("  deadline {deadline:?}"));
+    }
+    if let Some(mirror) = &route.mirror {
+        let to = &plan.upstreams[mirror.to.0 as usize].name;
+        line(out, format!("  mirror {}% to {to:?}", mirror.share_percent));
+    }
     if route.tunnel_idle != Duration::from_secs(3600) {
         line(out, format!("  tunnel_idle {:?}", route.tunnel_idle));
     }
@@ -115,6 +125,9 @@ fn route(out: &mut String, route: &Route, plan: &Plan) {
     }
     for edit in route.response.iter().flat_map(|edits| &edits.headers) {
         line(out, format!("  response {}", header(edit)));
+    }
+    if route.response.as_ref().is_some_and(|edits| edits.compress) {
+        line(out, "  compress".to_owned());
     }
     action(out, &route.action, plan);
 }

@@ -47,7 +47,7 @@ async fn wait(
 ) -> Result<Place, Reject> {
     let (worker, client) = (exchange.worker, exchange.client);
     let patience = exchange.matched().map_or(WAIT_MAX, |route| patience(active, route));
-    client.timer.arm(worker.clock.now(), patience);
+    exchange.arm(worker.clock.now(), patience);
     let mut watch = Watch::default();
     let mut turn = pin!(gate.wait(rule.queue));
     let place = poll_fn(|cx| {
@@ -57,7 +57,8 @@ async fn wait(
         if gone(exchange, &mut watch, cx).is_ready() {
             return Poll::Ready(Err(Reject::new(Reason::ClientClosed, "the client closed the connection")));
         }
-        client.timer.poll(cx).map(|()| Err(full(rule)))
+        let late = || if exchange.is_overdue() { Reject::overdue() } else { full(rule) };
+        client.timer.poll(cx).map(|()| Err(late()))
     })
     .await;
     // The time for the answer begins now.

@@ -144,12 +144,14 @@ impl Streaming<'_, '_> {
         if self.answer.watch.poll(worker, client, true, cx).is_ready() {
             return Poll::Ready(Err(Reason::ClientClosed));
         }
-        client.timer.poll(cx).map(|()| {
-            Err(match blocked {
+        // An answer that moves on arms the timer anew, time and again; the end of the whole does not wait for a pause.
+        if client.timer.poll(cx).is_ready() || exchange.is_overdue() {
+            return Poll::Ready(Err(match blocked {
                 Blocked::Client => Reason::ClientClosed,
                 Blocked::Upstream => Reason::UpstreamTimeout,
-            })
-        })
+            }));
+        }
+        Poll::Pending
     }
 
     fn patience(&self, blocked: Blocked) -> Duration {

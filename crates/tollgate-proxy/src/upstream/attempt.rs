@@ -143,6 +143,9 @@ impl<'a, 'c> Attempt<'a, 'c> {
             if self.poll_client(cx).is_ready() {
                 return Poll::Ready(Err(Failure::Final(client_closed())));
             }
+            if self.exchange.is_overdue() {
+                return Poll::Ready(Err(Failure::Final(self.overdue())));
+            }
             ready!(self.exchange.client.timer.poll(cx));
             self.expired()?;
         }
@@ -201,10 +204,9 @@ impl<'a, 'c> Attempt<'a, 'c> {
 
     /// The deadline has come.
     fn expired(&mut self) -> Result<(), Failure> {
-        if self.exchange.is_overdue() {
-            return Err(Failure::Final(Reject::overdue()));
-        }
         match self.armed {
+            // The end of the whole came first; the next look at it says so.
+            _ if self.exchange.is_overdue() => Ok(()),
             WaitsFor::Permission => {
                 if let Some(upload) = &mut self.upload {
                     upload.permit();
@@ -226,6 +228,16 @@ impl<'a, 'c> Attempt<'a, 'c> {
                     "the service did not answer in time",
                 )))
             }
+        }
+    }
+
+    /// The time for the whole is over. Who still has not sent its request is to blame for that itself.
+    fn overdue(&self) -> Reject {
+        match self.armed {
+            WaitsFor::Client => {
+                Reject::new(Reason::RequestTimeout, "the request body took too long").closing()
+            }
+            WaitsFor::Permission | WaitsFor::Upstream | WaitsFor::Nothing => Reject::overdue(),
         }
     }
 

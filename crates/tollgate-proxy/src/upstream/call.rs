@@ -71,6 +71,9 @@ async fn attempts(
     let mut tried = Tried::default();
     let mut fresh = false;
     loop {
+        if exchange.is_overdue() {
+            return Err(Reject::overdue());
+        }
         let started = exchange.worker.clock.recent();
         let (at, mut trial) = begin(exchange, id, (upstream, live), &tried, started)?;
         let (Some(target), Some(target_live)) = (upstream.targets.get(at), live.targets.get(at)) else {

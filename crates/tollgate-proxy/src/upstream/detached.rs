@@ -243,6 +243,10 @@ impl Gathering {
                 exchange.arm(worker.clock.now(), idle);
             }
             match state {
+                // One that comes on and on arms the timer anew; the end of the whole does not wait for a pause.
+                Poll::Ready(Ok(Progress::More)) if exchange.is_overdue() => {
+                    return Poll::Ready(Err(Reason::UpstreamTimeout));
+                }
                 Poll::Ready(Ok(Progress::More)) => {}
                 Poll::Ready(state) => return Poll::Ready(state),
                 Poll::Pending => {
