@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tollgate_plan::Reason;
+use tollgate_wire::{BodyLength, HeadError, Method, ResponseHead, Version, name};
 
 use super::head::protocol;
 use super::{Attempt, Failure};
@@ -26,8 +27,15 @@ impl Attempt<'_, '_> {
         self.exchange.worker.clock.now();
         let (parts, body) = answer.into_parts();
         let ended = body.is_end_stream();
-        let read =
-            self.read_head(|text, method, head| translate::response(&parts, ended, method, text, head));
+        let http1 = self.exchange.kit.head.version != Version::Http2;
+        let read = self.read_head(|text, method, head| {
+            translate::response(&parts, ended, method, text, head)?;
+            if http1 && head.body == BodyLength::Length(0) && !head.headers.contains(&name::CONTENT_LENGTH) {
+                // The end of the stream said so; the client has no streams.
+                head.headers.append(&name::CONTENT_LENGTH, b"0");
+            }
+            Ok(())
+        });
         if let Some(stream) = self.conn.io.h2() {
             stream.receive(body);
         }
@@ -46,11 +54,7 @@ impl Attempt<'_, '_> {
 
     fn read_head(
         &mut self,
-        read: impl FnOnce(
-            &mut Vec<u8>,
-            &tollgate_wire::Method,
-            &mut tollgate_wire::ResponseHead,
-        ) -> Result<(), tollgate_wire::HeadError>,
+        read: impl FnOnce(&mut Vec<u8>, &Method, &mut ResponseHead) -> Result<(), HeadError>,
     ) -> Result<(), Failure> {
         let worker = self.exchange.worker;
         let head = self.head.get_or_insert_with(|| worker.spare.response());
