@@ -6,7 +6,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
-use mlua::{LuaString, Table, Value};
+use mlua::{Lua, LuaString, Table, Value};
 
 use crate::failure::Cause;
 use crate::host::Host;
@@ -18,6 +18,9 @@ use tollgate_wire::HeaderBlock;
 
 /// Lines that one call may write to the log.
 const MAX_LOG_LINES: u32 = 32;
+
+/// Functions that are looked at, from the innermost, for one of the script.
+const MAX_LEVELS: usize = 16;
 
 /// What a call is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +57,19 @@ pub(crate) struct Desk {
     /// Bytes that a text made from tables may have.
     pub(crate) max_text_bytes: Cell<usize>,
     log_lines: Cell<u32>,
+    /// Where the call was when it passed a limit.
+    place: RefCell<Option<Place>>,
+}
+
+/// A file of the script, and a line.
+pub(crate) type Place = (Box<str>, u32);
+
+/// How a call ended, as the desk saw it.
+pub(crate) struct Ended {
+    /// The limit that it passed, and where.
+    pub(crate) over: Option<(Cause, Option<Place>)>,
+    /// What its modules gave.
+    pub(crate) modules: Option<Table>,
 }
 
 /// What scripts were handed of the messages as values of their own, and may have changed in place.
@@ -98,6 +114,7 @@ impl Desk {
             list: OnceCell::new(),
             max_text_bytes: Cell::new(0),
             log_lines: Cell::new(0),
+            place: RefCell::default(),
         })
     }
 
@@ -112,14 +129,34 @@ impl Desk {
         self.budget.begin(&loaded.limits);
     }
 
-    /// Ends the call: which limit it passed, and what its modules gave.
-    pub(crate) fn end(&self) -> (Option<Cause>, Option<Table>) {
+    /// Ends the call.
+    pub(crate) fn end(&self) -> Ended {
         if self.lent.replace(false) {
             *self.handed.borrow_mut() = Handed::default();
         }
         self.phase.set(Phase::Load);
         *self.running.borrow_mut() = None;
-        (self.budget.end(), self.modules.borrow_mut().take())
+        let place = self.place.borrow_mut().take();
+        Ended {
+            over: self.budget.end().map(|cause| (cause, place)),
+            modules: self.modules.borrow_mut().take(),
+        }
+    }
+
+    /// Notes where the script is, if that is not noted yet: errors of limits do not say it.
+    #[cold]
+    pub(crate) fn note_place(&self, lua: &Lua) {
+        let running = self.running.borrow();
+        let (Some(loaded), true) = (&*running, self.place.borrow().is_none()) else { return };
+        let place = (0..MAX_LEVELS).find_map(|level| {
+            lua.inspect_stack(level, |frame| {
+                let source = frame.source();
+                let source = source.source.as_deref()?;
+                let file = loaded.files.iter().find(|file| source.strip_prefix('=') == Some(&**file))?;
+                Some((file.clone(), u32::try_from(frame.current_line()?).ok()?))
+            })?
+        });
+        *self.place.borrow_mut() = place;
     }
 
     /// What is out now and may be changed in place.
@@ -200,7 +237,8 @@ impl Desk {
     /// Names in errors: of the script that runs and its modules.
     pub(crate) fn plain(&self, error: &mlua::Error) -> String {
         let running = self.running.borrow();
-        let files: Vec<&str> = running.iter().flat_map(|loaded| loaded.files.iter().map(|file| &**file)).collect();
+        let files: Vec<&str> =
+            running.iter().flat_map(|loaded| loaded.files.iter().map(|file| &**file)).collect();
         crate::failure::plain(error, &files)
     }
 }
@@ -217,4 +255,13 @@ pub(crate) fn limit_error(cause: Cause) -> mlua::Error {
 /// An error of the script's own making.
 pub(crate) fn refuse(message: impl Into<String>) -> mlua::Error {
     mlua::Error::RuntimeError(message.into())
+}
+
+/// What scripts call the kind of a value.
+pub(crate) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Integer(_) => "number",
+        value if value.is_null() => "null",
+        other => other.type_name(),
+    }
 }

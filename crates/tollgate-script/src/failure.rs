@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::desk::Place;
+
 /// Longest message of a script that is kept, in bytes. What is behind it may be a client's, and as long as a body.
 const MAX_MESSAGE_BYTES: usize = 512;
 
@@ -70,10 +72,14 @@ fn place(f: &mut fmt::Formatter<'_>, file: &str, line: u32) -> fmt::Result {
 
 impl Failure {
     /// Reads an error of the engine. `files` are the names of the script and its modules, the script's first.
-    pub(crate) fn read(error: &mlua::Error, over: Option<Cause>, files: &[&str]) -> Failure {
+    /// `over` is the limit that was passed, and where.
+    pub(crate) fn read(error: &mlua::Error, over: Option<(Cause, Option<Place>)>, files: &[&str]) -> Failure {
         let text = Text::of(error);
-        let cause = over.unwrap_or(if text.memory { Cause::Memory } else { Cause::Error });
-        let (file, line, said) = text.place(files);
+        let (cause, place) = over.unwrap_or((if text.memory { Cause::Memory } else { Cause::Error }, None));
+        let (mut file, mut line, said) = text.place(files);
+        if let Some((noted, at)) = &place {
+            (file, line) = (noted, *at);
+        }
         let message = match cause {
             Cause::Memory => "used more memory than a call may".to_owned(),
             Cause::Time => "took more time than a call may".to_owned(),

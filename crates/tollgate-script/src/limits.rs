@@ -113,7 +113,8 @@ impl Budget {
     }
 
     fn check_time(&self) -> Result<(), Cause> {
-        if self.over.get().is_none() && self.deadline.get().is_some_and(|deadline| Instant::now() >= deadline) {
+        if self.over.get().is_none() && self.deadline.get().is_some_and(|deadline| Instant::now() >= deadline)
+        {
             self.exhaust(Cause::Time);
         }
         self.over.get().map_or(Ok(()), Err)

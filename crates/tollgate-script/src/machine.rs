@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value, VmState};
 
-use crate::desk::{Desk, Phase, limit_error};
+use crate::desk::{Desk, Phase, Place, kind, limit_error};
 use crate::face::{self, Faces};
 use crate::failure::{Cause, Failure, is_memory};
 use crate::host::Host;
@@ -20,8 +20,8 @@ use crate::sandbox;
 use crate::script::{Compiled, Phases, Unit};
 use crate::source::Needs;
 
-/// Over [`MAX_MACHINE_BYTES`], one in so many requests has the garbage collected before it is refused: collecting
-/// takes milliseconds then.
+/// Over [`MAX_MACHINE_BYTES`], where no request ended its wait, one in so many has the garbage collected before it is
+/// refused: collecting takes milliseconds then.
 const REFUSALS_PER_COLLECTION: u32 = 64;
 
 pub(crate) struct Machine {
@@ -32,6 +32,9 @@ pub(crate) struct Machine {
     loaded: RefCell<HashMap<u64, Rc<Loaded>>>,
     desk: Rc<Desk>,
     refusals: Cell<u32>,
+    /// Requests that wait for their response, now and when garbage was collected last.
+    waiting: Cell<usize>,
+    waited: Cell<usize>,
     lua: Lua,
 }
 
@@ -76,11 +79,24 @@ impl Machine {
         let globals = lua.globals();
         lua.sandbox(true)?;
         let account = desk.clone();
-        lua.set_interrupt(move |_| match account.budget.step() {
+        lua.set_interrupt(move |lua| match account.budget.step() {
             Ok(()) => Ok(VmState::Continue),
-            Err(cause) => Err(limit_error(cause)),
+            Err(cause) => {
+                account.note_place(lua);
+                Err(limit_error(cause))
+            }
         });
-        Ok(Machine { faces, start, globals, loaded: RefCell::default(), desk, refusals: Cell::new(0), lua })
+        Ok(Machine {
+            faces,
+            start,
+            globals,
+            loaded: RefCell::default(),
+            desk,
+            refusals: Cell::new(0),
+            waiting: Cell::new(0),
+            waited: Cell::new(0),
+            lua,
+        })
     }
 
     pub(crate) fn used_bytes(&self) -> usize {
@@ -101,17 +117,12 @@ impl Machine {
                 Value::Nil => Ok(false),
                 Value::Function(_) => Ok(true),
                 other => {
-                    Err(mlua::Error::RuntimeError(format!("`{name}` is a {}, not a function", other.type_name())))
+                    Err(mlua::Error::RuntimeError(format!("`{name}` is a {}, not a function", kind(&other))))
                 }
             };
             Ok(Phases { request: defines("request")?, response: defines("response")? })
         });
-        let (over, _) = self.desk.end();
-        match (phases, over) {
-            (Ok(phases), None) => Ok(phases),
-            (Ok(_), Some(cause)) => Err(Failure::read(&limit_error(cause), over, &files)),
-            (Err(error), over) => Err(Failure::read(&error, over, &files)),
-        }
+        outcome(phases, self.desk.end().over, &files)
     }
 
     /// One call, from values to a verdict.
@@ -127,46 +138,65 @@ impl Machine {
             let message = "too many requests wait for their response with what their scripts hold";
             return Err(Failure::of(Cause::Full, &compiled.main.file, message));
         }
-        let failed = |error: &mlua::Error, over| Failure::read(error, over, &compiled.files());
         let loaded = match live {
             Some(live) => live.loaded.clone(),
-            None => self.loaded(compiled).map_err(|error| failed(&error, None))?,
+            None => self.loaded(compiled).map_err(|error| Failure::read(&error, None, &compiled.files()))?,
         };
         self.desk.begin(&loaded, phase, live.as_mut().and_then(|live| live.modules.take()));
         mem::swap(&mut *self.desk.request.borrow_mut(), request);
         mem::swap(&mut *self.desk.response.borrow_mut(), response);
-        let result = self.limited(&compiled.limits, || {
-            let verdict = self.run(&loaded, live, phase)?;
-            if self.desk.lent.get() && verdict == Verdict::Continue {
-                face::take_back(&self.desk)?;
-            }
-            Ok(verdict)
+        let result = self.prepare(&loaded, live).and_then(|fresh| {
+            self.limited(&compiled.limits, || {
+                let verdict = self.run(&loaded, live, fresh, phase)?;
+                if self.desk.lent.get() && verdict == Verdict::Continue {
+                    face::take_back(&self.desk)?;
+                }
+                Ok(verdict)
+            })
         });
         mem::swap(&mut *self.desk.request.borrow_mut(), request);
         mem::swap(&mut *self.desk.response.borrow_mut(), response);
-        let (over, modules) = self.desk.end();
+        let ended = self.desk.end();
         if let Some(live) = live {
-            live.modules = modules;
+            live.modules = ended.modules;
         }
-        match (result, over) {
+        match (result, ended.over) {
             (Ok(verdict), None) => Ok(verdict),
-            (Ok(_), Some(cause)) => Err(failed(&limit_error(cause), over)),
-            (Err(error), over) => Err(failed(&error, over)),
+            (result, over) => outcome(result, over, &compiled.files()),
         }
     }
 
-    fn run(self: &Rc<Self>, loaded: &Rc<Loaded>, live: &mut Option<Live>, phase: Phase) -> mlua::Result<Verdict> {
-        let Faces { req, res, .. } = &self.faces;
-        if let Some(Live { response: Some(function), .. }) = live {
-            return verdict(function.call((res, req))?);
+    /// A fresh environment with the script in it, unless the exchange has one. Made without a limit of memory, for the
+    /// engine takes several times as long to make something that it must be able to fail at.
+    fn prepare(&self, loaded: &Loaded, live: &Option<Live>) -> mlua::Result<Option<(Function, Table)>> {
+        if live.is_some() {
+            return Ok(None);
         }
         let environment = environment(&self.lua, &loaded.meta)?;
-        let main = instance(&loaded.main, &environment)?;
-        let (value, response): (Value, Option<Function>) = match phase {
-            Phase::Response => self.start.call((main, &environment, "response", res, req))?,
-            _ => self.start.call((main, &environment, "request", req))?,
+        Ok(Some((instance(&loaded.main, &environment)?, environment)))
+    }
+
+    fn run(
+        self: &Rc<Self>,
+        loaded: &Rc<Loaded>,
+        live: &mut Option<Live>,
+        fresh: Option<(Function, Table)>,
+        phase: Phase,
+    ) -> mlua::Result<Verdict> {
+        let Faces { req, res, .. } = &self.faces;
+        let (value, response): (Value, Option<Function>) = match (fresh, phase) {
+            (Some((main, environment)), Phase::Response) => {
+                self.start.call((main, environment, false, res, req))?
+            }
+            (Some((main, environment)), _) => self.start.call((main, environment, true, req))?,
+            (None, _) => {
+                let response = live.as_ref().and_then(|live| live.response.as_ref());
+                return response
+                    .map_or(Ok(Verdict::Continue), |response| verdict(response.call((res, req))?));
+            }
         };
         if response.is_some() && phase == Phase::Request {
+            self.waiting.set(self.waiting.get() + 1);
             *live = Some(Live { loaded: loaded.clone(), response, modules: None, machine: self.clone() });
         }
         verdict(value)
@@ -190,7 +220,8 @@ impl Machine {
         }
         let refusals = self.refusals.get();
         self.refusals.set(refusals.wrapping_add(1));
-        if refusals.is_multiple_of(REFUSALS_PER_COLLECTION) {
+        if self.waiting < self.waited || refusals.is_multiple_of(REFUSALS_PER_COLLECTION) {
+            self.waited.set(self.waiting.get());
             let _ = self.lua.gc_collect();
         }
         self.used_bytes() > MAX_MACHINE_BYTES
@@ -243,6 +274,25 @@ impl Loaded {
     }
 }
 
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.machine.waiting.set(self.machine.waiting.get().saturating_sub(1));
+    }
+}
+
+/// What came of a call. One that passed a limit failed, whatever it gave.
+fn outcome<T>(
+    result: mlua::Result<T>,
+    over: Option<(Cause, Option<Place>)>,
+    files: &[&str],
+) -> Result<T, Failure> {
+    match (result, over) {
+        (Ok(value), None) => Ok(value),
+        (Ok(_), Some((cause, place))) => Err(Failure::read(&limit_error(cause), Some((cause, place)), files)),
+        (Err(error), over) => Err(Failure::read(&error, over, files)),
+    }
+}
+
 /// An empty environment: what a script defines stays in it, and ends with it.
 fn environment(lua: &Lua, meta: &Table) -> mlua::Result<Table> {
     let environment = lua.create_table()?;
@@ -275,7 +325,7 @@ fn verdict(value: Value) -> mlua::Result<Verdict> {
         }
         other => Err(mlua::Error::RuntimeError(format!(
             "returned a {}; return nothing, or `respond(status, body, headers)`",
-            other.type_name()
+            kind(other)
         ))),
     }
 }

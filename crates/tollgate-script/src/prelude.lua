@@ -129,13 +129,22 @@ end
 log = { info = line(0), warn = line(1), error = line(2) }
 print = log.info
 
--- Runs a script in a fresh environment, and its function for this phase. What is left is its function for the response.
-return function(main, environment, phase, ...)
+-- Runs a script in a fresh environment, and its function for the request (true) or for the response (false). What is
+-- left is its function for the response.
+return function(main, environment, asked, first, second)
     main()
-    local f = phase and rawget(environment, phase)
     local verdict = nil
-    if f ~= nil then
-        verdict = f(...)
+    if asked then
+        local request = rawget(environment, "request")
+        if request ~= nil then
+            verdict = request(first)
+        end
+        return verdict, rawget(environment, "response")
+    elseif asked == false then
+        local response = rawget(environment, "response")
+        if response ~= nil then
+            verdict = response(first, second)
+        end
     end
-    return verdict, rawget(environment, "response")
+    return verdict, nil
 end

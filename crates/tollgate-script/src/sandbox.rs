@@ -88,7 +88,10 @@ fn rust(lua: &Lua, desk: &Rc<Desk>, faces: &Faces) -> mlua::Result<Table> {
     let own = desk.clone();
     rust.raw_set("find", lua.create_function(move |_, arguments| find(&own, arguments))?)?;
     let own = desk.clone();
-    rust.raw_set("log", lua.create_function(move |_, (level, line)| library::log::write(&own, level, &line))?)?;
+    rust.raw_set(
+        "log",
+        lua.create_function(move |_, (level, line)| library::log::write(&own, level, &line))?,
+    )?;
     rust.raw_set("snapshots", faces.snapshots(lua, desk)?)?;
     Ok(rust)
 }
@@ -104,6 +107,7 @@ fn caught(lua: &Lua, desk: &Desk, problem: Value) -> mlua::Result<Value> {
         desk.budget.exhaust(Cause::Memory);
     }
     if let Some(cause) = desk.budget.over() {
+        desk.note_place(lua);
         return Err(limit_error(cause));
     }
     match problem {
@@ -133,6 +137,7 @@ fn prelude() -> mlua::Result<&'static [u8]> {
     if let Some(bytecode) = PRELUDE.get() {
         return Ok(bytecode);
     }
-    let bytecode = mlua::chunk::Compiler::new().set_optimization_level(2).compile(include_str!("prelude.lua"))?;
+    let bytecode =
+        mlua::chunk::Compiler::new().set_optimization_level(2).compile(include_str!("prelude.lua"))?;
     Ok(PRELUDE.get_or_init(|| bytecode))
 }

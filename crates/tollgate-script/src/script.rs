@@ -106,7 +106,10 @@ impl Script {
 
 impl fmt::Debug for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Script").field("name", &self.name()).field("phases", &self.0.phases).finish_non_exhaustive()
+        f.debug_struct("Script")
+            .field("name", &self.name())
+            .field("phases", &self.0.phases)
+            .finish_non_exhaustive()
     }
 }
 
@@ -150,7 +153,8 @@ impl Compiler {
     pub fn compile(&self, source: Source<'_>, limits: Limits) -> Result<Script, ScriptError> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let mut load = source.modules;
-        let mut units = Units { load: load.as_deref_mut(), found: Vec::new(), open: Vec::new(), needs: Needs::default() };
+        let mut units =
+            Units { load: load.as_deref_mut(), found: Vec::new(), open: Vec::new(), needs: Needs::default() };
         let main = units.compile(String::new(), source.name, source.text)?;
         let mut compiled = Compiled {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
@@ -208,7 +212,10 @@ impl Units<'_, '_> {
             return Ok(());
         }
         if self.open.iter().any(|open| open == name) {
-            return Err(Unmet::Here(format!("modules require each other: {} → {name}", self.open.join(" → "))));
+            return Err(Unmet::Here(format!(
+                "modules require each other: {} → {name}",
+                self.open.join(" → ")
+            )));
         }
         if self.found.len() + self.open.len() >= MAX_MODULES {
             return Err(Unmet::Here(format!("more than {MAX_MODULES} modules")));
@@ -236,12 +243,15 @@ enum Unmet {
 pub(crate) fn module_name(required: &str) -> Result<&str, &'static str> {
     let name = required.strip_prefix("./").unwrap_or(required);
     let part_is_plain = |part: &str| {
-        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+        !part.is_empty()
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
     };
     match name.split('/').all(part_is_plain) && name.len() <= 128 {
         true => Ok(name),
-        false => Err("a module is named by letters, digits, `-` and `_`, with `/` between folders and without its \
-                      ending; it lies in the script's folder"),
+        false => Err(
+            "a module is named by letters, digits, `-` and `_`, with `/` between folders and without its \
+                      ending; it lies in the script's folder",
+        ),
     }
 }
 

@@ -61,7 +61,8 @@ pub(crate) struct Outline {
 pub(crate) fn outline(file: &str, text: &str) -> Result<Outline, ScriptError> {
     let tokens = tokens(text);
     let is = |at: usize, kind: Kind<'_>| tokens.get(at).is_some_and(|token| token.kind == kind);
-    let before = |at: usize, back: usize| at.checked_sub(back).and_then(|at| tokens.get(at)).map(|token| token.kind);
+    let before =
+        |at: usize, back: usize| at.checked_sub(back).and_then(|at| tokens.get(at)).map(|token| token.kind);
     let names = Names::of(&tokens);
     let mut outline = Outline::default();
     for (at, token) in tokens.iter().enumerate() {
@@ -109,7 +110,9 @@ impl<'a> Names<'a> {
         for (at, window) in tokens.windows(4).enumerate() {
             let kinds = [0, 1, 2, 3].map(|i| window.get(i).map(|token| token.kind));
             let (phase, open) = match kinds {
-                [Some(Kind::Word("function")), Some(Kind::Word(phase)), Some(Kind::Mark(b'(')), _] => (phase, at + 2),
+                [Some(Kind::Word("function")), Some(Kind::Word(phase)), Some(Kind::Mark(b'(')), _] => {
+                    (phase, at + 2)
+                }
                 [
                     Some(Kind::Word(phase)),
                     Some(Kind::Mark(b'=')),
@@ -262,14 +265,16 @@ impl<'a> Lexer<'a> {
             [b'.', b'.', b'.', ..] => self.take(Kind::Dots, 3),
             [b'.', b'.', ..] => self.take(Kind::Dots, 2),
             [byte, ..] if byte.is_ascii_alphabetic() || *byte == b'_' => {
-                let bytes = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+                let bytes =
+                    rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
                 self.take(Kind::Word(self.slice(self.at, self.at + bytes)), bytes);
             }
             [byte, ..] if byte.is_ascii_digit() => {
                 let in_number = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte == b'.';
                 let bytes = rest.iter().take_while(|byte| in_number(byte)).count();
                 // `1..x` is a number and a concatenation.
-                let bytes = memchr::memmem::find(rest.get(..bytes).unwrap_or_default(), b"..").unwrap_or(bytes);
+                let bytes =
+                    memchr::memmem::find(rest.get(..bytes).unwrap_or_default(), b"..").unwrap_or(bytes);
                 self.take(Kind::Number, bytes);
             }
             [byte, ..] if byte.is_ascii_whitespace() || !byte.is_ascii() => self.skip(1),
@@ -396,7 +401,9 @@ mod tests {
 
     #[test]
     fn no_source_makes_the_reader_fail() {
-        for text in ["`{", "'\\", "[[", "[==[ ]]", "--[[", "`a{`b{", "}", "1...", "\u{e9}", "function request(", "["] {
+        for text in
+            ["`{", "'\\", "[[", "[==[ ]]", "--[[", "`a{`b{", "}", "1...", "\u{e9}", "function request(", "["]
+        {
             let _ = outline("a.lua", text);
         }
     }

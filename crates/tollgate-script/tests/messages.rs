@@ -11,19 +11,43 @@ fn check(body: &str, expect: &str) {
 
 #[test]
 fn what_a_request_says() {
-    check("return req.method, req.path, req.host, req.client_ip, req.consumer", "GET /orders/7 api.example.com 192.0.2.1 mobile-app");
-    check("return req.query.a, req.query.tag, req.query.empty, req.query.flag, req.query.x", "1 [\"x y\",\"z \"]   nil");
-    check("return req.headers['x-one'], req.headers['X-ONE'], req.headers.accept, req.headers.none", "1 1 a, b nil");
+    check(
+        "return req.method, req.path, req.host, req.client_ip, req.consumer",
+        "GET /orders/7 api.example.com 192.0.2.1 mobile-app",
+    );
+    check(
+        "return req.query.a, req.query.tag, req.query.empty, req.query.flag, req.query.x",
+        "1 [\"x y\",\"z \"]   nil",
+    );
+    check(
+        "return req.headers['x-one'], req.headers['X-ONE'], req.headers.accept, req.headers.none",
+        "1 1 a, b nil",
+    );
     check("return req.headers.host, req.headers['a b'], req.headers['']", "api.example.com nil nil");
     check("return req.params.id, req.params.x", "7 nil");
     check("return req.claims.sub, req.claims.roles, req.claims.address.country", "u1 [\"admin\"] DE");
     check("return #req.body, req.json.name, req.json.items, req.json.none == json.null", "44 Ada [] true");
-    check("local n = {} for k, v in req.headers do n[#n+1] = k .. '=' .. v end table.sort(n) return n", "[\"accept=a, b\",\"host=api.example.com\",\"x-one=1\"]");
-    check("local n = {} for k, v in pairs(req.headers) do n[#n+1] = k .. '=' .. v end table.sort(n) return n", "[\"accept=a, b\",\"host=api.example.com\",\"x-one=1\"]");
+    check(
+        "local n = {} for k, v in req.headers do n[#n+1] = k .. '=' .. v end table.sort(n) return n",
+        "[\"accept=a, b\",\"host=api.example.com\",\"x-one=1\"]",
+    );
+    check(
+        "local n = {} for k, v in pairs(req.headers) do n[#n+1] = k .. '=' .. v end table.sort(n) return n",
+        "[\"accept=a, b\",\"host=api.example.com\",\"x-one=1\"]",
+    );
     check("local n = 0 for k, v in pairs({a=1, b=2}) do n += v end return n", "3");
-    check("return config.limit, config.names, config.none == json.null, config.x", "3 [\"a\",\"b\"] true nil");
-    check("return req.typo", "Error: `req` has no `typo`; it has method, path, query, headers, params, body, json, host, client_ip, consumer, claims");
-    check("local f = 'cla' .. 'ims' return req[f]", "Error: `req.claims` is at hand only where the script says it by that name");
+    check(
+        "return config.limit, config.names, config.none == json.null, config.x",
+        "3 [\"a\",\"b\"] true nil",
+    );
+    check(
+        "return req.typo",
+        "Error: `req` has no `typo`; it has method, path, query, headers, params, body, json, host, client_ip, consumer, claims",
+    );
+    check(
+        "local f = 'cla' .. 'ims' return req[f]",
+        "Error: `req.claims` is at hand only where the script says it by that name",
+    );
 }
 
 #[test]
@@ -57,11 +81,11 @@ fn edit(body: &str, show: impl Fn(&Request) -> String, expect: &str) {
 #[test]
 fn headers_are_set_removed_and_repeated() {
     let rest = |request: &Request| lines(&request.headers).into_iter().skip(1).collect::<Vec<_>>().join("|");
-    edit("req.headers['x-new'] = 'v'", rest, "X-One: 1|Accept: a|accept: b|x-new: v");
-    edit("req.headers['X-ONE'] = 2", rest, "x-one: 2|Accept: a|accept: b");
-    edit("req.headers['x-one'] = nil req.headers.none = nil", rest, "Accept: a|accept: b");
-    edit("req.headers.accept = {'c', 'd', 5}", rest, "X-One: 1|accept: c|accept: d|accept: 5");
-    edit("req.headers['x-one'] = ' caf\\u{e9} '", rest, "x-one: café|Accept: a|accept: b");
+    edit("req.headers['x-new'] = 'v'", rest, "x-one: 1|accept: a|accept: b|x-new: v");
+    edit("req.headers['X-ONE'] = 2", rest, "x-one: 2|accept: a|accept: b");
+    edit("req.headers['x-one'] = nil req.headers.none = nil", rest, "accept: a|accept: b");
+    edit("req.headers.accept = {'c', 'd', 5}", rest, "x-one: 1|accept: c|accept: d|accept: 5");
+    edit("req.headers['x-one'] = ' caf\\u{e9} '", rest, "x-one: café|accept: a|accept: b");
     for bad in ["a\\r\\nb: c", "a\\nb", "a\\rb", "a\\0b", "\\127"] {
         edit(
             &format!("req.headers['x-one'] = '{bad}'"),
@@ -80,9 +104,17 @@ fn headers_are_set_removed_and_repeated() {
     edit("req.headers.a = true", rest, "s.lua:2: `a` is a text or a list of texts, not a boolean");
     edit("req.headers.a = {b = 'c'}", rest, "s.lua:2: `a` is a text or a list of texts");
     edit("req.headers.a = ('x'):rep(70000)", rest, "s.lua:2: the value of `a` has more than 65536 bytes");
-    for name in
-        ["Content-Length", "Transfer-Encoding", "CONNECTION", "keep-alive", "host", "te", "trailer", "upgrade", "expect"]
-    {
+    for name in [
+        "Content-Length",
+        "Transfer-Encoding",
+        "CONNECTION",
+        "keep-alive",
+        "host",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+    ] {
         let expect = format!("s.lua:2: `{}` is the gateway's to set", name.to_lowercase());
         edit(&format!("req.headers['{name}'] = 'x'"), rest, &expect);
         edit(&format!("req.headers['{name}'] = nil"), rest, &expect);
@@ -100,11 +132,19 @@ fn queries_change_only_where_they_mean_something_else() {
     edit("req.query.a = 2", query, "true a=2&tag=x%20y&tag=z+&empty=&flag");
     edit("req.query.a = nil", query, "true tag=x%20y&tag=z+&empty=&flag");
     edit("req.query.tag = {'n&m', 'ü'}", query, "true a=1&tag=n%26m&tag=%C3%BC&empty=&flag");
-    edit("table.insert(req.query.tag, 'q') req.query.z = true", query, "true a=1&tag=x%20y&tag=z%20&tag=q&empty=&flag&z=true");
+    edit(
+        "table.insert(req.query.tag, 'q') req.query.z = true",
+        query,
+        "true a=1&tag=x%20y&tag=z%20&tag=q&empty=&flag&z=true",
+    );
     edit("req.query = {b = '2', ['a='] = '1'}", query, "true a%3D=1&b=2");
     edit("req.query = nil", query, "true none");
     edit("req.query = 'a=1'", query, "s.lua:2: a query is a table of names and values, not a string");
-    edit("req.query = {x = function() end}", query, "s.lua:2: `req.query.x` is a text or a list of texts, not a function");
+    edit(
+        "req.query = {x = function() end}",
+        query,
+        "s.lua:2: `req.query.x` is a text or a list of texts, not a function",
+    );
     edit("req.query[1] = 'x'", query, "s.lua: a name in `req.query` is a text, not a number");
 }
 
@@ -116,7 +156,8 @@ fn methods_and_paths() {
     for bad in ["'CONNECT'", "'TRACE'", "'A B'", "''", "nil", "{}"] {
         edit(&format!("req.method = {bad}"), both, method);
     }
-    let path = "s.lua:2: a path begins with `/`, is percent-encoded, without query, and has no segment `.` or `..`";
+    let path =
+        "s.lua:2: a path begins with `/`, is percent-encoded, without query, and has no segment `.` or `..`";
     for bad in ["'x'", "'/a/../b'", "'/a b'", "'/a?b'", "'/a\\r\\nb'", "nil", "5"] {
         edit(&format!("req.path = {bad}"), both, path);
     }
@@ -133,12 +174,24 @@ fn bodies_are_texts_and_values() {
     edit("local x = req.json.id + #req.body", body, &format!("false {sent} "));
     edit("req.json.id = 7", body, &format!("false {sent} "));
     edit("req.json.id = 8", body, r#"true {"id":8,"items":[],"name":"Ada","none":null} "#);
-    edit("table.insert(req.json.items, {a = 1.5})", body, r#"true {"id":7,"items":[{"a":1.5}],"name":"Ada","none":null} "#);
-    edit("req.json.id = 8 req.body = req.body:upper()", body, r#"true {"ID":8,"ITEMS":[],"NAME":"ADA","NONE":NULL} "#);
+    edit(
+        "table.insert(req.json.items, {a = 1.5})",
+        body,
+        r#"true {"id":7,"items":[{"a":1.5}],"name":"Ada","none":null} "#,
+    );
+    edit(
+        "req.json.id = 8 req.body = req.body:upper()",
+        body,
+        r#"true {"ID":8,"ITEMS":[],"NAME":"ADA","NONE":NULL} "#,
+    );
     edit("req.json = {1, 2}", body, "true [1,2] content-type: application/json");
     edit("req.json = json.array{}", body, "true [] content-type: application/json");
     edit("local t = {} req.json = t t.a = 1", body, r#"true {"a":1} content-type: application/json"#);
-    edit("req.headers['content-type'] = 'application/merge-patch+json' req.json = {}", body, "true {} content-type: application/merge-patch+json");
+    edit(
+        "req.headers['content-type'] = 'application/merge-patch+json' req.json = {}",
+        body,
+        "true {} content-type: application/merge-patch+json",
+    );
     edit("req.body = 'plain'", body, "true plain ");
     edit("req.body = nil", body, "true  ");
     edit("req.json = nil", body, "true  ");
@@ -167,7 +220,7 @@ fn shown(response: &Response) -> String {
 
 #[test]
 fn responses_are_changed_in_place() {
-    let head = "Content-Type: application/json|Set-Cookie: a=1|set-cookie: b=2";
+    let head = "content-type: application/json|set-cookie: a=1|set-cookie: b=2";
     let body = r#"{"total": 1.50, "items": [{"id": 1}], "big": 12345678901234567890}"#;
     assert_eq!(answer("res.status = 201 assert(res.status == 201)"), format!("201 {head} {body}"));
     assert_eq!(answer("assert(res.json.total == 1.5)"), format!("200 {head} {body}"));
@@ -177,14 +230,20 @@ fn responses_are_changed_in_place() {
     );
     assert_eq!(
         answer("assert(#res.headers['set-cookie'] == 2) res.headers['set-cookie'] = {'c=3'}"),
-        format!("200 Content-Type: application/json|set-cookie: c=3 {body}")
+        format!("200 content-type: application/json|set-cookie: c=3 {body}")
     );
     assert_eq!(answer("res.headers['x-from'] = req.path"), format!("200 {head}|x-from: /orders/7 {body}"));
     assert_eq!(answer("res.status = 99"), "s.lua:2: a status is a whole number from 200 to 599");
     assert_eq!(answer("res.status = 200.5"), "s.lua:2: a status is a whole number from 200 to 599");
     assert_eq!(answer("res.path = 1"), "s.lua:2: `res` has no `path`");
-    assert_eq!(answer("req.path = '/x'"), "s.lua:2: the request has been sent and cannot be changed any more");
-    assert_eq!(answer("req.headers.a = 'x'"), "s.lua:2: the request has been sent and cannot be changed any more");
+    assert_eq!(
+        answer("req.path = '/x'"),
+        "s.lua:2: the request has been sent and cannot be changed any more"
+    );
+    assert_eq!(
+        answer("req.headers.a = 'x'"),
+        "s.lua:2: the request has been sent and cannot be changed any more"
+    );
     assert_eq!(answer("return respond(418)"), "answers 418");
 }
 
@@ -223,41 +282,79 @@ fn answers_of_a_script() {
     assert_eq!(ask("respond(403)"), "0  ");
     assert_eq!(ask("return respond(100)"), "s.lua:2: a status is a whole number from 200 to 599");
     assert_eq!(ask("return respond('x')"), "s.lua:2: a status is a whole number from 200 to 599");
-    assert_eq!(ask("return respond(200, true)"), "s.lua:2: a body is a text, or a table for JSON, not a boolean");
+    assert_eq!(
+        ask("return respond(200, true)"),
+        "s.lua:2: a body is a text, or a table for JSON, not a boolean"
+    );
     assert_eq!(
         ask("return respond(200, '', {location = '/\\r\\nx: y'})"),
         "s.lua:2: the value of `location` has a line break or another control character"
     );
-    assert_eq!(ask("return respond(200, '', {['content-length'] = '5'})"), "s.lua:2: `content-length` is the gateway's to set");
-    assert_eq!(ask("return true"), "s.lua: returned a boolean; return nothing, or `respond(status, body, headers)`");
+    assert_eq!(
+        ask("return respond(200, '', {['content-length'] = '5'})"),
+        "s.lua:2: `content-length` is the gateway's to set"
+    );
+    assert_eq!(
+        ask("return true"),
+        "s.lua: returned a boolean; return nothing, or `respond(status, body, headers)`"
+    );
 }
 
 #[test]
 fn libraries() {
     check("return json.decode('{\"a\":[1,2.5,null,true,\"x\"]}')", r#"{"a":[1,2.5,null,true,"x"]}"#);
-    check("return json.encode({b = 1, a = {}, c = json.array{}, d = json.null, e = 0.1, f = 1e300})", r#"{"a":{},"b":1,"c":[],"d":null,"e":0.1,"f":1e+300}"#);
+    check(
+        "return json.encode({b = 1, a = {}, c = json.array{}, d = json.null, e = 0.1, f = 1e300})",
+        r#"{"a":{},"b":1,"c":[],"d":null,"e":0.1,"f":1e+300}"#,
+    );
     check("return json.encode('é\\n\"')", r#""é\n\"""#);
     check("return json.decode('[]'), json.decode('{}'), json.decode(' 1 ')", "[] {} 1");
-    check("return pcall(json.decode, '{\"a\":')", "false s.lua:2: not JSON: EOF while parsing a value at line 1 column 5");
+    check(
+        "return pcall(json.decode, '{\"a\":')",
+        "false s.lua:3: not JSON: EOF while parsing a value at line 1 column 5",
+    );
     check("json.decode('1 2')", "Error: not JSON: trailing characters at line 1 column 3");
     check("json.encode({1, nil, 3})", "Error: a list with holes; put `json.null` there");
-    check("json.encode({1, a = 2})", "Error: a table with elements and with names (`a`) is neither list nor object");
+    check(
+        "json.encode({1, a = 2})",
+        "Error: a table with elements and with names (`a`) is neither list nor object",
+    );
     check("json.encode(0/0)", "Error: JSON has no infinity and no NaN");
     check("json.encode('\\255')", "Error: a text that is not UTF-8 is no JSON");
-    check("return base64.encode('a\\255?>'), base64.url_encode('a\\255?>'), base64.encode('a'), base64.url_encode('a')", "Yf8/Pg== Yf8_Pg YQ== YQ");
-    check("return base64.decode('YQ=='), base64.decode('YQ'), base64.url_decode('YQ'), base64.url_decode('_w==') == '\\255'", "a a a true");
+    check(
+        "return base64.encode('a\\255?>'), base64.url_encode('a\\255?>'), base64.encode('a'), base64.url_encode('a')",
+        "Yf8/Pg== Yf8_Pg YQ== YQ",
+    );
+    check(
+        "return base64.decode('YQ=='), base64.decode('YQ'), base64.url_decode('YQ'), base64.url_decode('_w==') == '\\255'",
+        "a a a true",
+    );
     check("base64.decode('*')", "Error: not base64: Invalid symbol 42, offset 0.");
-    check("return hmac.sha256('key', 'The quick brown fox jumps over the lazy dog')", "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8");
-    check("return time.now(), time.iso(time.now()), time.iso(0), time.iso()", "1763798225.25 2025-11-22T07:57:05.250Z 1970-01-01T00:00:00Z 2025-11-22T07:57:05.250Z");
-    check("return string.find('a.b', '.', 1, true), ('x,y'):split(','), utf8.char(233), bit32.band(6, 3), math.floor(1.5)", "2 [\"x\",\"y\"] é 2 1");
-    check("return buffer.len(buffer.fromstring('abc')), table.concat({1, 2}, '-'), select('#', 1, 2)", "3 1-2 2");
+    check(
+        "return hmac.sha256('key', 'The quick brown fox jumps over the lazy dog')",
+        "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8",
+    );
+    check(
+        "return time.now(), time.iso(time.now()), time.iso(0), time.iso()",
+        "1763798225.25 2025-11-22T07:57:05.250Z 1970-01-01T00:00:00Z 2025-11-22T07:57:05.250Z",
+    );
+    check(
+        "return string.find('a.b', '.', 1, true), ('x,y'):split(','), utf8.char(233), bit32.band(6, 3), math.floor(1.5)",
+        "2 [\"x\",\"y\"] é 2 1",
+    );
+    check(
+        "return buffer.len(buffer.fromstring('abc')), table.concat({1, 2}, '-'), select('#', 1, 2)",
+        "3 1-2 2",
+    );
     check("local co = coroutine.wrap(function() coroutine.yield(1) return 2 end) return co(), co()", "1 2");
     check("return tostring(json.null) ~= nil, json.null == nil", "true false");
 }
 
 #[test]
 fn the_log_is_one_line_and_bounded() {
-    let script = compile("function request(req) log.info('a\\nb', 1, nil) log.warn(('x'):rep(5000)) print('p') for i = 1, 100 do log.error(i) end end");
+    let script = compile(
+        "function request(req) log.info('a\\nb', 1, nil) log.warn(('x'):rep(5000)) print('p') for i = 1, 100 do log.error(i) end end",
+    );
     let mut bench = Bench::new();
     bench.ask(&script.unwrap()).unwrap();
     let log = bench.notebook.0.borrow();
@@ -281,7 +378,9 @@ fn one_environment_for_both_phases_and_none_for_two_requests() {
     b.path = "/other".to_owned();
     bench.vm.request(&script, &mut first, &mut a).unwrap();
     bench.vm.request(&script, &mut second, &mut b).unwrap();
-    for (session, request, expect) in [(&mut second, &mut b, "x: 2 1 /other"), (&mut first, &mut a, "x: 2 1 /orders/7")] {
+    for (session, request, expect) in
+        [(&mut second, &mut b, "x: 2 1 /other"), (&mut first, &mut a, "x: 2 1 /orders/7")]
+    {
         let mut response = response();
         bench.vm.response(&script, session, request, &mut response).unwrap();
         assert_eq!(lines(&response.headers).last().unwrap(), expect);
@@ -291,8 +390,14 @@ fn one_environment_for_both_phases_and_none_for_two_requests() {
 #[test]
 fn failures_name_file_and_line() {
     let ask = |text: &str| -> Failure { Bench::new().ask(&compile(text).unwrap()).unwrap_err() };
-    assert_eq!(ask("function request(req)\n\nlocal x = nil\nreturn x.y\nend").to_string(), "s.lua:4: attempt to index nil with 'y'");
-    assert_eq!(ask("function request(req)\nerror('no ' .. req.path)\nend").to_string(), "s.lua:2: no /orders/7");
+    assert_eq!(
+        ask("function request(req)\n\nlocal x = nil\nreturn x.y\nend").to_string(),
+        "s.lua:4: attempt to index nil with 'y'"
+    );
+    assert_eq!(
+        ask("function request(req)\nerror('no ' .. req.path)\nend").to_string(),
+        "s.lua:2: no /orders/7"
+    );
     assert_eq!(ask("function request(req)\nerror('a\\nb\\27')\nend").to_string(), "s.lua:2: a\\nb\\u{1b}");
     assert_eq!(ask("function request(req)\nerror({code = 1})\nend").cause, tollgate_script::Cause::Error);
     assert_eq!(ask("function request(req)\nstring.find(1)\nend").line, 2);

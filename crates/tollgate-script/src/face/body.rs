@@ -7,7 +7,7 @@ use mlua::{Lua, Value};
 use tollgate_wire::name;
 
 use super::{at_hand, text_of};
-use crate::desk::{Desk, Side, refuse};
+use crate::desk::{Desk, Side, kind, refuse};
 use crate::library::json;
 
 pub(super) fn text(lua: &Lua, desk: &Desk, side: Side) -> mlua::Result<Value> {
@@ -38,7 +38,7 @@ pub(super) fn set_text(lua: &Lua, desk: &Desk, side: Side, value: Value) -> mlua
     let text = match &value {
         Value::Nil => None,
         value => Some(text_of(lua, value)?.ok_or_else(|| {
-            refuse(format!("a body is a text, not a {}; values go into `json`", value.type_name()))
+            refuse(format!("a body is a text, not a {}; values go into `json`", kind(value)))
         })?),
     };
     desk.handed(|handed| *handed.payload(side) = Default::default());

@@ -6,7 +6,7 @@ use mlua::{Lua, LuaString, Table, Value};
 use tollgate_wire::{HeaderBlock, Name, name};
 
 use super::{Owner, close, shown, string, text_of};
-use crate::desk::{Desk, Phase, Side, refuse};
+use crate::desk::{Desk, Phase, Side, kind, refuse};
 
 /// Lines that frame a message or belong to one connection: the gateway's to write.
 const FRAMING: &[Name] = &[
@@ -118,34 +118,47 @@ pub(crate) fn put(lua: &Lua, headers: &mut HeaderBlock, name: &Name, value: &Val
             }
             headers.remove(name);
             for at in 1..=lines.min(MAX_LINES) {
-                let value: Value = list.raw_get(at)?;
-                let value = line(lua, name, &value)?;
                 has_room(headers)?;
-                headers.append(name, &value.as_bytes());
+                line(lua, name, &list.raw_get(at)?, |text| headers.append(name, text))?;
             }
             return Ok(());
         }
         _ => {}
     }
-    let value = line(lua, name, value)?;
     has_room(headers)?;
-    headers.set(name, &value.as_bytes());
-    Ok(())
+    line(lua, name, value, |text| headers.set(name, text))
 }
 
-fn line(lua: &Lua, name: &Name, value: &Value) -> mlua::Result<LuaString> {
-    let Some(text) = text_of(lua, value)? else {
-        return Err(refuse(format!("`{}` is a text or a list of texts, not a {}", name.as_str(), value.type_name())));
+/// Hands on the text of one line, if it is one.
+fn line(lua: &Lua, name: &Name, value: &Value, put: impl FnOnce(&[u8])) -> mlua::Result<()> {
+    let number;
+    let text = match value {
+        Value::String(text) => text,
+        Value::Number(_) | Value::Integer(_) => {
+            number = text_of(lua, value)?;
+            number.as_ref().ok_or_else(|| refuse("a number without text"))?
+        }
+        other => {
+            let kind = kind(other);
+            return Err(refuse(format!("`{}` is a text or a list of texts, not a {kind}", name.as_str())));
+        }
     };
-    if text.as_bytes().len() > MAX_VALUE_BYTES {
-        return Err(refuse(format!("the value of `{}` has more than {MAX_VALUE_BYTES} bytes", name.as_str())));
+    let text = text.as_bytes();
+    if text.len() > MAX_VALUE_BYTES {
+        return Err(refuse(format!(
+            "the value of `{}` has more than {MAX_VALUE_BYTES} bytes",
+            name.as_str()
+        )));
     }
     // A line that ends early would let the rest be read as another line (RFC 9110 section 5.5).
-    let breaks = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
-    match text.as_bytes().iter().any(breaks) {
-        true => Err(refuse(format!("the value of `{}` has a line break or another control character", name.as_str()))),
-        false => Ok(text),
+    if text.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+        return Err(refuse(format!(
+            "the value of `{}` has a line break or another control character",
+            name.as_str()
+        )));
     }
+    put(&text);
+    Ok(())
 }
 
 fn has_room(headers: &HeaderBlock) -> mlua::Result<()> {

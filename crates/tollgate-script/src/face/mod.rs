@@ -37,7 +37,9 @@ pub(crate) fn faces(lua: &Lua, desk: &Rc<Desk>) -> mlua::Result<Faces> {
     close(
         lua,
         &req,
-        lua.create_function(move |lua, (_, name): (Owner, LuaString)| request::get(lua, &reads, &name.as_bytes()))?,
+        lua.create_function(move |lua, (_, name): (Owner, LuaString)| {
+            request::get(lua, &reads, &name.as_bytes())
+        })?,
         lua.create_function(move |lua, (_, name, value): (Owner, LuaString, Value)| {
             request::set(lua, &writes, &name.as_bytes(), value)
         })?,
@@ -48,7 +50,9 @@ pub(crate) fn faces(lua: &Lua, desk: &Rc<Desk>) -> mlua::Result<Faces> {
     close(
         lua,
         &res,
-        lua.create_function(move |lua, (_, name): (Owner, LuaString)| response::get(lua, &reads, &name.as_bytes()))?,
+        lua.create_function(move |lua, (_, name): (Owner, LuaString)| {
+            response::get(lua, &reads, &name.as_bytes())
+        })?,
         lua.create_function(move |lua, (_, name, value): (Owner, LuaString, Value)| {
             response::set(lua, &writes, &name.as_bytes(), value)
         })?,

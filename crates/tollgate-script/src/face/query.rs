@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use mlua::{Lua, LuaString, Table, Value};
 
 use super::shown;
-use crate::desk::{Desk, refuse};
+use crate::desk::{Desk, kind, refuse};
 
 /// Pairs that a query may have, sent or set: bounds the table that is made of it.
 const MAX_PAIRS: usize = 1000;
@@ -44,7 +44,7 @@ pub(super) fn set(lua: &Lua, desk: &Desk, value: Value) -> mlua::Result<()> {
         Value::Nil => lua.create_table()?,
         Value::Table(query) => query,
         other => {
-            return Err(refuse(format!("a query is a table of names and values, not a {}", other.type_name())));
+            return Err(refuse(format!("a query is a table of names and values, not a {}", kind(&other))));
         }
     };
     wanted(&query)?;
@@ -112,7 +112,7 @@ fn wanted(query: &Table) -> mlua::Result<BTreeMap<Vec<u8>, Vec<Vec<u8>>>> {
     let mut count = 0;
     query.for_each(|name: Value, value: Value| {
         let Value::String(name) = name else {
-            return Err(refuse(format!("a name in `req.query` is a text, not a {}", name.type_name())));
+            return Err(refuse(format!("a name in `req.query` is a text, not a {}", kind(&name))));
         };
         let values = values(&name, value)?;
         count += values.len();
@@ -134,7 +134,7 @@ fn values(name: &LuaString, value: Value) -> mlua::Result<Vec<Vec<u8>>> {
         other => Err(refuse(format!(
             "`req.query.{}` is a text or a list of texts, not a {}",
             shown(&name.as_bytes()),
-            other.type_name()
+            kind(other)
         ))),
     };
     match value {

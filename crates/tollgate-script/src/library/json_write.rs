@@ -3,7 +3,7 @@
 use mlua::{LuaString, Table, Value};
 
 use super::json::MAX_DEPTH;
-use crate::desk::{Desk, refuse};
+use crate::desk::{Desk, kind, refuse};
 
 /// Writes a value. A table with elements `1..n` and nothing else is a list, one with names an object; an empty one is
 /// an object unless `json.array` made it.
@@ -25,7 +25,9 @@ impl Writer<'_> {
             return Err(refuse("this is more JSON than a call may have memory"));
         }
         match value {
-            Value::Nil | Value::LightUserData(mlua::LightUserData(_)) if value.is_nil() || value.is_null() => {
+            Value::Nil | Value::LightUserData(mlua::LightUserData(_))
+                if value.is_nil() || value.is_null() =>
+            {
                 self.out.extend_from_slice(b"null");
             }
             Value::Boolean(true) => self.out.extend_from_slice(b"true"),
@@ -34,7 +36,7 @@ impl Writer<'_> {
             Value::Number(number) => self.number(*number)?,
             Value::String(text) => self.text(text)?,
             Value::Table(table) => self.table(table, depth)?,
-            other => return Err(refuse(format!("JSON has no {}", other.type_name()))),
+            other => return Err(refuse(format!("JSON has no {}", kind(other)))),
         }
         Ok(())
     }
@@ -107,7 +109,7 @@ impl Writer<'_> {
                 self.desk.work(16)
             }
             Value::Number(_) | Value::Integer(_) => Err(refuse("a list with holes; put `json.null` there")),
-            other => Err(refuse(format!("a name in JSON is a text, not a {}", other.type_name()))),
+            other => Err(refuse(format!("a name in JSON is a text, not a {}", kind(&other)))),
         })?;
         members.sort_by(|(a, _), (b, _)| (*a.as_bytes()).cmp(&*b.as_bytes()));
         self.out.push(b'{');

@@ -12,7 +12,10 @@ use crate::script::module_name;
 
 pub(super) fn add(lua: &Lua, desk: &Rc<Desk>, globals: &Table) -> mlua::Result<()> {
     let own = desk.clone();
-    globals.raw_set("require", lua.create_function(move |lua, name: LuaString| require(lua, &own, &name.to_str()?))?)
+    globals.raw_set(
+        "require",
+        lua.create_function(move |lua, name: LuaString| require(lua, &own, &name.to_str()?))?,
+    )
 }
 
 fn require(lua: &Lua, desk: &Desk, name: &str) -> mlua::Result<Value> {

@@ -7,7 +7,7 @@ use mlua::{Lua, LuaString, Table, UserData, Value};
 use tollgate_wire::{HeaderBlock, name};
 
 use super::json;
-use crate::desk::{Desk, refuse};
+use crate::desk::{Desk, kind, refuse};
 use crate::face::{JSON, put_header, settable};
 use crate::message::Respond;
 
@@ -18,9 +18,10 @@ impl UserData for Made {}
 
 pub(super) fn add(lua: &Lua, desk: &Rc<Desk>, globals: &Table) -> mlua::Result<()> {
     let own = desk.clone();
-    let function = lua.create_function(move |lua, (status, body, headers): (Value, Value, Option<Table>)| {
-        respond(lua, &own, &status, &body, headers)
-    })?;
+    let function =
+        lua.create_function(move |lua, (status, body, headers): (Value, Value, Option<Table>)| {
+            respond(lua, &own, &status, &body, headers)
+        })?;
     globals.raw_set("respond", function)
 }
 
@@ -39,7 +40,7 @@ fn respond(
             answer.headers.set(&name::CONTENT_TYPE, JSON);
             json::encode(desk, body)?
         }
-        other => return Err(refuse(format!("a body is a text, or a table for JSON, not a {}", other.type_name()))),
+        other => return Err(refuse(format!("a body is a text, or a table for JSON, not a {}", kind(other)))),
     };
     // These have no body (RFC 9110 sections 15.3.5 and 15.4.5).
     if matches!(answer.status, 204 | 304) {
@@ -59,7 +60,7 @@ fn read_headers(lua: &Lua, from: &Table, into: &mut HeaderBlock) -> mlua::Result
             lines.push((name, value));
             Ok(())
         }
-        other => Err(refuse(format!("a header name is a text, not a {}", other.type_name()))),
+        other => Err(refuse(format!("a header name is a text, not a {}", kind(&other)))),
     })?;
     lines.sort_by(|(a, _), (b, _)| (*a.as_bytes()).cmp(&*b.as_bytes()));
     for (name, value) in lines {

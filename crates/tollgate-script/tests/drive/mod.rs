@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use tollgate_script::{
-    Compiler, Facts, Failure, Host, Level, Limits, Request, Respond, Response, Script, ScriptError, Session, Source,
-    Verdict, Vm,
+    Compiler, Facts, Failure, Host, Level, Limits, Request, Respond, Response, Script, ScriptError, Session,
+    Source, Verdict, Vm,
 };
 use tollgate_wire::{HeaderBlock, Name};
 
@@ -69,7 +69,11 @@ pub(crate) fn compile(text: &str) -> Result<Script, ScriptError> {
     compile_with(text, &[], Limits::default())
 }
 
-pub(crate) fn compile_with(text: &str, modules: &[(&str, &str)], limits: Limits) -> Result<Script, ScriptError> {
+pub(crate) fn compile_with(
+    text: &str,
+    modules: &[(&str, &str)],
+    limits: Limits,
+) -> Result<Script, ScriptError> {
     let mut load = |path: &str| {
         let found = modules.iter().find(|(name, _)| *name == path);
         found.map(|(_, text)| (*text).to_owned()).ok_or_else(|| "no such file".to_owned())
@@ -104,7 +108,11 @@ pub(crate) fn request() -> Request {
 pub(crate) fn response() -> Response {
     Response {
         status: 200,
-        headers: headers(&[("Content-Type", "application/json"), ("Set-Cookie", "a=1"), ("set-cookie", "b=2")]),
+        headers: headers(&[
+            ("Content-Type", "application/json"),
+            ("Set-Cookie", "a=1"),
+            ("set-cookie", "b=2"),
+        ]),
         body: Some(br#"{"total": 1.50, "items": [{"id": 1}], "big": 12345678901234567890}"#.to_vec()),
         ..Response::default()
     }
@@ -126,7 +134,9 @@ pub(crate) fn lines(block: &HeaderBlock) -> Vec<String> {
 
 /// Runs `body` as a request function of which the result is shown, or its error.
 pub(crate) fn eval(body: &str) -> String {
-    let text = format!("function request(req)\nlocal function run()\n{body}\nend\nreturn respond(200, show(run()))\nend\n{SHOW}");
+    let text = format!(
+        "function request(req)\nlocal function run()\n{body}\nend\nreturn respond(200, show(run()))\nend\n{SHOW}"
+    );
     let script = match compile(&text) {
         Ok(script) => script,
         Err(error) => return format!("does not load: {error}"),

@@ -1,0 +1,101 @@
+//! The scripts of `examples/lua/`, each doing what it says.
+
+mod drive;
+
+use drive::{Bench, headers, lines};
+use serde_json::{Value, json};
+use tollgate_script::{Compiler, Limits, Request, Response, Script, Source, Verdict};
+
+fn example(name: &str, with: Value) -> Script {
+    let path = format!("{}/../../examples/lua/{name}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let source = Source { name, text: &text, with, modules: None };
+    Compiler::new().unwrap().compile(source, Limits::default()).unwrap()
+}
+
+fn answer(body: Value) -> Response {
+    Response {
+        status: 200,
+        headers: headers(&[("content-type", "application/json")]),
+        body: Some(body.to_string().into_bytes()),
+        ..Response::default()
+    }
+}
+
+fn body_of(response: &Response) -> Value {
+    serde_json::from_slice(response.body.as_deref().unwrap()).unwrap()
+}
+
+#[test]
+fn normalise() {
+    let script = example("normalise.lua", json!({ "list": "orders" }));
+    for (sent, expect) in [
+        (
+            json!({ "orderId": 7, "created-at": 0, "lineItems": [{ "Amount": "12.50" }, { "amount": "x" }] }),
+            json!({ "order_id": 7, "created_at": "1970-01-01T00:00:00Z", "line_items": [{ "amount": 12.5 }, { "amount": null }] }),
+        ),
+        (json!([{ "orderId": 1 }]), json!({ "orders": [{ "order_id": 1 }] })),
+        (json!([]), json!({ "orders": [] })),
+        (json!({ "items": [], "x": { "A b": null } }), json!({ "items": [], "x": { "a_b": null } })),
+    ] {
+        let mut response = answer(sent.clone());
+        Bench::new().exchange(&script, &mut Request::default(), &mut response).unwrap();
+        assert_eq!(body_of(&response), expect, "{sent}");
+    }
+    let mut text = Response { body: Some(b"not json".to_vec()), ..Response::default() };
+    Bench::new().exchange(&script, &mut Request::default(), &mut text).unwrap();
+    assert_eq!(text.body.unwrap(), b"not json");
+}
+
+#[test]
+fn sign() {
+    let script = example("sign.lua", json!({ "key": "k", "name": "gateway" }));
+    assert!(script.needs().request_body && script.needs().method && !script.needs().response_body);
+    let mut request = drive::request();
+    Bench::new().exchange(&script, &mut request, &mut Response::default()).unwrap();
+    let sent = lines(&request.headers);
+    assert!(sent.contains(&"x-signed-at: 1763798225".to_owned()), "{sent:?}");
+    let signature = sent.iter().find_map(|line| line.strip_prefix("x-signature: ")).unwrap();
+    let text = [b"GET\n/orders/7\n1763798225\n".as_slice(), request.body.as_deref().unwrap()].concat();
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, b"k");
+    let expect: String =
+        aws_lc_rs::hmac::sign(&key, &text).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(signature, expect);
+}
+
+#[test]
+fn plan() {
+    let script = example("plan.lua", json!({ "plans": { "free": "/v1", "pro": "/v2" } }));
+    let mut bench = Bench::new();
+    for (claims, expect) in [
+        (Some(json!({ "plan": "pro" })), Ok("/v2/orders/7")),
+        (Some(json!({ "plan": "free" })), Ok("/v1/orders/7")),
+        (Some(json!({ "plan": "gold" })), Err(json!({ "error": "no plan", "plan": "gold" }))),
+        (None, Err(json!({ "error": "no plan", "plan": null }))),
+    ] {
+        let mut request = drive::request();
+        request.facts.claims = claims;
+        match bench.exchange(&script, &mut request, &mut Response::default()).unwrap() {
+            Verdict::Continue => assert_eq!(Ok(request.path.as_str()), expect),
+            Verdict::Respond(answer) => {
+                assert_eq!(answer.status, 403);
+                assert_eq!(Err(serde_json::from_slice(&answer.body).unwrap()), expect);
+            }
+        }
+    }
+}
+
+#[test]
+fn mask() {
+    let script = example("mask.lua", json!({ "fields": ["iban", "email"], "role": "support" }));
+    let sent = json!({ "name": "Ada", "accounts": [{ "iban": "DE89370400440532013000", "n": 1 }], "email": "a@b" });
+    let masked = json!({ "name": "Ada", "accounts": [{ "iban": "******************3000", "n": 1 }], "email": "a@b" });
+    for (roles, expect) in [(json!(["support"]), &sent), (json!(["admin"]), &masked), (json!("support"), &masked)] {
+        let mut request = drive::request();
+        request.facts.claims = Some(json!({ "roles": roles }));
+        let mut response = answer(sent.clone());
+        Bench::new().exchange(&script, &mut request, &mut response).unwrap();
+        assert_eq!(&body_of(&response), expect);
+        assert_eq!(response.changed.headers, expect == &masked);
+    }
+}
