@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tollgate_plan::Plan;
 use tollgate_plan::route::{Action, Route, RouteId};
-use tollgate_plan::upstream::{Balance, HashKey, HostMode, Upstream, UpstreamId};
+use tollgate_plan::upstream::{Address, Balance, HashKey, HostMode, Upstream, UpstreamId};
 use tollgate_proxy::{Circuit, Snapshot, UpstreamHealth, rfc3339};
 
 /// `/api/v1/routes` and `tollgate routes --json`: every route in the order in which they are asked.
@@ -64,13 +64,23 @@ fn upstream_json(upstream: &Upstream, health: Option<&UpstreamHealth>, snapshot:
         .targets
         .iter()
         .map(|target| {
-            let state = health.and_then(|health| health.targets.iter().find(|one| one.url == target.url));
-            json!({
+            let all = health.map(|health| health.targets.as_slice()).unwrap_or_default();
+            let hosts: Vec<_> = all.iter().filter(|one| one.configured == target.url).collect();
+            let one = |host: &&tollgate_proxy::TargetHealth| {
+                json!({ "url": *host.url, "healthy": host.healthy, "since": rfc3339(host.since) })
+            };
+            let mut json = json!({
                 "url": *target.url,
                 "weight": target.weight,
-                "healthy": state.map(|state| state.healthy),
-                "since": state.map(|state| rfc3339(state.since)),
-            })
+                "healthy": (!hosts.is_empty()).then(|| hosts.iter().any(|host| host.healthy)),
+                "since": hosts.iter().map(|host| host.since).max().map(rfc3339),
+            });
+            // A service that DNS knows: the hosts that stand for it.
+            if let (Address::Service { .. }, Some(members)) = (&target.address, json.as_object_mut()) {
+                let hosts = hosts.iter().filter(|host| host.url != target.url).map(one);
+                members.insert("hosts".to_owned(), hosts.collect());
+            }
+            json
         })
         .collect();
     let connections = snapshot.upstream_connections.get(&upstream.name).copied().unwrap_or_default();

@@ -36,6 +36,8 @@ pub(crate) const BURST: u64 = 1_000_000_000;
 pub(crate) const REFILL_S: u64 = 3_650 * 86_400;
 /// Gateways that may share limits; the deciders of limits divide by no more.
 pub(crate) const INSTANCES: i64 = 1_000;
+/// DNS servers: a question that all of them leave open has waited long enough.
+pub(crate) const NAME_SERVERS: usize = 8;
 /// Certificates of one listener: a client's wish is looked up among them.
 pub(crate) const CERTIFICATES: usize = 10_000;
 /// Bytes of a file with keys or certificates.

@@ -1,5 +1,6 @@
 //! The root value: everything one generation of the gateway needs to know.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub struct Plan {
     /// Request headers that carry the subject of a client's certificate, on any listener: a client's own copies are
     /// always removed.
     pub subject_headers: Vec<Name>,
+    /// Who is asked for the addresses of names; empty: who the system says.
+    pub name_servers: Vec<SocketAddr>,
     /// Bounds on what one client may cost.
     pub limits: Limits,
     /// Worker threads, at least 1 (`auto` is already resolved).

@@ -80,6 +80,12 @@ pub enum Address {
         /// Port.
         port: u16,
     },
+    /// A service that DNS knows (RFC 2782): its SRV records name the hosts and ports that stand in its place, with
+    /// their TTL.
+    Service {
+        /// Lower-case name, such as `_api._tcp.internal`.
+        name: Box<str>,
+    },
     /// A unix socket.
     Unix(PathBuf),
 }

@@ -1,6 +1,6 @@
 //! The background thread: what must go on beside requests, and must not take a worker's time.
 //!
-//! It talks to issuers, and asks targets how they are. Workers hand it questions and read what it wrote; it never
+//! It talks to issuers, asks targets how they are, and DNS where services are. Workers hand it questions and read what it wrote; it never
 //! waits for a worker.
 
 use std::io;
@@ -10,9 +10,10 @@ use std::thread::JoinHandle;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
-use crate::live::checks;
 use crate::live::issuers::{self, IssuerRegistry, Question};
 use crate::live::registry::UpstreamRegistry;
+use crate::live::{checks, services};
+use crate::upstream::NameServers;
 
 /// Questions that the thread has not taken yet. It takes them at once, so this is seldom more than one.
 const QUESTIONS_MAX: usize = 1024;
@@ -25,11 +26,16 @@ pub(crate) struct Background {
 }
 
 impl Background {
-    /// Starts the thread, which does what `issuers` and `upstreams` ask for.
-    pub(crate) fn start(issuers: &IssuerRegistry, upstreams: &UpstreamRegistry) -> io::Result<Background> {
+    /// Starts the thread, which does what `issuers` and `upstreams` ask for; names are asked of `servers`.
+    pub(crate) fn start(
+        issuers: &IssuerRegistry,
+        upstreams: &UpstreamRegistry,
+        servers: &NameServers,
+    ) -> io::Result<Background> {
         let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
         let (end, mut ended) = watch::channel(false);
         let (wanted, checked) = (issuers.wanted(), upstreams.checked());
+        let (services, servers) = (upstreams.services.clone(), servers.clone());
         let run = move || {
             let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
             let runtime = match runtime {
@@ -38,8 +44,9 @@ impl Background {
             };
             runtime.block_on(async {
                 tokio::select! {
-                    () = issuers::attend(wanted, asked) => {}
-                    () = checks::attend(checked) => {}
+                    () = issuers::attend(wanted, asked, &servers) => {}
+                    () = checks::attend(checked, &servers) => {}
+                    () = services::attend(services, servers.clone()) => {}
                     _ = ended.wait_for(|end| *end) => {}
                 }
             });

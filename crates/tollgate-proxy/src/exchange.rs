@@ -349,6 +349,9 @@ impl<'c> Exchange<'c> {
         let seen = &self.seen;
         seen.upstream_time.set(Some(seen.upstream_time.get().unwrap_or_default() + spent));
         if let Some((upstream, target)) = seen.upstream.get() {
+            let live = self.active.upstreams.get(upstream.0 as usize);
+            // Metrics know what is configured, not what DNS says of it.
+            let target = live.map_or(target, |live| live.shared.place(target));
             let outcome = outcome.map_or_else(AttemptOutcome::Failed, AttemptOutcome::Status);
             self.active.series.count_attempt(upstream, target, outcome, spent);
         }

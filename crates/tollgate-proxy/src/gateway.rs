@@ -24,14 +24,19 @@ use crate::live::limits::{BUCKETS_MAX, LimitsLive};
 use crate::live::listeners::ListenerLive;
 use crate::live::passwords::Passwords;
 use crate::live::registry::{UpstreamRegistry, Upstreams};
+use crate::live::services::ServicesLive;
 use crate::live::store::{Leases, StoreHealth, StoreReport};
 use crate::live::targets::TargetShared;
 use crate::observe::{LogWriter, Snapshot, WorkerSnapshot};
 use crate::run::{self, Order};
 use crate::tls::Sides;
+use crate::upstream::NameServers;
 
 /// Orders that wait for a worker: handed-over connections above all. Over it, who accepted one serves it.
 const INBOX: usize = 1024;
+
+/// A start or a reload waits so long for the first answers about services: the first requests would be refused.
+const SERVICES_WITHIN: Duration = Duration::from_secs(1);
 
 /// A worker that does not answer for so long is left out of a snapshot.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
@@ -58,8 +63,14 @@ impl Gateway {
         let log = LogWriter::start(&plan.access_log).map_err(ApplyError::AccessLog)?;
         let issuers = IssuerRegistry::default();
         let upstreams = UpstreamRegistry::default();
-        let background = Background::start(&issuers, &upstreams).map_err(ApplyError::Thread)?;
-        let shared = Arc::new(Shared::new(plan, sides, limits, log, (issuers, upstreams), background));
+        let name_servers = NameServers::default();
+        name_servers.set(&plan.name_servers);
+        let background =
+            Background::start(&issuers, &upstreams, &name_servers).map_err(ApplyError::Thread)?;
+        upstreams.services.want(&plan);
+        upstreams.services.wait(SERVICES_WITHIN);
+        let registries = (issuers, upstreams);
+        let shared = Arc::new(Shared::new(plan, sides, limits, log, registries, (background, name_servers)));
         let shares = shared.adopt(fresh);
         let (started, ready) = std::sync::mpsc::sync_channel(shared.workers);
         let mut threads = Vec::new();
@@ -115,6 +126,8 @@ pub(crate) struct Shared {
     upstreams: UpstreamRegistry,
     issuers: IssuerRegistry,
     pub(crate) background: Background,
+    /// Whom names are asked of.
+    pub(crate) name_servers: NameServers,
     pub(crate) passwords: Passwords,
     inboxes: OnceLock<Vec<mpsc::Sender<Order>>>,
     listeners: Mutex<HashMap<ListenAddress, Arc<ListenerLive>>>,
@@ -182,7 +195,7 @@ impl Shared {
         limits: LimitsLive,
         log: LogWriter,
         (issuers, upstreams): (IssuerRegistry, UpstreamRegistry),
-        background: Background,
+        (background, name_servers): (Background, NameServers),
     ) -> Shared {
         let started = SystemTime::now();
         let of_plan = Arc::new(upstreams.reconcile(&plan, &sides, started));
@@ -211,6 +224,7 @@ impl Shared {
             upstreams,
             issuers,
             background,
+            name_servers,
             passwords: Passwords::default(),
             inboxes: OnceLock::new(),
             listeners: Mutex::default(),
@@ -277,13 +291,9 @@ impl Shared {
         let wanted = |at: usize| only.is_none_or(|only| only.contains(&UpstreamId(at as u32)));
         let upstreams =
             shown.filter(|(at, (upstream, _))| upstream.named && wanted(*at)).map(|(_, (upstream, live))| {
-                let targets = live.targets.iter().map(|target| {
-                    let (healthy, since) = target.state();
-                    TargetHealth { url: target.url.clone(), healthy, since }
-                });
                 UpstreamHealth {
                     name: upstream.name.clone(),
-                    targets: targets.collect(),
+                    targets: TargetHealth::of(upstream, live),
                     circuit: live.circuit(Instant::now()),
                 }
             });
@@ -345,6 +355,9 @@ impl Shared {
         snapshot.connections_refused = self.counts.refused.load(Relaxed);
         for live in lock(&self.listeners).values() {
             snapshot.connections.insert(live.name.clone(), live.open());
+            if live.tls().is_some() {
+                snapshot.tls_handshake_failures.insert(live.name.clone(), live.handshakes_failed());
+            }
         }
         snapshot
     }
@@ -370,6 +383,8 @@ impl Shared {
         let log = self.log.prepare(&plan.access_log).map_err(ApplyError::AccessLog)?;
 
         self.log.commit(log);
+        self.name_servers.set(&plan.name_servers);
+        self.learn_services(&plan).await;
         let upstreams = Arc::new(self.upstreams.reconcile(&plan, &sides, SystemTime::now()));
         let issuers = self.issuers.reconcile(&plan).into();
         let generation = self.generation.fetch_add(1, Relaxed) + 1;
@@ -402,6 +417,34 @@ impl Shared {
             let _ = worker.await;
         }
         Ok(Applied { generation, needs_restart })
+    }
+
+    /// Asks for the services of a new plan, and waits a little for answers about those that are new.
+    async fn learn_services(&self, plan: &Plan) {
+        let services = self.services().clone();
+        services.want(plan);
+        services.forget();
+        if services.is_waiting() {
+            // A failure would mean that the runtime ends.
+            let _ = tokio::task::spawn_blocking(move || services.wait(SERVICES_WITHIN)).await;
+        }
+    }
+
+    /// What DNS says of services.
+    pub(crate) fn services(&self) -> &Arc<ServicesLive> {
+        &self.upstreams.services
+    }
+
+    /// Sends new requests to the hosts that DNS names now. The plan and its generation stay.
+    pub(crate) async fn retarget(&self) {
+        let _turn = self.applying.lock().await;
+        let current = {
+            let mut current = lock(&self.current);
+            let upstreams = self.upstreams.reconcile(&current.plan, &current.sides, SystemTime::now());
+            current.upstreams = Arc::new(upstreams);
+            current.clone()
+        };
+        self.order_all(|| Order::Retarget(Box::new(current.clone()))).await;
     }
 
     /// Binds what is new; names what is gone.

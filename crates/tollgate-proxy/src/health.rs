@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
+use tollgate_plan::upstream::{Target, Upstream};
 use tollgate_policy::Circuit;
 
 use crate::control::Status;
+use crate::live::shield::UpstreamShared;
 use crate::observe::rfc3339;
 
 /// The health of the gateway and its named upstreams.
@@ -32,12 +34,42 @@ pub struct UpstreamHealth {
 /// The health of one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetHealth {
-    /// As configured.
+    /// As configured; where hosts stand for a service that DNS knows, the URL of the host.
     pub url: Arc<str>,
+    /// The target as configured, for labels of metrics.
+    pub configured: Arc<str>,
     /// Whether requests are sent there.
     pub healthy: bool,
     /// Since when that is so.
     pub since: SystemTime,
+}
+
+impl TargetHealth {
+    /// The targets of an upstream, in the order of the configuration. A service without hosts is one that is not
+    /// healthy.
+    pub(crate) fn of(upstream: &Upstream, live: &UpstreamShared) -> Vec<TargetHealth> {
+        let of_place = |place: usize, target: &Target| -> Vec<TargetHealth> {
+            let ours = live.targets.iter().enumerate().filter(|(at, _)| live.place(*at) == place);
+            ours.map(|(_, shared)| {
+                let (healthy, since) = shared.state();
+                TargetHealth { url: shared.url.clone(), configured: target.url.clone(), healthy, since }
+            })
+            .collect()
+        };
+        let nobody = |target: &Target| TargetHealth {
+            url: target.url.clone(),
+            configured: target.url.clone(),
+            healthy: false,
+            since: live.unserved_since().unwrap_or_else(SystemTime::now),
+        };
+        let targets = upstream.targets.iter().enumerate();
+        targets
+            .flat_map(|(place, target)| match of_place(place, target) {
+                none if none.is_empty() => vec![nobody(target)],
+                some => some,
+            })
+            .collect()
+    }
 }
 
 impl HealthReport {
@@ -96,6 +128,7 @@ mod tests {
     fn report(upstreams: &[&[bool]]) -> HealthReport {
         let target = |&healthy: &bool| TargetHealth {
             url: "http://10.0.0.5:3000".into(),
+            configured: "http://10.0.0.5:3000".into(),
             healthy,
             since: UNIX_EPOCH + Duration::from_secs(1),
         };

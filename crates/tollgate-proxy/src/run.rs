@@ -16,6 +16,7 @@ use crate::io::Room;
 use crate::limit;
 use crate::listen::{self, Accepted, Accepting};
 use crate::live::listeners::ListenerLive;
+use crate::live::services;
 use crate::live::store::Store;
 use crate::live::targets::TargetShared;
 use crate::live::upstreams::{reap, reconcile};
@@ -35,6 +36,8 @@ pub(crate) enum Order {
     Adopt(Accepted),
     /// Serve new requests by a new plan.
     Apply(Box<Change>),
+    /// Send new requests to other hosts, by the plan that is there.
+    Retarget(Box<Current>),
     /// Close an idle connection to this target: another worker needs its place.
     GiveWay(Arc<TargetShared>),
     /// Say what was counted.
@@ -78,6 +81,7 @@ pub(crate) fn worker(
         tokio::task::spawn_local(tell_left_out(worker.clone()));
         if index == 0 {
             tokio::task::spawn_local(limit::sweep(worker.clone()));
+            tokio::task::spawn_local(services::follow(worker.shared.clone()));
         }
         // The starter may have given up, and then tells the process itself.
         let _ = started.send(());
@@ -105,6 +109,7 @@ async fn take_orders(worker: &Rc<Worker>, mut inbox: mpsc::Receiver<Order>, acce
                 // Whoever waits for it may be gone.
                 let _ = change.done.send(());
             }
+            Order::Retarget(current) => worker.activate(*current),
             Order::GiveWay(target) => worker.give_way(&target),
             Order::Snapshot(answer) => drop(answer.send(worker.snapshot())),
             Order::Phase(phase) => {
@@ -161,6 +166,7 @@ impl Worker {
         let counters = Counters::new();
         let active = Active::new(shared.current(), None, (&shared, index), &counters, &random);
         let log = RefCell::new(shared.log.worker_sink());
+        let resolver = Resolver::new(&shared.name_servers);
         Rc::new(Worker {
             index,
             shared,
@@ -175,7 +181,7 @@ impl Worker {
             reports: Reports::default(),
             ids: RefCell::new(RequestIds::new()),
             date: RefCell::new(HttpDate::new()),
-            resolver: Resolver::new(),
+            resolver,
             known: Known::new(),
             clock: Clock::new(),
             random,

@@ -28,6 +28,7 @@ const STATUS: &[(&str, u16)] = &[
     ("basic_missing", 401),
     ("basic_invalid", 401),
     ("ip_denied", 403),
+    ("user_agent_denied", 403),
     ("scope_missing", 403),
     ("role_missing", 403),
     ("group_missing", 403),

@@ -68,6 +68,8 @@ metrics! {
         "Requests being served.";
     CONNECTIONS = Gauge "tollgate_connections" ["listener"]
         "Open client connections.";
+    TLS_HANDSHAKE_FAILURES = Counter "tollgate_tls_handshake_failures_total" ["listener"]
+        "TLS handshakes of clients that came to nothing: versions, certificates, what is no TLS, or too late.";
     CONNECTIONS_REFUSED = Counter "tollgate_connections_refused_total" []
         "Client connections closed at accept because of `limits.connections`.";
     UPSTREAM_REQUESTS = Counter "tollgate_upstream_requests_total" ["upstream", "target", "outcome"]
@@ -177,6 +179,10 @@ impl Scrape {
         for (listener, open) in &seen.connections {
             out.sample(&[listener], open);
         }
+        out.family(&TLS_HANDSHAKE_FAILURES);
+        for (listener, failures) in &seen.tls_handshake_failures {
+            out.sample(&[listener], failures);
+        }
         out.family(&CONNECTIONS_REFUSED).sample(&[], seen.connections_refused);
     }
 
@@ -197,8 +203,11 @@ impl Scrape {
         }
         out.family(&TARGET_HEALTHY);
         for upstream in &self.health {
-            for target in &upstream.targets {
-                out.sample(&[&upstream.name, &target.url], u8::from(target.healthy));
+            // Hosts that stand for a service are no labels: DNS could make as many as it likes.
+            for target in upstream.targets.chunk_by(|a, b| a.configured == b.configured) {
+                let healthy = target.iter().any(|host| host.healthy);
+                let label = target.first().map_or("", |host| &host.configured);
+                out.sample(&[&upstream.name, label], u8::from(healthy));
             }
         }
         out.family(&CIRCUIT);

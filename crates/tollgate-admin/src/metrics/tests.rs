@@ -111,10 +111,16 @@ fn scrape() -> Scrape {
     snapshot.retries.insert("u".into(), 1);
     snapshot.inflight_requests = 4;
     snapshot.connections.insert("0.0.0.0:8080".into(), 5);
+    snapshot.tls_handshake_failures.insert("0.0.0.0:8080".into(), 15);
     snapshot.connections_refused = 6;
     snapshot.upstream_connections.insert("u".into(), UpstreamConnections { idle: 8, active: 9 });
     snapshot.logs.insert("stdout", LogCounts { records: 10, dropped: 11 });
-    let target = TargetHealth { url: "http://t".into(), healthy: false, since: UNIX_EPOCH };
+    let target = TargetHealth {
+        url: "http://t".into(),
+        configured: "http://t".into(),
+        healthy: false,
+        since: UNIX_EPOCH,
+    };
     let issuer = IssuerHealth {
         name: "main".into(),
         status: IssuerStatus::Stale,

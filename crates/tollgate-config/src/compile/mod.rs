@@ -66,6 +66,7 @@ pub(crate) fn compile(input: &Input<'_>, report: &mut Report) -> Option<Plan> {
     let limits = server::limits(&input.main.limits, report);
     let admin = server::admin(&input.main.admin, report);
     let listeners = server::listeners(input, admin.address, report);
+    let name_servers = server::name_servers(input.main, report);
     let mut access_log = server::access_log(&input.main.access_log, report);
     let redis = redis::redis(&input.main.redis, input.files, report);
 
@@ -88,6 +89,7 @@ pub(crate) fn compile(input: &Input<'_>, report: &mut Report) -> Option<Plan> {
         trusted_proxies: server::trusted_proxies(input.main),
         subject_headers: tls::subject_headers(&listeners),
         listeners,
+        name_servers,
         limits,
         workers: server::workers(input.main, input.cores),
         shutdown: server::shutdown(&input.main.shutdown),

@@ -11,6 +11,7 @@ use tollgate_plan::listener::{ListenAddress, Listener, ProxyProtocol};
 use tollgate_plan::plan::{AccessLog, Admin, LogSink, OnFull, Shutdown};
 
 use super::{Input, tls};
+use crate::bounds;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{At, List, Slot};
@@ -65,6 +66,24 @@ pub(super) fn trusted_proxies(main: &spec::Root) -> CidrSet {
     blocks.iter().map(|block| block.value.0).collect()
 }
 
+/// The servers that are asked for names; none leaves it to the system.
+pub(super) fn name_servers(main: &spec::Root, report: &mut Report) -> Vec<SocketAddr> {
+    let Some(At { value: List(servers), span, .. }) =
+        main.resolver.value().and_then(|block| block.servers.given())
+    else {
+        return Vec::new();
+    };
+    if servers.is_empty() {
+        let finding = Finding::error(Code::BadValue, *span, "`servers` is empty: nobody could be asked");
+        report.push(finding.hint("remove `resolver` to ask the servers of `/etc/resolv.conf`"));
+    }
+    if let Some(over) = servers.get(bounds::NAME_SERVERS) {
+        let message = format!("more than {} DNS servers", bounds::NAME_SERVERS);
+        report.push(Finding::error(Code::TooLarge, over.span, message));
+    }
+    servers.iter().map(|server| server.value.0).collect()
+}
+
 pub(super) fn admin(slot: &Slot<spec::Admin>, report: &mut Report) -> Admin {
     let block = slot.value().cloned().unwrap_or_default();
     let address = block.address().0;
@@ -90,7 +109,13 @@ pub(super) fn listeners(input: &Input<'_>, admin: SocketAddr, report: &mut Repor
     let Some(At { value: List(blocks), span, .. }) = input.main.listeners.given() else {
         let name = DEFAULT_LISTENER.to_string().into();
         let proxy_protocol = ProxyProtocol::Off;
-        return vec![Listener { address: ListenAddress::Tcp(DEFAULT_LISTENER), name, proxy_protocol, tls: None, http2: true }];
+        return vec![Listener {
+            address: ListenAddress::Tcp(DEFAULT_LISTENER),
+            name,
+            proxy_protocol,
+            tls: None,
+            http2: true,
+        }];
     };
     if blocks.is_empty() {
         let message = "`listeners` is empty: the gateway would accept nobody";

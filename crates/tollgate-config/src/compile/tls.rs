@@ -115,6 +115,7 @@ pub(super) fn name_of(address: &Address) -> Box<str> {
     match address {
         Address::Socket(address) => address.ip().to_string().into(),
         Address::Name { host, .. } => host.trim_end_matches('.').into(),
+        Address::Service { name } => name.clone(),
         Address::Unix(_) => "localhost".into(),
     }
 }

@@ -128,12 +128,15 @@ fn named(name: &str, block: &spec::Upstream, input: &Input<'_>, report: &mut Rep
         }
         targets.push(target(url, value.weight));
     }
+    // How many stand for a service, DNS will say.
+    let is_service = |target: &Target| matches!(target.address, Address::Service { .. });
+    let count = if targets.iter().any(is_service) { usize::MAX } else { targets.len() };
     let tls = tls::upstream(&block.tls, &mut targets, input, report);
     Some(Upstream {
         tls: tls.into(),
         retry: resilience::retry(&block.retry),
         health_check: resilience::health_check(&block.health_check, report),
-        outlier: resilience::outlier(&block.outlier, targets.len(), report),
+        outlier: resilience::outlier(&block.outlier, count, report),
         circuit_breaker: resilience::circuit_breaker(&block.circuit_breaker),
         ..upstream(name, true, targets, block)
     })

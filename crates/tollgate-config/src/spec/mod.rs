@@ -9,6 +9,7 @@ mod json;
 mod limit;
 mod redis;
 mod resilience;
+mod resolver;
 mod root;
 mod route;
 mod server;

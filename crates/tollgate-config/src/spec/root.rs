@@ -4,6 +4,7 @@ use super::consumer::Consumer;
 use super::issuer::{Issuer, IssuerName};
 use super::limit::RateLimitHeaders;
 use super::redis::Redis;
+use super::resolver::Resolver;
 use super::route::{Defaults, Route};
 use super::server::{AccessLog, Admin, Limits, Listener, Shutdown, Workers};
 use super::upstream::{Upstream, UpstreamName};
@@ -21,6 +22,8 @@ block! {
         include: OneOrMany<String>;
         /// Peers whose `X-Forwarded-*` and `Forwarded` are believed. Left out: nobody's.
         trusted_proxies: List<Network>;
+        /// Whom names are asked of. Left out: the servers of `/etc/resolv.conf`.
+        resolver: Resolver;
         /// Bounds on what one client may cost. Every bound has a default.
         limits: Limits;
         /// Worker threads: a number, or `auto` for one per core. A change needs a restart.

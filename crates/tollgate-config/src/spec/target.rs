@@ -1,4 +1,4 @@
-//! Target URLs: `http://host:port/prefix`, `https://host:port/prefix`, `h2c://host:port/prefix` and `unix:/path`.
+//! Target URLs: `http://host:port/prefix`, the same with `https` and `h2c`, `dns+srv://name/prefix` and `unix:/path`.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,9 +12,6 @@ use crate::report::{Finding, Report};
 use crate::shape::{At, Catalogue, Description, Int, Shape, Slot, shown, text};
 use crate::source_map::Span;
 use crate::yaml::NodeRef;
-
-/// Schemes of the contract that this version does not speak to upstreams.
-const LATER: &[&str] = &["dns+srv"];
 
 block! {
     /// A target with a weight.
@@ -80,7 +77,7 @@ impl Shape for Url {
     }
 
     fn describe(_: &mut Catalogue) -> Description {
-        let schema = json!({ "type": "string", "pattern": r"^(https?://|h2c://|unix:)|\$\{" });
+        let schema = json!({ "type": "string", "pattern": r"^(https?://|h2c://|dns\+srv://|unix:)|\$\{" });
         Description::new("URL", schema)
     }
 }
@@ -98,7 +95,14 @@ pub(crate) fn parse_target(url: &str, node: NodeRef<'_>, report: &mut Report) ->
         let (authority, prefix) = ("localhost".to_owned(), String::new());
         // By its full path: the same words in files of two directories mean two sockets.
         let url = format!("unix:{}", path.display());
-        return Some(Parsed { url, address: Address::Unix(path), authority, prefix, http2: false, tls: false });
+        return Some(Parsed {
+            url,
+            address: Address::Unix(path),
+            authority,
+            prefix,
+            http2: false,
+            tls: false,
+        });
     }
     match split(url) {
         Ok(parsed) => Some(parsed),
@@ -110,7 +114,6 @@ pub(crate) fn parse_target(url: &str, node: NodeRef<'_>, report: &mut Report) ->
 }
 
 enum Fault {
-    Later(String),
     Bad(&'static str),
     Hint(String),
 }
@@ -118,10 +121,6 @@ enum Fault {
 impl Fault {
     fn into_finding(self, span: Span, shown: &str) -> Finding {
         match self {
-            Fault::Later(scheme) => {
-                let message = format!("`{scheme}://` targets are not supported yet by this version");
-                Finding::error(Code::NotSupportedYet, span, message)
-            }
             Fault::Bad(why) => Finding::error(Code::BadValue, span, format!("bad URL `{shown}`: {why}")),
             Fault::Hint(hint) => {
                 Finding::error(Code::BadValue, span, format!("bad URL `{shown}`")).hint(hint)
@@ -135,14 +134,50 @@ fn split(url: &str) -> Result<Parsed, Fault> {
         Some(("http", rest)) => (rest, false, false),
         Some(("https", rest)) => (rest, false, true),
         Some(("h2c", rest)) => (rest, true, false),
-        Some((scheme, _)) if LATER.contains(&scheme) => return Err(Fault::Later(scheme.to_owned())),
+        Some(("dns+srv", rest)) => return service(url, rest),
         Some(("ws", _)) => return Err(Fault::Hint("write `http://`: WebSockets begin as HTTP".to_owned())),
         Some(("wss", _)) => {
             return Err(Fault::Hint("write `https://`: WebSockets begin as HTTP".to_owned()));
         }
-        Some(_) => return Err(Fault::Bad("the scheme must be http, https, h2c or unix")),
+        Some(_) => return Err(Fault::Bad("the scheme must be http, https, h2c, dns+srv or unix")),
         None => return Err(Fault::Hint("a target begins with `http://`, `https://` or `unix:`".to_owned())),
     };
+    let (authority, path) = parts(rest)?;
+    let own_port = if tls { 443 } else { 80 };
+    let (host, port) = host_and_port(authority, own_port)?;
+    let address = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(ip) => Address::Socket(SocketAddr::new(ip, port)),
+        Err(_) => Address::Name { host: host.as_str().into(), port },
+    };
+    // A dot at the end keeps the resolver from trying search domains; in a Host header it is noise.
+    let name = host.trim_end_matches('.');
+    let authority = if port == own_port { name.to_owned() } else { format!("{name}:{port}") };
+    Ok(Parsed { url: url.to_owned(), address, authority, prefix: prefix(path)?, http2, tls })
+}
+
+/// `dns+srv://_api._tcp.internal`: the records say hosts and ports.
+fn service(url: &str, rest: &str) -> Result<Parsed, Fault> {
+    let (authority, path) = parts(rest)?;
+    if authority.contains(':') {
+        return Err(Fault::Bad("the ports of a service are in its SRV records"));
+    }
+    let (name, _) = host_and_port(authority, 0)?;
+    if name.parse::<IpAddr>().is_ok() {
+        return Err(Fault::Bad("an address has no SRV records"));
+    }
+    let address = Address::Service { name: name.as_str().into() };
+    Ok(Parsed {
+        url: url.to_owned(),
+        address,
+        authority: name,
+        prefix: prefix(path)?,
+        http2: false,
+        tls: false,
+    })
+}
+
+/// What stands before the path, and the path.
+fn parts(rest: &str) -> Result<(&str, &str), Fault> {
     if rest.contains(['?', '#']) {
         return Err(Fault::Bad("a target has no query and no fragment"));
     }
@@ -156,16 +191,7 @@ fn split(url: &str) -> Result<Parsed, Fault> {
     if authority.contains('@') {
         return Err(Fault::Bad("a target has no user and no password"));
     }
-    let own_port = if tls { 443 } else { 80 };
-    let (host, port) = host_and_port(authority, own_port)?;
-    let address = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-        Ok(ip) => Address::Socket(SocketAddr::new(ip, port)),
-        Err(_) => Address::Name { host: host.as_str().into(), port },
-    };
-    // A dot at the end keeps the resolver from trying search domains; in a Host header it is noise.
-    let name = host.trim_end_matches('.');
-    let authority = if port == own_port { name.to_owned() } else { format!("{name}:{port}") };
-    Ok(Parsed { url: url.to_owned(), address, authority, prefix: prefix(path)?, http2, tls })
+    Ok((authority, path))
 }
 
 /// Host in lower case (a dot at the end is kept, IPv6 in brackets), and the port, the scheme's own when there is none.
@@ -228,6 +254,7 @@ mod tests {
     fn urls_are_taken_apart() {
         let socket = |text: &str| Address::Socket(text.parse().unwrap());
         let name = |host: &str, port| Address::Name { host: host.into(), port };
+        let service = |name: &str| Address::Service { name: name.into() };
         for (url, address, authority, prefix) in [
             ("http://10.0.0.5:3000", socket("10.0.0.5:3000"), "10.0.0.5:3000", ""),
             ("http://10.0.0.5", socket("10.0.0.5:80"), "10.0.0.5", ""),
@@ -237,6 +264,7 @@ mod tests {
             ("http://my_service:3000/a//b/../c", name("my_service", 3000), "my_service:3000", "/a/c"),
             ("http://db.local.:81", name("db.local.", 81), "db.local:81", ""),
             ("http://localhost:80", name("localhost", 80), "localhost", ""),
+            ("dns+srv://_API._tcp.internal/v1/", service("_api._tcp.internal"), "_api._tcp.internal", "/v1"),
             ("https://localhost:80", name("localhost", 80), "localhost:80", ""),
             ("https://API.internal/v1", name("api.internal", 443), "api.internal", "/v1"),
             ("https://[::1]:443", socket("[::1]:443"), "[::1]", ""),
@@ -256,7 +284,12 @@ mod tests {
             "10.0.0.5:3000",
             "ftp://x",
             "ws://x",
-            "dns+srv://_api._tcp.internal",
+            "dns+srv://",
+            "dns+srv://_api._tcp.internal:80",
+            "dns+srv://10.0.0.5",
+            "dns+srv://[::1]",
+            "dns+srv://a..b",
+            "dns+srv://_api._tcp.internal?x",
             "http://",
             "http:///x",
             "http://:80",

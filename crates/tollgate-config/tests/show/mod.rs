@@ -12,12 +12,16 @@ use tollgate_plan::listener::ProxyProtocol;
 use tollgate_plan::resilience::StatusSet;
 use tollgate_plan::route::{Action, HeaderEdit, QueryEdit, RespondBody, Rewrite, Route};
 use tollgate_plan::template::{Part, Template};
+use tollgate_plan::tls::{ClientTls, ServerTls};
 use tollgate_plan::upstream::{Pool, Upstream, UpstreamId};
 
 pub(crate) fn plan(plan: &Plan) -> String {
     let mut out = String::new();
     for listener in &plan.listeners {
         line(&mut out, format!("listener {} {:?}", listener.name, listener.address));
+        if let Some(tls) = &listener.tls {
+            server_tls(&mut out, tls);
+        }
         if !listener.http2 {
             line(&mut out, "  HTTP/1 only".to_owned());
         }
@@ -73,6 +77,9 @@ fn upstream(out: &mut String, upstream: &Upstream) {
     if upstream.failure_status != StatusSet::range(500, 599) {
         line(out, format!("  failures: {:?}", upstream.failure_status.0));
     }
+    if *upstream.tls != ClientTls::default() {
+        client_tls(out, &upstream.tls);
+    }
     for target in &upstream.targets {
         let (address, authority) = (&target.address, &target.authority);
         line(
@@ -82,7 +89,28 @@ fn upstream(out: &mut String, upstream: &Upstream) {
                 target.weight, target.url, target.prefix
             ),
         );
+        if let Some(name) = &target.tls {
+            line(out, format!("    over TLS, certificate for {name:?}"));
+        }
     }
+}
+
+fn server_tls(out: &mut String, tls: &ServerTls) {
+    for identity in &tls.certificates {
+        let (count, names) = (identity.chain.len(), &identity.names);
+        line(out, format!("  certificate {names:?}, {count} in its chain, key {:?}", identity.key.format));
+    }
+    let authorities = tls.client_ca.as_ref().map_or(0, |roots| roots.len());
+    line(
+        out,
+        format!("  {:?}, {authorities} authorities of clients, {:?}", tls.min_version, tls.client_subject),
+    );
+}
+
+fn client_tls(out: &mut String, tls: &ClientTls) {
+    let authorities = tls.roots.as_ref().map(|roots| roots.len());
+    let identity = tls.identity.as_ref().map(|identity| &identity.names);
+    line(out, format!("  tls: authorities {authorities:?}, verify {}, shows {identity:?}", tls.verify));
 }
 
 fn route(out: &mut String, route: &Route, plan: &Plan) {
@@ -104,7 +132,10 @@ fn route(out: &mut String, route: &Route, plan: &Plan) {
         Some(Rewrite::StripPrefix(prefix)) => line(out, format!("  strip {prefix}")),
     }
     for (what, only) in [
-        ("headers", request.only_headers.map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>())),
+        (
+            "headers",
+            request.only_headers.map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>()),
+        ),
         ("query", request.only_query.map(|names| names.iter().map(ToString::to_string).collect())),
     ] {
         if let Some(only) = only {

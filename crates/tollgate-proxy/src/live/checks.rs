@@ -4,6 +4,7 @@ mod http2;
 
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use tollgate_wire::{HeadLimits, HeadProgress, Method, Parsed, ResponseHead, pars
 
 use super::targets::TargetShared;
 use crate::tls::{ClientSide, server_name};
-use crate::upstream::look_up_once;
+use crate::upstream::{NameServers, Resolver};
 use crate::worker::Random;
 
 /// Bounds on the head of an answer.
@@ -62,10 +63,12 @@ impl Checked {
 }
 
 /// Checks what is to be checked, until nobody can want it any more.
-pub(crate) async fn attend(mut wanted: watch::Receiver<Vec<Arc<Checked>>>) {
+pub(crate) async fn attend(mut wanted: watch::Receiver<Vec<Arc<Checked>>>, servers: &NameServers) {
+    // One that remembers: a name that vanishes keeps its addresses for checks as it does for requests.
+    let resolver = Rc::new(Resolver::new(servers));
     let mut running: Vec<(Arc<Checked>, AbortHandle)> = Vec::new();
     loop {
-        follow(&wanted.borrow_and_update(), &mut running);
+        follow(&wanted.borrow_and_update(), &mut running, &resolver);
         if wanted.changed().await.is_err() {
             return;
         }
@@ -73,7 +76,7 @@ pub(crate) async fn attend(mut wanted: watch::Receiver<Vec<Arc<Checked>>>) {
 }
 
 /// Starts the checks that are missing and ends those that nobody wants any more.
-fn follow(wanted: &[Arc<Checked>], running: &mut Vec<(Arc<Checked>, AbortHandle)>) {
+fn follow(wanted: &[Arc<Checked>], running: &mut Vec<(Arc<Checked>, AbortHandle)>, resolver: &Rc<Resolver>) {
     running.retain(|(checked, task)| {
         let stays = wanted.iter().any(|wanted| Arc::ptr_eq(wanted, checked));
         if !stays {
@@ -83,20 +86,20 @@ fn follow(wanted: &[Arc<Checked>], running: &mut Vec<(Arc<Checked>, AbortHandle)
     });
     for checked in wanted {
         if !running.iter().any(|(known, _)| Arc::ptr_eq(known, checked)) {
-            let task = tokio::task::spawn_local(keep_checking(checked.clone()));
+            let task = tokio::task::spawn_local(keep_checking(checked.clone(), resolver.clone()));
             running.push((checked.clone(), task.abort_handle()));
         }
     }
 }
 
-async fn keep_checking(checked: Arc<Checked>) {
+async fn keep_checking(checked: Arc<Checked>, resolver: Rc<Resolver>) {
     let (random, rules) = (Random::new(), &checked.rules);
     // From 0 to 1.
     let share = || (random.next() >> 32) as f64 / f64::from(u32::MAX);
     sleep(FIRST_WITHIN.min(rules.every).mul_f64(share())).await;
     loop {
         let begun = Instant::now();
-        let outcome = match timeout(rules.timeout, check(&checked)).await {
+        let outcome = match timeout(rules.timeout, check(&checked, &resolver)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
         };
@@ -119,12 +122,14 @@ fn tell(checked: &Checked, outcome: &io::Result<()>) {
     }
 }
 
-async fn check(checked: &Checked) -> io::Result<()> {
+async fn check(checked: &Checked, resolver: &Resolver) -> io::Result<()> {
     match &checked.address {
         Address::Socket(address) => ask(TcpStream::connect(address).await?, checked).await,
+        // Its hosts are checked in its place.
+        Address::Service { .. } => Err(io::ErrorKind::Unsupported.into()),
         Address::Unix(path) => ask(UnixStream::connect(path).await?, checked).await,
         Address::Name { host, port } => {
-            let addresses = look_up_once(host).await.map_err(io::Error::other)?;
+            let addresses = resolver.lookup(host).await.map_err(io::Error::other)?;
             let addresses = addresses.get(..ADDRESSES_MAX).unwrap_or(&addresses);
             let share = checked.rules.timeout / addresses.len().max(1) as u32;
             let mut last = io::Error::from(io::ErrorKind::NotFound);

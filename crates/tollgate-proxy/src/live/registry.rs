@@ -9,6 +9,7 @@ use tollgate_plan::Plan;
 use tollgate_plan::upstream::{HostMode, Upstream};
 
 use super::checks::Checked;
+use super::services::ServicesLive;
 use super::shield::UpstreamShared;
 use crate::tls::Sides;
 
@@ -19,11 +20,17 @@ pub(crate) type Upstreams = Vec<Arc<UpstreamShared>>;
 pub(crate) struct UpstreamRegistry {
     known: Mutex<HashMap<Arc<str>, Arc<UpstreamShared>>>,
     checked: watch::Sender<Vec<Arc<Checked>>>,
+    /// What DNS says of the services among the targets.
+    pub(crate) services: Arc<ServicesLive>,
 }
 
 impl Default for UpstreamRegistry {
     fn default() -> Self {
-        UpstreamRegistry { known: Mutex::default(), checked: watch::channel(Vec::new()).0 }
+        UpstreamRegistry {
+            known: Mutex::default(),
+            checked: watch::channel(Vec::new()).0,
+            services: Arc::default(),
+        }
     }
 }
 
@@ -36,7 +43,8 @@ impl UpstreamRegistry {
             .iter()
             .map(|upstream| {
                 let tls = sides.upstream(upstream).cloned();
-                Arc::new(UpstreamShared::new(upstream, tls, known.get(&upstream.name), now))
+                let expanded = self.services.expand(upstream);
+                Arc::new(UpstreamShared::new(upstream, expanded, tls, known.get(&upstream.name), now))
             })
             .collect();
         *known = upstreams.iter().map(|live| (live.name.clone(), live.clone())).collect();
@@ -61,7 +69,7 @@ impl UpstreamRegistry {
 }
 
 fn to_check<'a>(upstream: &'a Upstream, live: &'a UpstreamShared) -> impl Iterator<Item = Checked> + 'a {
-    let targets = upstream.targets.iter().zip(&live.targets);
+    let targets = live.served(upstream).targets.iter().zip(&live.targets);
     upstream.health_check.iter().flat_map(move |rules| {
         targets.clone().map(move |(target, shared)| Checked {
             upstream: upstream.name.clone(),

@@ -11,14 +11,19 @@ use tollgate_plan::resilience::{Outlier, Retry};
 use tollgate_plan::upstream::Upstream;
 use tollgate_policy::{Breaker, Budget, Circuit, Ending, Outliers, Ticket};
 
+use super::expand::Expanded;
 use super::targets::TargetShared;
 use crate::tls::ClientSide;
 
 /// One upstream. What its parts hold survives reloads that keep them.
 pub(crate) struct UpstreamShared {
     pub(crate) name: Arc<str>,
-    /// Indexed like the plan's targets.
+    /// Indexed like the targets of [`UpstreamShared::served`].
     pub(crate) targets: Vec<Arc<TargetShared>>,
+    /// The upstream as it is served, where DNS has a say in that.
+    expanded: Option<Expanded>,
+    /// Since when nothing stands for one of the services among its targets, where that is so.
+    unserved_since: Option<SystemTime>,
     /// What those targets are spoken to with that are reached over TLS.
     pub(crate) tls: Option<Arc<ClientSide>>,
     outliers: Option<(Outlier, Arc<Mutex<Outliers>>)>,
@@ -40,13 +45,15 @@ impl UpstreamShared {
     /// The upstream as the plan has it, with what stays of the old one.
     pub(super) fn new(
         upstream: &Upstream,
+        expanded: Option<Expanded>,
         tls: Option<Arc<ClientSide>>,
         old: Option<&Arc<UpstreamShared>>,
         now: SystemTime,
     ) -> UpstreamShared {
         let kept = |url: &Arc<str>| old?.targets.iter().position(|target| target.url == *url);
-        let places: Vec<Option<usize>> = upstream.targets.iter().map(|target| kept(&target.url)).collect();
-        let targets = upstream.targets.iter().zip(&places).map(|(target, place)| {
+        let served = expanded.as_ref().map_or(upstream, |expanded| &expanded.upstream);
+        let places: Vec<Option<usize>> = served.targets.iter().map(|target| kept(&target.url)).collect();
+        let targets = served.targets.iter().zip(&places).map(|(target, place)| {
             let known = place.and_then(|at| old?.targets.get(at));
             known.cloned().unwrap_or_else(|| Arc::new(TargetShared::new(target.url.clone(), now)))
         });
@@ -70,7 +77,35 @@ impl UpstreamShared {
                 known.unwrap_or_default()
             }),
             targets,
+            unserved_since: expanded
+                .as_ref()
+                .filter(|expanded| (0..upstream.targets.len()).any(|at| !expanded.places.contains(&at)))
+                .map(|_| old.and_then(|old| old.unserved_since).unwrap_or(now)),
+            expanded,
         }
+    }
+
+    /// The upstream as it is served: as it is configured, but with hosts in the place of services.
+    pub(crate) fn served<'u>(&'u self, configured: &'u Upstream) -> &'u Upstream {
+        self.expanded.as_ref().map_or(configured, |expanded| &expanded.upstream)
+    }
+
+    /// Which of the configured targets the one at `at` is, or stands for.
+    pub(crate) fn place(&self, at: usize) -> usize {
+        match &self.expanded {
+            Some(expanded) => expanded.places.get(at).copied().unwrap_or(usize::MAX),
+            None => at,
+        }
+    }
+
+    /// The tier of each target, where there are several.
+    pub(crate) fn tiers(&self) -> &[u16] {
+        self.expanded.as_ref().map_or(&[], |expanded| &expanded.tiers)
+    }
+
+    /// Since when nothing stands for one of the services among its targets, where that is so.
+    pub(crate) fn unserved_since(&self) -> Option<SystemTime> {
+        self.unserved_since
     }
 
     /// Whether the outcomes of attempts matter to anybody.

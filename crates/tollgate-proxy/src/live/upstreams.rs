@@ -25,7 +25,7 @@ const REAP_EVERY: Duration = Duration::from_secs(1);
 /// One upstream on this worker.
 pub(crate) struct UpstreamLive {
     pub(crate) shared: Arc<UpstreamShared>,
-    /// Indexed like the plan's targets.
+    /// Indexed like the targets of [`UpstreamShared::served`].
     pub(crate) targets: Vec<Rc<TargetLive>>,
     pub(crate) balancer: Balancer,
 }
@@ -194,6 +194,7 @@ pub(crate) fn reconcile(
     let known: HashMap<*const TargetShared, &Rc<TargetLive>> =
         old().map(|target| (Arc::as_ptr(&target.shared), target)).collect();
     let live = upstreams.iter().zip(shared).map(|(upstream, shared)| {
+        let upstream = shared.served(upstream);
         let targets = shared.targets.iter().zip(&upstream.targets).map(|(one, target)| {
             let live = match known.get(&Arc::as_ptr(one)) {
                 Some(known) => Rc::clone(known),

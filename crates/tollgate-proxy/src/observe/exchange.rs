@@ -33,6 +33,8 @@ impl Drop for Exchange<'_> {
             }
         }
         let (upstream, target) = seen.upstream.get().unzip();
+        let live = upstream.and_then(|id| self.active.upstreams.get(id.0 as usize));
+        let target = live.zip(target).and_then(|(live, at)| live.shared.targets.get(at));
         leave(
             worker,
             &self.active,
@@ -52,7 +54,7 @@ impl Drop for Exchange<'_> {
                 bytes_out: seen.bytes_out.get(),
                 duration: worker.clock.now().saturating_duration_since(seen.started),
                 upstream,
-                target,
+                target: target.map(|target| &*target.url),
                 upstream_time: seen.upstream_time.get(),
                 attempts: seen.attempts.get(),
                 version: self.kit.head.version,
@@ -104,7 +106,7 @@ pub(crate) fn refusal(
 fn leave(worker: &Worker, active: &Active, record: &Record<'_>) {
     active.series.count(record);
     if let Some(reason) = record.reason {
-        report(&worker.reports, record, reason, active);
+        report(&worker.reports, record, reason);
     }
     // A record is made inside nothing that holds the log; during a panic it is better lost than fatal.
     if let Ok(mut log) = worker.log.try_borrow_mut() {

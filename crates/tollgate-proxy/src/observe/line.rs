@@ -20,7 +20,6 @@ use super::text::{Text, write_text};
 pub(super) fn write_line(record: &Record<'_>, plan: &Plan, time: &mut LogTime, out: &mut Vec<u8>) {
     let route = record.route.and_then(|id| plan.routes.get(id.0 as usize));
     let upstream = record.upstream.and_then(|id| plan.upstreams.get(id.0 as usize));
-    let target = upstream.zip(record.target).and_then(|(upstream, index)| upstream.targets.get(index));
 
     out.extend_from_slice(b"{\"time\":\"");
     time.write(record.started, out);
@@ -57,7 +56,7 @@ pub(super) fn write_line(record: &Record<'_>, plan: &Plan, time: &mut LogTime, o
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"target\":");
-    write_optional(target.map(|target| &*target.url), out);
+    write_optional(record.target, out);
     out.extend_from_slice(b",\"attempts\":");
     write_number(record.attempts.into(), out);
     out.extend_from_slice(b",\"consumer\":");

@@ -24,7 +24,8 @@ mod snapshot;
 
 pub use histogram::Histogram;
 pub use snapshot::{
-    CopyLabels, LimitLabels, LogCounts, RejectedLabels, RequestLabels, Snapshot, UpstreamConnections, UpstreamLabels,
+    CopyLabels, LimitLabels, LogCounts, RejectedLabels, RequestLabels, Snapshot, UpstreamConnections,
+    UpstreamLabels,
 };
 
 pub(crate) use counters::{Copied, Counters, Outcome, Series};

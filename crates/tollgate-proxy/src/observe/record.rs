@@ -38,8 +38,8 @@ pub(crate) struct Record<'a> {
     /// From the complete head to the last byte sent.
     pub(crate) duration: Duration,
     pub(crate) upstream: Option<UpstreamId>,
-    /// Index into the upstream's targets.
-    pub(crate) target: Option<usize>,
+    /// URL of the target; of the host, where one stands for a service that DNS knows.
+    pub(crate) target: Option<&'a str>,
     /// Spent on the upstream, all attempts together.
     pub(crate) upstream_time: Option<Duration>,
     pub(crate) attempts: u32,

@@ -9,7 +9,7 @@ use tollgate_plan::Reason;
 use tollgate_plan::reason::Level;
 
 use super::record::Record;
-use crate::worker::{Active, Worker};
+use crate::worker::Worker;
 
 /// Lines that one worker writes between two looks at what was left out, of each level. The access log has them all.
 const LINES_MAX: u64 = 10;
@@ -42,17 +42,13 @@ impl Turn {
 }
 
 /// Tells of a failed request, with the names that the client is not told.
-pub(super) fn report(reports: &Reports, record: &Record<'_>, reason: Reason, active: &Active) {
-    let target = || {
-        let upstream = active.plan.upstreams.get(record.upstream?.0 as usize)?;
-        upstream.targets.get(record.target?).map(|target| &*target.url)
-    };
+pub(super) fn report(reports: &Reports, record: &Record<'_>, reason: Reason) {
     match reason.row().level {
         Level::Warn if reports.warnings.admits() => {
-            tracing::warn!(reason = reason.code(), target = target(), id = record.id, "request failed");
+            tracing::warn!(reason = reason.code(), target = record.target, id = record.id, "request failed");
         }
         Level::Error if reports.errors.admits() => {
-            tracing::error!(reason = reason.code(), target = target(), id = record.id, "request failed");
+            tracing::error!(reason = reason.code(), target = record.target, id = record.id, "request failed");
         }
         Level::Debug | Level::Warn | Level::Error => {}
     }

@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub inflight_requests: u64,
     /// `connections{listener}`: open client connections.
     pub connections: BTreeMap<Arc<str>, u64>,
+    /// `tls_handshake_failures_total{listener}`: of listeners that speak TLS.
+    pub tls_handshake_failures: BTreeMap<Arc<str>, u64>,
     /// `connections_refused_total`: closed at accept, because of `limits.connections`.
     pub connections_refused: u64,
     /// `upstream_connections{upstream,state}`
@@ -171,8 +173,8 @@ pub(crate) struct UpstreamSnapshot {
 }
 
 impl Snapshot {
-    /// Sums the workers' parts. What the workers share is left empty: `connections`, `connections_refused`, and
-    /// `logs`, for which there is `LogWriter::counts`.
+    /// Sums the workers' parts. What the workers share is left empty: `connections`, `tls_handshake_failures`,
+    /// `connections_refused`, and `logs`, for which there is `LogWriter::counts`.
     pub(crate) fn merge(workers: Vec<WorkerSnapshot>) -> Snapshot {
         let mut sum = Snapshot::default();
         for worker in workers {

@@ -39,6 +39,7 @@ pub(super) async fn call_to(
     let (Some(upstream), Some(live)) = (active.plan.upstreams.get(at), active.upstreams.get(at)) else {
         return Err(Reject::internal("no such upstream"));
     };
+    let upstream = live.shared.served(upstream);
     let body = exchange.body.take();
     // What was read before has been counted.
     let here = body.as_ref().is_some_and(|body| body.here.is_some());
@@ -129,6 +130,10 @@ fn begin(
         Reject { retry_after, ..Reject::new(reason, detail) }
     };
     let at = chosen.ok_or_else(|| {
+        if live.targets.is_empty() {
+            let nobody = refused(Reason::UpstreamDns, "the service's name has no address", Duration::ZERO);
+            return Reject { retry_after: None, ..nobody };
+        }
         let every = upstream.health_check.as_ref().map(|check| check.every).unwrap_or_default();
         refused(Reason::NoHealthyTarget, "no target of the service is healthy", every)
     })?;

@@ -12,7 +12,8 @@ use crate::live::upstreams::{TargetLive, UpstreamLive};
 /// The index of the target for this attempt; none when health checks say that none can serve.
 ///
 /// A target that was `tried` for this request, or is left out because it fails, gets it only for want of a better one;
-/// of those tried, the last one only for want of any other.
+/// of those tried, the last one only for want of any other. Where targets have tiers, the lowest one that has a target
+/// to offer decides.
 pub(super) fn choose(
     exchange: &Exchange<'_>,
     live: &UpstreamLive,
@@ -21,20 +22,46 @@ pub(super) fn choose(
 ) -> Option<usize> {
     if let Origin::Gateway { target: Some(target) } = exchange.origin {
         // Asked for by name: how it is, its answer tells.
-        return Some(target);
+        return (target < live.targets.len()).then_some(target);
     }
     if let [only] = live.targets.as_slice() {
         return (!only.shared.is_unhealthy()).then_some(0);
     }
     let unfit = |target: &TargetLive| target.shared.is_unhealthy() || target.shared.is_ejected(now);
-    let fresh = pick(exchange, live, now, |at, target| unfit(target) || tried.contains(&at));
+    let fresh = choice(exchange, live, now, |at, target| unfit(target) || tried.contains(&at));
     if fresh.is_some() {
         return fresh;
     }
     let last = tried.last();
-    pick(exchange, live, now, |at, target| unfit(target) || last == Some(&at))
-        .or_else(|| pick(exchange, live, now, |_, target| unfit(target)))
-        .or_else(|| pick(exchange, live, now, |_, target| target.shared.is_unhealthy()))
+    choice(exchange, live, now, |at, target| unfit(target) || last == Some(&at))
+        .or_else(|| choice(exchange, live, now, |_, target| unfit(target)))
+        .or_else(|| choice(exchange, live, now, |_, target| target.shared.is_unhealthy()))
+}
+
+/// The balancer's choice among the targets that are not `out`, in the lowest tier that has any to offer.
+fn choice(
+    exchange: &Exchange<'_>,
+    live: &UpstreamLive,
+    now: Instant,
+    out: impl Fn(usize, &TargetLive) -> bool,
+) -> Option<usize> {
+    let tiers = live.shared.tiers();
+    let Some(last) = tiers.iter().max() else { return pick(exchange, live, now, out) };
+    // "The lowest-numbered priority it can reach" (RFC 2782): who could not be reached a moment ago stands behind all
+    // others, of whatever tier.
+    for suspects in [false, true] {
+        for tier in 0..=*last {
+            let passes = |target: &TargetLive| suspects || target.penalty.get().standing(now) == Standing::Up;
+            let is_out = |at: usize, target: &TargetLive| {
+                tiers.get(at) != Some(&tier) || !passes(target) || out(at, target)
+            };
+            let chosen = pick(exchange, live, now, is_out);
+            if chosen.is_some() {
+                return chosen;
+            }
+        }
+    }
+    None
 }
 
 /// The balancer's choice among the targets that are not `out`.

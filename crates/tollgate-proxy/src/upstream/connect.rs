@@ -237,6 +237,8 @@ async fn place_or_kept(
 async fn open(worker: &Worker, target: &Target, timer: &Timer, until: Instant) -> Result<Stream, Reject> {
     let opened = match &target.address {
         Address::Socket(address) => within(timer, tcp(*address)).await,
+        // Its hosts stand in its place wherever a target is chosen.
+        Address::Service { .. } => return Err(Reject::internal("a service is no target")),
         Address::Unix(path) => within(timer, unix(path)).await,
         Address::Name { host, port } => {
             let looked_up = within(timer, worker.resolver.lookup(host)).await;

@@ -14,4 +14,4 @@ mod translate;
 
 pub(crate) use call::call;
 pub(crate) use mirror::mirror;
-pub(crate) use resolve::{Resolver, look_up_once};
+pub(crate) use resolve::{NameServers, ResolveError, Resolver, Service, Services, look_up_once};

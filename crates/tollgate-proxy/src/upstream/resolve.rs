@@ -15,8 +15,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
+mod servers;
 mod system;
 
+pub(crate) use servers::NameServers;
 use system::System;
 
 /// Names that a worker remembers. They come from the configuration; those of old ones leave when room is needed.
@@ -55,6 +57,8 @@ pub(crate) enum ResolveError {
     BadName,
     /// DNS says that there is no such name, or no address of it.
     NoAddress,
+    /// DNS says that there is no such service.
+    NoService,
     /// DNS did not answer, or not in a usable way.
     Failed(Arc<str>),
 }
@@ -64,6 +68,7 @@ impl fmt::Display for ResolveError {
         match self {
             ResolveError::BadName => f.write_str("not a DNS name"),
             ResolveError::NoAddress => f.write_str("the name has no address"),
+            ResolveError::NoService => f.write_str("the name has no SRV records"),
             ResolveError::Failed(why) => write!(f, "DNS failed: {why}"),
         }
     }
@@ -74,10 +79,36 @@ impl std::error::Error for ResolveError {}
 /// Addresses, and for how long they are right.
 type Outcome = Result<(Vec<IpAddr>, Duration), ResolveError>;
 
+/// One place of a service, as an SRV record names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Service {
+    /// The lower is tried first.
+    pub(crate) priority: u16,
+    /// Share among those of the same priority.
+    pub(crate) weight: u16,
+    /// Lower-case host name.
+    pub(crate) host: Box<str>,
+    pub(crate) port: u16,
+}
+
 /// Asks once and remembers nothing: for who connects seldom, and may be on any thread of a tokio runtime.
-pub(crate) async fn look_up_once(host: &str) -> Result<Vec<IpAddr>, ResolveError> {
-    let question = System::from_files().question(host);
+pub(crate) async fn look_up_once(servers: &NameServers, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
+    let question = System::new(servers.clone()).question(host);
     question.await.map(|(addresses, _)| addresses)
+}
+
+/// Asks where a service is, again and again: for who remembers the answers.
+pub(crate) struct Services(System);
+
+impl Services {
+    pub(crate) fn new(servers: &NameServers) -> Services {
+        Services(System::new(servers.clone()))
+    }
+
+    /// The places of the service, never none, and for how long the answer is right.
+    pub(crate) async fn ask(&mut self, name: &str) -> Result<(Vec<Service>, Duration), ResolveError> {
+        self.0.services(name).await
+    }
 }
 
 /// A worker's resolver.
@@ -117,9 +148,9 @@ enum Next {
 }
 
 impl Resolver {
-    /// A resolver that asks as `/etc/resolv.conf` and `/etc/hosts` say. Reads nothing yet.
-    pub(crate) fn new() -> Resolver {
-        Resolver::with(System::from_files(), BOUNDS)
+    /// A resolver that asks those servers, and `/etc/hosts` first. Reads nothing yet.
+    pub(crate) fn new(servers: &NameServers) -> Resolver {
+        Resolver::with(System::new(servers.clone()), BOUNDS)
     }
 
     fn with(system: System, bounds: Bounds) -> Resolver {

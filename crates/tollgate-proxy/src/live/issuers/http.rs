@@ -26,7 +26,7 @@ use tollgate_token::MAX_KEY_TEXT_BYTES;
 use tollgate_token::introspection::MAX_ANSWER_BYTES;
 
 use crate::tls::{system_roots, trusting};
-use crate::upstream::Resolver;
+use crate::upstream::{NameServers, Resolver};
 
 /// From the question for the name to the last byte of the answer.
 pub(super) const FETCH_WITHIN: Duration = Duration::from_secs(5);
@@ -75,13 +75,18 @@ impl fmt::Display for Fault {
 /// What all issuers' clients share: names, and the system's certificates, which are read when somebody needs them.
 #[derive(Default)]
 pub(crate) struct Rim {
+    servers: NameServers,
     resolver: OnceCell<Resolver>,
     system: OnceCell<Arc<ClientConfig>>,
 }
 
 impl Rim {
+    pub(super) fn new(servers: &NameServers) -> Rim {
+        Rim { servers: servers.clone(), ..Rim::default() }
+    }
+
     fn resolver(&self) -> &Resolver {
-        self.resolver.get_or_init(Resolver::new)
+        self.resolver.get_or_init(|| Resolver::new(&self.servers))
     }
 
     fn system(&self) -> Result<Arc<ClientConfig>, Fault> {

@@ -17,6 +17,7 @@ use tollgate_plan::Plan;
 use tollgate_plan::issuer::{Issuer, TokenCheck};
 
 use http::Rim;
+use crate::upstream::NameServers;
 pub(crate) use introspection::{IntrospectionLive, Question};
 pub(crate) use keys::KeysLive;
 pub use report::{IssuerHealth, IssuerStatus};
@@ -103,8 +104,9 @@ impl IssuerLive {
 pub(crate) async fn attend(
     mut wanted: watch::Receiver<Vec<Arc<KeysLive>>>,
     mut questions: mpsc::Receiver<Question>,
+    servers: &NameServers,
 ) {
-    let rim = Rc::new(Rim::default());
+    let rim = Rc::new(Rim::new(servers));
     let mut fetching: Vec<(Arc<KeysLive>, AbortHandle)> = Vec::new();
     let mut asking = Asking::default();
     follow(&wanted.borrow_and_update(), &mut fetching, &rim);

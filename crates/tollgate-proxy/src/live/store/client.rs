@@ -13,35 +13,41 @@ use redis::{
 use tollgate_plan::redis::{Redis, RedisNode};
 
 use super::batch::Connection;
-use crate::upstream::look_up_once;
+use crate::upstream::{NameServers, look_up_once};
 
 /// A connection that is ready to be used.
-pub(super) async fn connect(settings: &Redis) -> RedisResult<Connection> {
+pub(super) async fn connect(settings: &Redis, servers: &NameServers) -> RedisResult<Connection> {
     if settings.nodes.iter().any(|node| node.tls) {
         // The library takes the process' default. Whoever set one before is right, too.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     }
     if settings.cluster {
-        return cluster(settings).await;
+        return cluster(settings, servers).await;
     }
     let first = settings.nodes.first();
     let node =
         first.ok_or_else(|| RedisError::from((ErrorKind::InvalidClientConfig, "no server is named")))?;
-    Ok(Connection::One(one(settings, node).await?))
+    Ok(Connection::One(one(settings, node, servers).await?))
 }
 
-async fn one(settings: &Redis, node: &RedisNode) -> RedisResult<MultiplexedConnection> {
+async fn one(
+    settings: &Redis,
+    node: &RedisNode,
+    servers: &NameServers,
+) -> RedisResult<MultiplexedConnection> {
     let info = info(node)?;
     let client =
         if node.tls { Client::build_with_tls(info, certificates(settings))? } else { Client::open(info)? };
     // Who waits has its own clock.
     let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-    client.get_multiplexed_async_connection_with_config(&config.set_dns_resolver(Names)).await
+    client
+        .get_multiplexed_async_connection_with_config(&config.set_dns_resolver(Names(servers.clone())))
+        .await
 }
 
-async fn cluster(settings: &Redis) -> RedisResult<Connection> {
+async fn cluster(settings: &Redis, servers: &NameServers) -> RedisResult<Connection> {
     let nodes = settings.nodes.iter().map(info).collect::<RedisResult<Vec<_>>>()?;
-    let mut builder = ClusterClientBuilder::new(nodes).async_dns_resolver(Names);
+    let mut builder = ClusterClientBuilder::new(nodes).async_dns_resolver(Names(servers.clone()));
     if settings.nodes.iter().any(|node| node.tls) {
         builder = builder.certs(certificates(settings));
     }
@@ -84,7 +90,7 @@ fn certificates(settings: &Redis) -> TlsCertificates {
 }
 
 /// The gateway's resolver: the system's own is not there in a static binary.
-struct Names;
+struct Names(NameServers);
 
 impl AsyncDNSResolver for Names {
     fn resolve<'a, 'b: 'a>(
@@ -95,7 +101,7 @@ impl AsyncDNSResolver for Names {
         Box::pin(async move {
             let addresses = match host.parse::<IpAddr>() {
                 Ok(address) => vec![address],
-                Err(_) => look_up_once(host).await.map_err(|error| {
+                Err(_) => look_up_once(&self.0, host).await.map_err(|error| {
                     RedisError::from((ErrorKind::Io, "the name has no address", error.to_string()))
                 })?,
             };

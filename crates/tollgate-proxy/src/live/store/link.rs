@@ -16,6 +16,7 @@ use tollgate_plan::redis::Redis;
 use super::batch::{Answer, Call, Connection, is_unusable};
 use super::client;
 use super::health::StoreHealth;
+use crate::upstream::NameServers;
 
 /// Calls of one pipeline. More wait for the next, so that the first answers come early.
 const CALLS_MAX: usize = 512;
@@ -33,6 +34,8 @@ const SETTLE_EVERY: Duration = Duration::from_millis(1);
 
 pub(super) struct Link {
     settings: Redis,
+    /// Who is asked for the address of the server.
+    servers: NameServers,
     health: Arc<StoreHealth>,
     /// Its number there; none once another link took its place.
     number: Cell<Option<u64>>,
@@ -62,10 +65,11 @@ struct Numbered {
 }
 
 impl Link {
-    pub(super) fn new(settings: &Redis, health: Arc<StoreHealth>) -> Rc<Link> {
+    pub(super) fn new(settings: &Redis, servers: &NameServers, health: Arc<StoreHealth>) -> Rc<Link> {
         let number = Cell::new(Some(health.enter()));
         Rc::new(Link {
             settings: settings.clone(),
+            servers: servers.clone(),
             health,
             number,
             state: RefCell::new(State::Connecting),
@@ -164,7 +168,7 @@ impl Link {
 pub(super) async fn keep_up(link: Rc<Link>) {
     let mut failures = 0;
     loop {
-        match within(CONNECT_WITHIN, connect(&link.settings)).await {
+        match within(CONNECT_WITHIN, connect(&link.settings, &link.servers)).await {
             Ok(connection) => {
                 let began = Instant::now();
                 let up = link.rise(connection);
@@ -181,8 +185,8 @@ pub(super) async fn keep_up(link: Rc<Link>) {
     }
 }
 
-async fn connect(settings: &Redis) -> RedisResult<Connection> {
-    let mut connection = client::connect(settings).await?;
+async fn connect(settings: &Redis, servers: &NameServers) -> RedisResult<Connection> {
+    let mut connection = client::connect(settings, servers).await?;
     connection.probe().await?;
     Ok(connection)
 }

@@ -50,7 +50,7 @@ pub(crate) struct Limit<'a> {
 impl Store {
     /// Begins to connect, and waits for nothing.
     pub(crate) fn start(shared: &Arc<Shared>, worker: usize, settings: &Redis) -> Rc<Store> {
-        let link = Link::new(settings, shared.store.clone());
+        let link = Link::new(settings, &shared.name_servers, shared.store.clone());
         let tasks = vec![
             tokio::task::spawn_local(link::keep_up(link.clone())),
             tokio::task::spawn_local(link::flush(link.clone())),

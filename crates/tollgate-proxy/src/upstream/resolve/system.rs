@@ -1,8 +1,9 @@
-//! Asks as the machine is set up: `/etc/hosts` first, then the servers of `/etc/resolv.conf`.
+//! Asks as the machine is set up: `/etc/hosts` first, then the servers of the configuration, or else those of
+//! `/etc/resolv.conf`.
 
 use std::fs;
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,12 +13,13 @@ use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::op::Query;
-use hickory_resolver::proto::rr::{Name, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
 use hickory_resolver::{Hosts, TokioResolver};
 use tokio::time::timeout;
 
-use super::{Outcome, ResolveError};
+use super::servers::NameServers;
+use super::{Outcome, ResolveError, Service};
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const HOSTS: &str = "/etc/hosts";
@@ -39,8 +41,8 @@ pub(super) struct System {
 }
 
 enum Source {
-    /// The two files, as they were when they were read.
-    Files(Stamps),
+    /// The machine: the servers that the configuration names, and the two files, as they were when they were read.
+    Machine { servers: NameServers, known: Option<(Arc<[SocketAddr]>, Stamps)> },
     /// Given once.
     #[cfg(test)]
     Fixed(ResolverConfig, Arc<Hosts>),
@@ -56,8 +58,8 @@ struct Loaded {
 type Stamps = [Option<(SystemTime, u64)>; 2];
 
 impl System {
-    pub(super) fn from_files() -> System {
-        System { source: Source::Files([None; 2]), loaded: None }
+    pub(super) fn new(servers: NameServers) -> System {
+        System { source: Source::Machine { servers, known: None }, loaded: None }
     }
 
     #[cfg(test)]
@@ -81,21 +83,34 @@ impl System {
         }
     }
 
+    /// A question about the places of a service (RFC 2782), to be awaited on a tokio runtime.
+    pub(super) fn services(
+        &mut self,
+        name: &str,
+    ) -> impl Future<Output = Result<(Vec<Service>, Duration), ResolveError>> + Send + use<> {
+        let name = Name::from_ascii(name);
+        let loaded = self.loaded();
+        async move {
+            let Ok(name) = name else { return Err(ResolveError::BadName) };
+            let resolver = loaded.resolver?;
+            let late = |_| Err(ResolveError::Failed("no answer in time".into()));
+            timeout(QUESTION_MAX, ask_services(&resolver, name)).await.unwrap_or_else(late)
+        }
+    }
+
     /// The files are looked at before every question, which there are few of, and read again when they changed.
     fn loaded(&mut self) -> Loaded {
         match &mut self.source {
-            Source::Files(known) => {
-                let now = stamps();
-                if let Some(loaded) = self.loaded.as_ref().filter(|_| *known == now) {
+            Source::Machine { servers, known } => {
+                let now = (servers.get(), stamps());
+                if let Some(loaded) = self.loaded.as_ref().filter(|_| known.as_ref() == Some(&now)) {
                     return loaded.clone();
                 }
-                *known = now;
-                let (config, options) = read_system_conf().unwrap_or_else(|error| {
-                    tracing::debug!(%error, "no name server in {RESOLV_CONF}; asking the one of this machine");
-                    // As resolv.conf(5) says.
-                    let local = NameServerConfig::udp_and_tcp(IpAddr::V4(Ipv4Addr::LOCALHOST));
-                    (ResolverConfig::from_parts(None, Vec::new(), vec![local]), ResolverOpts::default())
-                });
+                let (config, options) = match now.0.iter().as_slice() {
+                    [] => from_system(),
+                    servers => (asking(servers), ResolverOpts::default()),
+                };
+                *known = Some(now);
                 let hosts = Hosts::from_system().unwrap_or_default();
                 self.loaded
                     .insert(Loaded { resolver: build(config, options), hosts: Arc::new(hosts) })
@@ -111,6 +126,25 @@ impl System {
             }
         }
     }
+}
+
+fn from_system() -> (ResolverConfig, ResolverOpts) {
+    read_system_conf().unwrap_or_else(|error| {
+        tracing::debug!(%error, "no name server in {RESOLV_CONF}; asking the one of this machine");
+        // As resolv.conf(5) says.
+        let local = NameServerConfig::udp_and_tcp(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        (ResolverConfig::from_parts(None, Vec::new(), vec![local]), ResolverOpts::default())
+    })
+}
+
+/// These servers, and no search domains: the configuration means the names that it writes.
+fn asking(servers: &[SocketAddr]) -> ResolverConfig {
+    let server = |address: &SocketAddr| {
+        let mut server = NameServerConfig::udp_and_tcp(address.ip());
+        server.connections.iter_mut().for_each(|connection| connection.port = address.port());
+        server
+    };
+    ResolverConfig::from_parts(None, Vec::new(), servers.iter().map(server).collect())
 }
 
 fn stamps() -> Stamps {
@@ -162,6 +196,32 @@ async fn ask(resolver: &TokioResolver, name: Name) -> Outcome {
     match ttl {
         Some(ttl) => Ok((in_turn(&of(&v4), of(&v6).into_iter()), ttl)),
         None => Err(error(v4, v6)),
+    }
+}
+
+/// The records that name a place; one that says that the service is not there names none (RFC 2782: a target of `.`).
+async fn ask_services(
+    resolver: &TokioResolver,
+    name: Name,
+) -> Result<(Vec<Service>, Duration), ResolveError> {
+    let lookup = match resolver.srv_lookup(name).await {
+        Ok(lookup) => lookup,
+        Err(error) if error.is_no_records_found() => return Err(ResolveError::NoService),
+        Err(error) => return Err(ResolveError::Failed(error.to_string().into())),
+    };
+    let services = lookup.answers().iter().filter_map(|record| match &record.data {
+        RData::SRV(srv) if !srv.target.is_root() && srv.port != 0 => Some(Service {
+            priority: srv.priority,
+            weight: srv.weight,
+            host: srv.target.to_ascii().trim_end_matches('.').to_ascii_lowercase().into(),
+            port: srv.port,
+        }),
+        _ => None,
+    });
+    let services: Vec<Service> = services.collect();
+    match services.is_empty() {
+        true => Err(ResolveError::NoService),
+        false => Ok((services, lookup.valid_until().saturating_duration_since(Instant::now()))),
     }
 }
 

@@ -158,7 +158,10 @@ fn some_names_need_no_server() {
 #[test]
 fn the_system_resolver_knows_localhost_whatever_the_files_say() {
     run(async {
-        assert_eq!(Resolver::new().lookup("localhost").await.unwrap().to_vec(), ips(&["127.0.0.1", "::1"]));
+        assert_eq!(
+            Resolver::new(&NameServers::default()).lookup("localhost").await.unwrap().to_vec(),
+            ips(&["127.0.0.1", "::1"])
+        );
     });
 }
 

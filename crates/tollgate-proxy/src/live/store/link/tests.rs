@@ -26,7 +26,7 @@ fn link() -> Rc<Link> {
         on_failure: OnFailure::Local,
         instances: 1,
     };
-    Link::new(&settings, Arc::default())
+    Link::new(&settings, &NameServers::default(), Arc::default())
 }
 
 type Heard = Rc<RefCell<Vec<Option<[i64; 4]>>>>;
