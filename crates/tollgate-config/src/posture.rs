@@ -6,6 +6,7 @@ use tollgate_plan::access::AddressRules;
 use tollgate_plan::auth::{Auth, Require};
 use tollgate_plan::limit::{Per, RateLimit, RateLimitId, Store};
 use tollgate_plan::route::{Action, Route, RouteId};
+use tollgate_plan::tls::{ServerTls, TlsVersion};
 use tollgate_plan::upstream::UpstreamId;
 
 /// One route of the posture table.
@@ -34,6 +35,7 @@ const NETWORKS_SHOWN: usize = 3;
 
 /// The posture table, in file order.
 pub fn posture(plan: &Plan) -> Vec<PostureRow> {
+    let tls = tls(plan);
     let routes = plan.routes.iter().enumerate();
     routes
         .map(|(id, route)| PostureRow {
@@ -42,10 +44,29 @@ pub fn posture(plan: &Plan) -> Vec<PostureRow> {
             action: action(plan, &route.action),
             auth: access(plan, route),
             limits: limits(plan, route),
-            tls: "-".to_owned(),
+            tls: tls.clone(),
             public: route.auth.as_ref().is_none_or(|auth| auth.optional),
         })
         .collect()
+}
+
+/// `TLS 1.2+`, `TLS 1.3, client certificates`; `some listeners` where others speak clear text, `-` where all do.
+fn tls(plan: &Plan) -> String {
+    let served: Vec<&ServerTls> =
+        plan.listeners.iter().filter_map(|listener| listener.tls.as_deref()).collect();
+    if served.is_empty() {
+        return "-".to_owned();
+    }
+    let any_12 = served.iter().any(|tls| tls.min_version == TlsVersion::V12);
+    let certified = served.iter().filter(|tls| tls.client_ca.is_some()).count();
+    let mut text = if any_12 { "TLS 1.2+" } else { "TLS 1.3" }.to_owned();
+    if certified == served.len() {
+        text.push_str(", client certificates");
+    }
+    if served.len() < plan.listeners.len() {
+        text.push_str("; some listeners");
+    }
+    text
 }
 
 /// `GET,POST api.example.com /orders/{id} (2 conditions)`.
