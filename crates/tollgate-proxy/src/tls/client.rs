@@ -3,12 +3,14 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use tollgate_plan::tls::ClientTls;
+use tollgate_plan::tls::{ClientTls, Roots};
+use tollgate_token::certificate::Certificate;
 
 use super::{HTTP_1_1, chain, private_key, provider, store};
 
@@ -26,7 +28,11 @@ impl ClientSide {
             _ if !settings.verify => {
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider())))
             }
-            Some(roots) => builder.with_webpki_verifier(verifier(store(roots)?.into())?),
+            Some(roots) => {
+                let authorities = verifier(store(roots)?.into())?;
+                let own = Own { authorities, certificates: roots.clone() };
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(own))
+            }
             None => builder.with_webpki_verifier(verifier(system_roots())?),
         };
         let mut config = match &settings.identity {
@@ -62,6 +68,63 @@ pub(crate) fn trusting(roots: Arc<RootCertStore>) -> Result<Arc<ClientConfig>, E
 fn verifier(roots: Arc<RootCertStore>) -> Result<Arc<WebPkiServerVerifier>, Error> {
     let builder = WebPkiServerVerifier::builder_with_provider(roots, provider());
     builder.build().map_err(|error| Error::General(error.to_string()))
+}
+
+/// Takes what the configured authorities vouch for, and their certificates themselves: a service with a certificate
+/// that it signed itself is trusted by naming that one.
+#[derive(Debug)]
+struct Own {
+    authorities: Arc<WebPkiServerVerifier>,
+    certificates: Roots,
+}
+
+impl Own {
+    fn is_named(&self, certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> bool {
+        let known = self.certificates.iter().any(|own| **own == **certificate);
+        let said = || Certificate::parse(certificate);
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let in_time = || said().is_some_and(|said| said.is_valid_at(now));
+        let fits = || verify_server_name(&ParsedCertificate::try_from(certificate)?, name);
+        known && in_time() && fits().is_ok()
+    }
+}
+
+impl ServerCertVerifier for Own {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if self.is_named(certificate, name, now) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        self.authorities.verify_server_cert(certificate, intermediates, name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.authorities.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.authorities.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
+    }
 }
 
 /// Takes anybody's certificate: what `insecure_skip_verify` asks for. That its owner is there is made sure of.

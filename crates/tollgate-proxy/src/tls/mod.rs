@@ -38,7 +38,8 @@ impl Sides {
         for listener in &plan.listeners {
             let Some(settings) = &listener.tls else { continue };
             let failed = |source| ApplyError::Tls { place: listener.name.clone(), source };
-            let side = ServerSide::of(settings, listener.http2, old.listener(&listener.address)).map_err(failed)?;
+            let side =
+                ServerSide::of(settings, listener.http2, old.listener(&listener.address)).map_err(failed)?;
             sides.listeners.push((listener.address.clone(), side));
         }
         for upstream in plan.upstreams.iter().filter(|upstream| speaks_tls(upstream)) {

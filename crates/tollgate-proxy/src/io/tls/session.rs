@@ -228,10 +228,15 @@ impl Session {
                     }
                     break;
                 }
-                // Once more: rustls has an alert for the other side.
-                Step::Failed(error) if self.failure.is_none() => self.failure = Some(error),
-                Step::Failed(_) => break,
+                Step::Failed(error) => {
+                    self.failure = Some(error);
+                    break;
+                }
             }
+        }
+        // What rustls has to say about a failure; it must not see the same bytes once more.
+        while self.failure.is_some() && self.side.common().wants_write() {
+            let _ = self.side.step(&mut [], Wish::Nothing, &mut answers, &mut |_| {});
         }
         self.unsent.keep(answers.bytes());
         let rest = input.get(used..).unwrap_or_default();
