@@ -20,6 +20,7 @@ mod shape;
 
 pub mod decode;
 pub mod encode;
+pub mod expr;
 
 pub use merge::{Merge, merge};
 pub use node::{Node, Object};
