@@ -2,7 +2,7 @@
 
 mod drive;
 
-use drive::{Bench, compile, compile_with, eval, request};
+use drive::{Bench, compile, compile_with, eval, patient, request};
 use tollgate_script::{Cause, Limits, Session};
 
 fn check(body: &str, expect: &str) {
@@ -91,19 +91,15 @@ fn bytecode_is_never_loaded() {
         assert_eq!(error.file, "s.lua", "{version}");
     }
     compile("\u{1b}LuaQ").unwrap_err();
-    compile_with(
-        "local m = require 'm' function request() end",
-        &[("m.lua", "\u{6}\u{3}\u{0}")],
-        Limits::default(),
-    )
-    .unwrap_err();
+    compile_with("local m = require 'm' function request() end", &[("m.lua", "\u{6}\u{3}\u{0}")], patient())
+        .unwrap_err();
 }
 
 #[test]
 fn modules_come_from_the_folder_alone() {
     let modules = [("a.lua", "return { n = 1 }"), ("lib/b.lua", "return require('a').n + 1")];
     let works = "local a, b = require 'a', require('./lib/b') function request(req) return respond(200, a.n .. b) end";
-    let script = compile_with(works, &modules, Limits::default()).unwrap();
+    let script = compile_with(works, &modules, patient()).unwrap();
     assert_eq!(Bench::new().ask(&script).unwrap().body, b"12");
     for name in [
         "../a",
@@ -121,25 +117,23 @@ fn modules_come_from_the_folder_alone() {
         "lib/",
     ] {
         let text = format!("local x = require '{name}' function request() end");
-        let error = compile_with(&text, &modules, Limits::default()).unwrap_err();
+        let error = compile_with(&text, &modules, patient()).unwrap_err();
         assert!(error.message.starts_with("a module is named by letters"), "{name}: {error}");
         assert_eq!(error.line, 1);
     }
-    let absent =
-        compile_with("\nlocal x = require 'none' function request() end", &modules, Limits::default());
+    let absent = compile_with("\nlocal x = require 'none' function request() end", &modules, patient());
     assert_eq!(absent.unwrap_err().to_string(), "s.lua:2: cannot read `none.lua`: no such file");
     // What is required is known when the script is read, or it is refused.
-    compile_with("local f = {require} function request() end", &modules, Limits::default()).unwrap_err();
-    compile_with("local f = require('a' .. 'b') function request() end", &modules, Limits::default())
-        .unwrap_err();
+    compile_with("local f = {require} function request() end", &modules, patient()).unwrap_err();
+    compile_with("local f = require('a' .. 'b') function request() end", &modules, patient()).unwrap_err();
     let round = [("a.lua", "return require 'b'"), ("b.lua", "return require 'a'")];
-    let error = compile_with("require 'a' function request() end", &round, Limits::default()).unwrap_err();
+    let error = compile_with("require 'a' function request() end", &round, patient()).unwrap_err();
     assert_eq!(error.to_string(), "b.lua:1: modules require each other: a → b → a");
     let broken = [("a.lua", "\n\nlocal = 1")];
-    let error = compile_with("require 'a' function request() end", &broken, Limits::default()).unwrap_err();
+    let error = compile_with("require 'a' function request() end", &broken, patient()).unwrap_err();
     assert_eq!((error.file.as_str(), error.line), ("a.lua", 3));
     let failing = [("a.lua", "\nerror('no')")];
-    let error = compile_with("require 'a' function request() end", &failing, Limits::default()).unwrap_err();
+    let error = compile_with("require 'a' function request() end", &failing, patient()).unwrap_err();
     assert_eq!(error.to_string(), "a.lua:2: no");
 }
 
@@ -187,7 +181,7 @@ fn nothing_is_left_for_the_next_request() {
             "local n, t, m = 0, {{}}, require 'm' function request(req) {mark} return respond(200, tostring(x)) end"
         );
         let modules = [("m.lua", "local n = 0 return {count = function() n += 1 return n end}")];
-        let script = compile_with(&text, &modules, Limits::default()).unwrap();
+        let script = compile_with(&text, &modules, patient()).unwrap();
         let mut bench = Bench::new();
         for _ in 0..3 {
             let answer = bench.ask(&script).map(|answer| String::from_utf8_lossy(&answer.body).into_owned());
@@ -263,8 +257,7 @@ fn memory_ends_a_call_through_every_catch() {
         "local co = {} pcall(function() for i = 1, 1e6 do co[i] = coroutine.create(print) end end)",
     ];
     for bomb in bombs {
-        let limits =
-            Limits { steps: 100_000_000, time: std::time::Duration::from_secs(60), ..Limits::default() };
+        let limits = Limits { steps: 100_000_000, ..patient() };
         let script = compile_with(&format!("function request(req) {bomb} end"), &[], limits).unwrap();
         let mut bench = Bench::new();
         let before = bench.vm.used_bytes();

@@ -11,7 +11,7 @@ use tollgate_script::{Cause, Limits, MAX_MACHINE_BYTES, Session};
 const SOON: Duration = Duration::from_secs(3);
 
 fn check(body: &str) {
-    let script = compile(&format!("function request(req) {body} end")).unwrap();
+    let script = compile_with(&format!("function request(req) {body} end"), &[], Limits::default()).unwrap();
     let started = Instant::now();
     let result = Bench::new().ask(&script);
     let took = started.elapsed();

@@ -314,6 +314,12 @@ fn libraries() {
         "false s.lua:3: not JSON: EOF while parsing a value at line 1 column 5",
     );
     check("json.decode('1 2')", "Error: not JSON: trailing characters at line 1 column 3");
+    for face in ["req", "req.headers", "{req.headers}"] {
+        check(
+            &format!("json.encode({face})"),
+            "Error: `req`, `res` and their headers are no JSON; copy what is needed into a table",
+        );
+    }
     check("json.encode({1, nil, 3})", "Error: a list with holes; put `json.null` there");
     check(
         "json.encode({1, a = 2})",

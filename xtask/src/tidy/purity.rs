@@ -20,7 +20,8 @@ const IMPURE: &[&str] = &[
 ];
 
 /// Crates in which nothing from the network can panic, by lints at the top of `lib.rs`.
-const NO_PANIC: &[&str] = &["tollgate-wire", "tollgate-policy", "tollgate-proxy", "tollgate-token"];
+const NO_PANIC: &[&str] =
+    &["tollgate-wire", "tollgate-policy", "tollgate-proxy", "tollgate-script", "tollgate-token"];
 
 /// The lints that say so.
 const NO_PANIC_LINTS: &[&str] =

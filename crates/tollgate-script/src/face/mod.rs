@@ -43,7 +43,8 @@ pub(crate) fn faces(lua: &Lua, desk: &Rc<Desk>) -> mlua::Result<Faces> {
         lua.create_function(move |lua, (_, name, value): (Owner, LuaString, Value)| {
             request::set(lua, &writes, &name.as_bytes(), value)
         })?,
-    )?;
+    )?
+    .set_readonly(true);
     let res = lua.create_table()?;
     res.raw_set("headers", &res_headers)?;
     let (reads, writes) = (desk.clone(), desk.clone());
@@ -56,7 +57,8 @@ pub(crate) fn faces(lua: &Lua, desk: &Rc<Desk>) -> mlua::Result<Faces> {
         lua.create_function(move |lua, (_, name, value): (Owner, LuaString, Value)| {
             response::set(lua, &writes, &name.as_bytes(), value)
         })?,
-    )?;
+    )?
+    .set_readonly(true);
     Ok(Faces { req, res, req_headers, res_headers })
 }
 
@@ -92,7 +94,7 @@ impl FromLua for Owner {
     }
 }
 
-/// Puts functions behind a table and shuts it.
+/// Puts functions behind a table and shuts it. Gives the metatable, which is still open.
 fn close(lua: &Lua, table: &Table, index: Function, new_index: Function) -> mlua::Result<Table> {
     let meta = lua.create_table()?;
     meta.raw_set("__index", index)?;

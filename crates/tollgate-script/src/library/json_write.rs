@@ -64,6 +64,11 @@ impl Writer<'_> {
         if depth >= MAX_DEPTH {
             return Err(refuse(format!("a table within itself, or more than {MAX_DEPTH} levels")));
         }
+        if table.metatable().is_some_and(|meta| is_shut(&meta)) {
+            return Err(refuse(
+                "`req`, `res` and their headers are no JSON; copy what is needed into a table",
+            ));
+        }
         let marked = match (table.metatable(), self.desk.list.get()) {
             (Some(meta), Some(list)) => meta.to_pointer() == list.to_pointer(),
             _ => false,
@@ -124,4 +129,9 @@ impl Writer<'_> {
         self.out.push(b'}');
         Ok(())
     }
+}
+
+/// Whether a metatable is one of the messages': there is nothing in the tables that have it.
+fn is_shut(meta: &Table) -> bool {
+    matches!(meta.raw_get::<Value>("__metatable"), Ok(Value::Boolean(false)))
 }
