@@ -252,7 +252,7 @@ impl Machine {
         };
         let mut modules = HashMap::new();
         for unit in &compiled.modules {
-            modules.insert(unit.name.clone(), function(unit)?);
+            modules.insert(unit.module.clone(), function(unit)?);
         }
         Ok(Loaded {
             main: function(&compiled.main)?,

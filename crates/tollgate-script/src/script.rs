@@ -60,7 +60,7 @@ pub(crate) struct Compiled {
 /// One compiled file.
 pub(crate) struct Unit {
     /// Of a module: what `require` is given.
-    pub(crate) name: String,
+    pub(crate) module: String,
     /// What errors call it.
     pub(crate) file: String,
     pub(crate) bytecode: Vec<u8>,
@@ -123,7 +123,7 @@ impl PartialEq for Script {
 
 impl PartialEq for Unit {
     fn eq(&self, other: &Unit) -> bool {
-        self.name == other.name && self.file == other.file && self.bytecode == other.bytecode
+        self.module == other.module && self.file == other.file && self.bytecode == other.bytecode
     }
 }
 
@@ -152,9 +152,8 @@ impl Compiler {
     /// Compiles a script with its modules, and runs what it does when it is loaded, under its own limits.
     pub fn compile(&self, source: Source<'_>, limits: Limits) -> Result<Script, ScriptError> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-        let mut load = source.modules;
         let mut units =
-            Units { load: load.as_deref_mut(), found: Vec::new(), open: Vec::new(), needs: Needs::default() };
+            Units { load: source.modules, found: Vec::new(), open: Vec::new(), needs: Needs::default() };
         let main = units.compile(String::new(), source.name, source.text)?;
         let mut compiled = Compiled {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
@@ -203,12 +202,12 @@ impl Units<'_, '_> {
                 Unmet::There(error) => error,
             })?;
         }
-        Ok(Unit { name, file: file.to_owned(), bytecode })
+        Ok(Unit { module: name, file: file.to_owned(), bytecode })
     }
 
     fn require(&mut self, required: &str) -> Result<(), Unmet> {
         let name = module_name(required).map_err(|message| Unmet::Here(message.to_owned()))?;
-        if self.found.iter().any(|unit| unit.name == name) {
+        if self.found.iter().any(|unit| unit.module == name) {
             return Ok(());
         }
         if self.open.iter().any(|open| open == name) {

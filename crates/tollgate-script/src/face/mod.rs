@@ -131,12 +131,15 @@ fn shown(name: &[u8]) -> String {
     crate::failure::bounded_line(&String::from_utf8_lossy(name), 64)
 }
 
+/// A function and its name in a library.
+type Named<A, R> = (&'static str, fn(&Lua, &Desk, A) -> mlua::Result<R>);
+
 /// Functions of a library, by their names.
 pub(crate) fn functions<A: mlua::FromLuaMulti + 'static, R: IntoLuaMulti + 'static>(
     lua: &Lua,
     into: &Table,
     desk: &Rc<Desk>,
-    all: &[(&str, fn(&Lua, &Desk, A) -> mlua::Result<R>)],
+    all: &[Named<A, R>],
 ) -> mlua::Result<()> {
     for (name, function) in all {
         let (own, function) = (desk.clone(), *function);

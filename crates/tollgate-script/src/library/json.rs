@@ -10,7 +10,7 @@ use super::{json_read, json_write};
 use crate::desk::{Desk, refuse};
 
 pub(crate) use json_read::decode;
-pub(crate) use json_write::encode;
+pub(crate) use json_write::{by_name, encode};
 
 /// Lists and objects within each other. Deeper ones are refused in both directions.
 pub(super) const MAX_DEPTH: usize = 64;

@@ -1,5 +1,7 @@
 //! Values into JSON: members in the order of their names, so that the same values give the same text.
 
+use std::cmp::Ordering;
+
 use mlua::{LuaString, Table, Value};
 
 use super::json::MAX_DEPTH;
@@ -116,7 +118,7 @@ impl Writer<'_> {
             Value::Number(_) | Value::Integer(_) => Err(refuse("a list with holes; put `json.null` there")),
             other => Err(refuse(format!("a name in JSON is a text, not a {}", kind(&other)))),
         })?;
-        members.sort_by(|(a, _), (b, _)| (*a.as_bytes()).cmp(&*b.as_bytes()));
+        members.sort_by(by_name);
         self.out.push(b'{');
         for (at, (name, value)) in members.iter().enumerate() {
             if at > 0 {
@@ -129,6 +131,11 @@ impl Writer<'_> {
         self.out.push(b'}');
         Ok(())
     }
+}
+
+/// The order of members: that of their names, byte by byte.
+pub(crate) fn by_name(a: &(LuaString, Value), b: &(LuaString, Value)) -> Ordering {
+    (*a.0.as_bytes()).cmp(&*b.0.as_bytes())
 }
 
 /// Whether a metatable is one of the messages': there is nothing in the tables that have it.

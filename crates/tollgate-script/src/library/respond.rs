@@ -62,7 +62,7 @@ fn read_headers(lua: &Lua, from: &Table, into: &mut HeaderBlock) -> mlua::Result
         }
         other => Err(refuse(format!("a header name is a text, not a {}", kind(&other)))),
     })?;
-    lines.sort_by(|(a, _), (b, _)| (*a.as_bytes()).cmp(&*b.as_bytes()));
+    lines.sort_by(json::by_name);
     for (name, value) in lines {
         put_header(lua, into, &settable(&name.as_bytes())?, &value)?;
     }
