@@ -1,4 +1,4 @@
-//! An HTTP/2 origin, in clear, that does what a test tells it to with each request.
+//! An HTTP/2 origin, in clear or over TLS, that does what a test tells it to with each request.
 //!
 //! It speaks by the `h2` library, which the gateway uses too: what either side does to a whole connection is tested in
 //! [frames](crate::Frame).
@@ -13,7 +13,11 @@ use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
+use tokio_rustls::TlsAcceptor;
 
 use crate::wait::wait_for;
 
@@ -29,6 +33,7 @@ pub struct H2Origin {
 struct Shared {
     handler: Box<Handler>,
     builder: Builder,
+    tls: Option<TlsAcceptor>,
     connections: Mutex<Vec<Connection>>,
     requests: Mutex<Vec<H2Seen>>,
     stop: watch::Sender<bool>,
@@ -101,10 +106,27 @@ impl H2Origin {
         H2Origin::start_at("127.0.0.1:0", builder, handler)
     }
 
+    /// The same over TLS, with ALPN as `tls` says.
+    pub fn start_tls<F: Future<Output = ()> + 'static>(
+        tls: Arc<ServerConfig>,
+        handler: impl Fn(H2Exchange) -> F + Send + Sync + 'static,
+    ) -> H2Origin {
+        H2Origin::start_how("127.0.0.1:0", &Builder::new(), Some(tls.into()), handler)
+    }
+
     /// The same at a given address, for an origin that comes back.
     pub fn start_at<F: Future<Output = ()> + 'static>(
         address: &str,
         builder: &Builder,
+        handler: impl Fn(H2Exchange) -> F + Send + Sync + 'static,
+    ) -> H2Origin {
+        H2Origin::start_how(address, builder, None, handler)
+    }
+
+    fn start_how<F: Future<Output = ()> + 'static>(
+        address: &str,
+        builder: &Builder,
+        tls: Option<TlsAcceptor>,
         handler: impl Fn(H2Exchange) -> F + Send + Sync + 'static,
     ) -> H2Origin {
         let listener = TcpListener::bind(address).expect("the origin's address is free");
@@ -112,6 +134,7 @@ impl H2Origin {
         let shared = Arc::new(Shared {
             handler: Box::new(move |exchange| Box::pin(handler(exchange))),
             builder: builder.clone(),
+            tls,
             connections: Mutex::default(),
             requests: Mutex::default(),
             stop: watch::Sender::new(false),
@@ -136,7 +159,8 @@ impl H2Origin {
 
     /// As a target in a configuration.
     pub fn url(&self) -> String {
-        format!("h2c://{}", self.address)
+        let scheme = if self.shared.tls.is_some() { "https" } else { "h2c" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// Every request, in order of arrival.
@@ -276,7 +300,7 @@ fn run(listener: TcpListener, shared: Arc<Shared>) {
                 accepted = listener.accept() => {
                     let Ok((stream, _)) = accepted else { return };
                     let _ = stream.set_nodelay(true);
-                    tokio::task::spawn_local(serve(stream, shared.clone()));
+                    tokio::task::spawn_local(accept(stream, shared.clone()));
                 }
                 _ = stop.changed() => return,
             }
@@ -284,7 +308,18 @@ fn run(listener: TcpListener, shared: Arc<Shared>) {
     });
 }
 
-async fn serve(stream: tokio::net::TcpStream, shared: Arc<Shared>) {
+async fn accept(stream: TcpStream, shared: Arc<Shared>) {
+    match shared.tls.clone() {
+        None => serve(stream, shared).await,
+        Some(tls) => {
+            if let Ok(stream) = tls.accept(stream).await {
+                serve(stream, shared).await;
+            }
+        }
+    }
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
     let goes = Arc::new(Notify::new());
     let number = {
         let mut all = shared.connections();

@@ -19,7 +19,7 @@ use tollgate_plan::upstream::Address;
 use tollgate_wire::{HeadLimits, HeadProgress, Method, Parsed, ResponseHead, parse_response};
 
 use super::targets::TargetShared;
-use crate::tls::{ClientSide, server_name};
+use crate::tls::{ClientSide, HTTP_1_1, HTTP_2, server_name};
 use crate::upstream::{NameServers, Resolver};
 use crate::worker::Random;
 
@@ -155,8 +155,9 @@ async fn ask(stream: impl AsyncRead + AsyncWrite + Unpin, checked: &Checked) -> 
     };
     let name = server_name(name).ok_or(io::ErrorKind::InvalidInput)?;
     let connector = TlsConnector::from(side.config.clone());
+    let connector = connector.with_alpn(vec![HTTP_2.to_vec(), HTTP_1_1.to_vec()]);
     let stream = connector.connect(name, stream).await?;
-    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
     ask_http(stream, checked, "https", http2).await
 }
 

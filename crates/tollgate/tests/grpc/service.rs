@@ -84,14 +84,18 @@ impl Service<http::Request<Body>> for Service4 {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let this = self.clone();
         Box::pin(async move {
-            let call = this.begin();
             let mut grpc = Grpc::new(ProstCodec::<Note, Note>::default());
             let kind = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
             Ok(match &*kind {
-                "Echo" => grpc.unary(Call(echo), request).await,
-                "Collect" => grpc.client_streaming(Call(collect), request).await,
-                "Count" => grpc.server_streaming(Call(move |request| count(request, call)), request).await,
-                "Chat" => grpc.streaming(Call(move |request| chat(request, call)), request).await,
+                "Echo" | "Collect" => {
+                    let _call = this.begin();
+                    match &*kind {
+                        "Echo" => grpc.unary(Call(echo), request).await,
+                        _ => grpc.client_streaming(Call(collect), request).await,
+                    }
+                }
+                "Count" => grpc.server_streaming(Call(|request| count(request, this.begin())), request).await,
+                "Chat" => grpc.streaming(Call(|request| chat(request, this.begin())), request).await,
                 _ => Status::new(Code::Unimplemented, "no such method").into_http(),
             })
         })

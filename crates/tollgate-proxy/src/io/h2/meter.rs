@@ -23,17 +23,18 @@ const CHATTER_PER_SECOND: u32 = 10;
 const CHATTER_PER_REQUEST: u32 = 10;
 const BODY_BYTES_PER_CHATTER: u64 = 1024;
 
+/// A piece of an answer earns so many, however short it is: clients of gRPC send a window update for the stream and one
+/// for the connection behind each message, and a ping now and then.
+const CHATTER_PER_PIECE: u32 = 3;
+
 /// Requests that a client may take back at once, and regains in a second. Leaving a page takes back what it asked for.
 const RESETS_MAX: u32 = 200;
 const RESETS_PER_SECOND: u32 = 20;
 
 /// What a client has sent so far, as far as it has to be counted.
 pub(super) struct Meter {
-    /// The header of the frame that is coming in.
-    header: [u8; HEADER_BYTES],
-    have: usize,
-    /// Bytes of the frame before it that are still to come.
-    skip: u32,
+    incoming: Frames,
+    outgoing: Frames,
     begun: bool,
     chatter: Allowance,
     resets: Allowance,
@@ -56,9 +57,8 @@ pub(crate) enum Fault {
 impl Meter {
     pub(super) fn new(now: Instant) -> Meter {
         Meter {
-            header: [0; HEADER_BYTES],
-            have: 0,
-            skip: PREFACE_BYTES,
+            incoming: Frames { skip: PREFACE_BYTES, ..Frames::default() },
+            outgoing: Frames::default(),
             begun: false,
             chatter: Allowance::new(CHATTER_MAX, CHATTER_PER_SECOND, now),
             resets: Allowance::new(RESETS_MAX, RESETS_PER_SECOND, now),
@@ -73,20 +73,18 @@ impl Meter {
 
     /// Bytes that came.
     pub(super) fn received(&mut self, mut bytes: &[u8], now: Instant) {
-        while !bytes.is_empty() && self.fault.is_none() {
-            let skipped = bytes.len().min(self.skip as usize);
-            self.skip -= skipped as u32;
-            bytes = bytes.get(skipped..).unwrap_or_default();
-            let Some(room) = self.header.get_mut(self.have..) else { return };
-            let taken = bytes.len().min(room.len());
-            let (header, rest) = bytes.split_at(taken);
-            room.split_at_mut(taken).0.copy_from_slice(header);
-            self.have += taken;
-            bytes = rest;
-            if self.have == HEADER_BYTES {
-                self.have = 0;
-                self.frame(now);
-            }
+        while self.fault.is_none()
+            && let Some(header) = self.incoming.next(&mut bytes)
+        {
+            self.frame(header, now);
+        }
+    }
+
+    /// Bytes that are to go out.
+    pub(super) fn sending(&mut self, mut bytes: &[u8]) {
+        while let Some([a, b, c, kind, ..]) = self.outgoing.next(&mut bytes) {
+            let data = kind == 0 && [a, b, c] != [0; 3];
+            self.chatter.earn(if data { CHATTER_PER_PIECE } else { 0 });
         }
     }
 
@@ -95,10 +93,8 @@ impl Meter {
         self.earn(bytes);
     }
 
-    fn frame(&mut self, now: Instant) {
-        let [a, b, c, kind, flags, ..] = self.header;
+    fn frame(&mut self, [a, b, c, kind, flags, ..]: [u8; HEADER_BYTES], now: Instant) {
         let length = u32::from_be_bytes([0, a, b, c]);
-        self.skip = length;
         const ACK: u8 = 1;
         if !std::mem::replace(&mut self.begun, true) && (kind != 4 || flags & ACK != 0) {
             self.fault = Some(Fault::NoSettings);
@@ -128,6 +124,37 @@ impl Meter {
     /// A request was answered to its end: a client that takes back fewer than it lets finish goes on for ever.
     pub(super) fn finished(&mut self) {
         self.resets.earn(1);
+    }
+}
+
+/// The headers of the frames of one direction.
+#[derive(Default)]
+struct Frames {
+    /// What is there of the next one.
+    header: [u8; HEADER_BYTES],
+    have: usize,
+    /// Bytes of the frame before it that are still to come.
+    skip: u32,
+}
+
+impl Frames {
+    /// The next header, once all of it is there. Takes what was looked at from `bytes`.
+    fn next(&mut self, bytes: &mut &[u8]) -> Option<[u8; HEADER_BYTES]> {
+        let skipped = bytes.len().min(self.skip as usize);
+        self.skip -= skipped as u32;
+        let rest = bytes.get(skipped..)?;
+        let room = self.header.get_mut(self.have..)?;
+        let (taken, rest) = rest.split_at(rest.len().min(room.len()));
+        room.split_at_mut(taken.len()).0.copy_from_slice(taken);
+        *bytes = rest;
+        self.have += taken.len();
+        if self.have < HEADER_BYTES {
+            return None;
+        }
+        self.have = 0;
+        let [a, b, c, ..] = self.header;
+        self.skip = u32::from_be_bytes([0, a, b, c]);
+        Some(self.header)
     }
 }
 
@@ -208,6 +235,26 @@ mod tests {
         check(&[(EMPTY_DATA, 1_001)], 0, Some(Fault::Chatter));
         let rapid = [REQUEST, RESET].concat();
         check(&[(&rapid, 201)], 0, Some(Fault::Resets));
+    }
+
+    /// As a client of gRPC reads a stream of short messages.
+    #[test]
+    fn who_reads_many_pieces_may_say_so() {
+        let (now, update) = (Instant::now(), [0, 0, 4, 8, 0, 0, 0, 0, 1, 0, 0, 0, 9]);
+        let piece = [&[0u8, 0, 9, 0, 0, 0, 0, 0, 1][..], &[7; 9]].concat();
+        let mut meter = Meter::new(now);
+        meter.received(&[&[0u8; 24][..], SETTINGS].concat(), now);
+        for _ in 0..5_000 {
+            piece.chunks(5).for_each(|bytes| meter.sending(bytes));
+            meter.received(&update.repeat(2), now);
+        }
+        assert_eq!(meter.fault(), None);
+        // What is no body earns nothing.
+        for _ in 0..2_000 {
+            meter.sending(PING);
+            meter.received(PING, now);
+        }
+        assert_eq!(meter.fault(), Some(Fault::Chatter));
     }
 
     #[test]

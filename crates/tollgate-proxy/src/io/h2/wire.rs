@@ -145,6 +145,9 @@ impl AsyncWrite for Wire {
         if self.0.out.borrow().unwritten().len() + bytes.len() > GATHER_BYTES {
             ready!(self.poll_out(cx))?;
         }
+        if let Some(meter) = &self.0.meter {
+            meter.borrow_mut().sending(bytes);
+        }
         self.0.out.borrow_mut().keep(bytes);
         Poll::Ready(Ok(bytes.len()))
     }

@@ -112,7 +112,7 @@ impl Attempt<'_, '_> {
         let nothing_came = self.input.is_empty() && self.interims == 0;
         let replayable = self.exchange.kit.head.method.is_idempotent()
             && self.upload.as_ref().is_none_or(|upload| upload.can_restart());
-        if self.conn.reused.get() && nothing_came && replayable {
+        if self.conn.reused.get() && nothing_came && replayable && !self.again {
             return Failure::DeadOnReuse;
         }
         Failure::Final(Reject::new(
