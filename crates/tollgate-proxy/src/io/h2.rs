@@ -42,8 +42,6 @@ pub(crate) struct H2Stream {
 /// How an answer ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ends {
-    /// With its head.
-    AtOnce,
     /// With the last of so many bytes.
     After(u64),
     /// When somebody says so.
@@ -104,11 +102,11 @@ impl H2Stream {
     pub(crate) fn respond(&self, status: u16, headers: &HeaderBlock, ends: Ends) -> io::Result<()> {
         let mut outgoing = self.outgoing.borrow_mut();
         let Outgoing::Respond(respond) = &mut *outgoing else { return Err(closed()) };
-        let ended = matches!(ends, Ends::AtOnce | Ends::After(0));
+        let ended = ends == Ends::After(0);
         let stream = respond.send_response(head(status, headers), ended).map_err(io_error)?;
         let left = match ends {
             Ends::After(bytes) => Some(bytes),
-            Ends::AtOnce | Ends::WhenTold => None,
+            Ends::WhenTold => None,
         };
         *outgoing = Outgoing::Body { stream, left, ended };
         Ok(())

@@ -73,7 +73,7 @@ impl Download {
             decoder: BodyDecoder::new(length, &ChunkLimits::default()),
             framing,
             pending: Pending::default(),
-            window: Window::default(),
+            window: if framing == Framing::Frames { Window::wary() } else { Window::default() },
             decoded: false,
             trailers: None,
             contiguous: length != BodyLength::Chunked && coder.is_none(),

@@ -22,6 +22,11 @@ impl Default for Window {
 }
 
 impl Window {
+    /// For a receiver that may have room for next to nothing, and takes as many bodies at once as it likes.
+    pub(super) fn wary() -> Window {
+        Window(SLOW_BYTES)
+    }
+
     /// The part of the read buffer to be filled.
     pub(super) fn of<'b>(&self, buffer: &'b mut [u8]) -> &'b mut [u8] {
         let bytes = self.0.min(buffer.len());

@@ -1,7 +1,7 @@
 //! Writing an answer that the gateway makes itself.
 
 use std::future::poll_fn;
-use std::task::{Poll, ready};
+use std::task::Poll;
 use std::time::Duration;
 
 use tollgate_wire::{BodyDecoder, HeaderBlock, Step, name};
@@ -9,7 +9,7 @@ use tollgate_wire::{BodyDecoder, HeaderBlock, Step, name};
 use crate::client::Client;
 use crate::exchange::{Next, Reply, RequestBody};
 use crate::io::{Ends, H2Stream};
-use crate::pump::{Head, Pending};
+use crate::pump::Head;
 use crate::worker::Worker;
 
 /// What the request allows for the answer.
@@ -53,24 +53,29 @@ pub(crate) async fn send(
         Some(h2) if head.send(h2, Ends::After(body.len() as u64)).is_err() => return (Next::Abort, 0),
         Some(_) => {}
     }
-    out.extend_from_slice(body);
+    // A stream takes the body from where it is; a connection takes it in one write with its head.
+    let mut rest: &[u8] = if client.io.h2().is_some() {
+        body
+    } else {
+        out.extend_from_slice(body);
+        &out
+    };
     client.timer.arm(now, shape.write_idle);
-    let mut pending = Pending::default();
-    let mut begun = false;
     let sent = poll_fn(|cx| {
-        let mut moved = 0;
-        if !std::mem::replace(&mut begun, true) && !out.is_empty() {
-            pending.write_or_keep(&client.io, cx, &out, &mut moved).map_err(drop)?;
+        while !rest.is_empty() {
+            match client.io.poll_write(cx, rest) {
+                Poll::Ready(Ok(written)) => rest = rest.get(written..).unwrap_or_default(),
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(())),
+                Poll::Pending => break,
+            }
+            if !rest.is_empty() {
+                client.timer.arm(worker.clock.now(), shape.write_idle);
+            }
         }
-        let flushed = pending.poll_flush(&client.io, cx, &mut moved);
-        if moved > 0 {
-            client.timer.arm(worker.clock.now(), shape.write_idle);
+        if rest.is_empty() {
+            return Poll::Ready(Ok(()));
         }
-        if flushed.is_pending() {
-            ready!(client.timer.poll(cx));
-            return Poll::Ready(Err(()));
-        }
-        flushed.map_err(drop)
+        client.timer.poll(cx).map(Err)
     })
     .await;
     worker.spare.keep_buffer(out);
