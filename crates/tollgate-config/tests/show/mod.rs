@@ -25,6 +25,9 @@ pub(crate) fn plan(plan: &Plan) -> String {
         if !listener.http2 {
             line(&mut out, "  HTTP/1 only".to_owned());
         }
+        if let Some(mode) = listener.mode {
+            line(&mut out, format!("  mode {mode:03o}"));
+        }
         if listener.proxy_protocol == ProxyProtocol::Require {
             line(&mut out, "  behind a PROXY header".to_owned());
         }
@@ -89,6 +92,9 @@ fn upstream(out: &mut String, upstream: &Upstream) {
                 target.weight, target.url, target.prefix
             ),
         );
+        if target.http2 {
+            line(out, "    over HTTP/2".to_owned());
+        }
         if let Some(name) = &target.tls {
             line(out, format!("    over TLS, certificate for {name:?}"));
         }
