@@ -12,6 +12,10 @@ use crate::client::Client;
 use crate::io::Stream;
 use crate::worker::Worker;
 
+/// After so many reads in one direction it is the other one's turn, and other connections': the runtime's own bound
+/// counts both directions together, and the first one could use it up each time.
+const PASSES_MAX: usize = 16;
+
 /// A tunnel, from the answer that begins it.
 pub(crate) struct Tunnel {
     up: Flow,
@@ -120,12 +124,17 @@ impl Tunnel {
         Poll::Ready(late)
     }
 
-    /// A side that had ended before it went has left in order.
+    /// A side that had ended before it went, or had been told of the end, has left in order: few stop to close a
+    /// connection as its protocol has it when nothing depends on it any more.
     fn note_breaks(&mut self) {
+        let goes = |says: State, hears: State| {
+            (says == State::Cut && hears != State::Through)
+                || (hears == State::Refused && says == State::Open)
+        };
         let (up, down) = (self.up.state, self.down.state);
         let broken = match () {
-            () if up == State::Cut || (down == State::Refused && up == State::Open) => Side::Client,
-            () if down == State::Cut || (up == State::Refused && down == State::Open) => Side::Upstream,
+            () if goes(up, down) => Side::Client,
+            () if goes(down, up) => Side::Upstream,
             () => return,
         };
         self.broken.get_or_insert(broken);
@@ -210,9 +219,12 @@ impl Flow {
         now.saturating_duration_since(self.moved_at)
     }
 
-    /// Moves what can be moved.
+    /// Moves what can be moved, or as much as is fair.
     fn poll(&mut self, worker: &Worker, from: &Stream, to: &Stream, cx: &mut Context<'_>) {
-        while !self.state.is_over() {
+        for _ in 0..PASSES_MAX {
+            if self.state.is_over() {
+                return;
+            }
             match self.pending.poll_flush(to, cx, &mut self.written) {
                 Poll::Pending => return,
                 Poll::Ready(Err(_)) => return self.refuse(),
@@ -228,6 +240,7 @@ impl Flow {
                 return;
             }
         }
+        cx.waker().wake_by_ref();
     }
 
     /// Reads once, and writes that.

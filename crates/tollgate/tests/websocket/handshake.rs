@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use tollgate_testkit::behaviour::{self, response};
 use tollgate_testkit::{Client, Closed, Origin, assert_problem, gateway, wait_for};
@@ -350,4 +352,54 @@ fn an_answer_that_does_not_come() {
     let mut client = gateway.client();
     client.set_patience(Duration::from_secs(5));
     assert_problem(&client.exchange(handshake("/", "")), "upstream_timeout");
+}
+
+/// Through two gateways, the one before the other, with TLS between them: both ends of TLS carry a tunnel. The inner one
+/// would rather speak HTTP/2, which the outer one does not offer for this.
+#[test]
+fn tls_carries_a_tunnel() {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("cert.pem"), pem("CERTIFICATE", made.cert.der())).expect("a file");
+    std::fs::write(dir.path().join("key.pem"), pem("PRIVATE KEY", &made.signing_key.serialize_der()))
+        .expect("a file");
+    let origin = Origin::start(echo);
+    let inner = gateway!(
+        "
+listeners: [{ address: \"@LISTEN@\", tls: { certificates: [{ cert: \"@CERTS@/cert.pem\", key: \"@CERTS@/key.pem\" }] } }]
+routes: [{ path: /*, to: \"@ORIGIN@\" }]
+",
+        CERTS = dir.path().display(),
+        ORIGIN = origin.url()
+    );
+    let outer = gateway!(
+        "
+upstreams: { inner: { targets: [\"https://@INNER@\"], tls: { ca: \"@CERTS@/cert.pem\" } } }
+routes: [{ path: /*, to: inner }]
+",
+        CERTS = dir.path().display(),
+        INNER = inner.address()
+    );
+    assert_eq!(outer.client().exchange(handshake("/a", "").replace(KEY, "x")).status, 400);
+    let mut client = open(outer.client(), "/", "");
+    let bytes: Vec<u8> = (0..1_000_000).map(|at| (at % 251) as u8).collect();
+    client.send(&bytes);
+    assert!(client.bytes_exactly(bytes.len()) == bytes);
+    client.half_close();
+    client.assert_closed_cleanly();
+    for gateway in [&inner, &outer] {
+        let record = gateway.record(|record| record["status"] == 101);
+        assert_eq!((&record["bytes_out"], &record["reason"]), (&json!(1_000_005), &json!(null)));
+    }
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
+}
+
+/// A target that speaks nothing but HTTP/2 has no tunnels for us (RFC 8441).
+#[test]
+fn a_target_of_http2_has_no_tunnels() {
+    let gateway = gateway!("routes: [{ path: /*, to: \"h2c://127.0.0.1:9\" }]\n");
+    assert_problem(&gateway.client().exchange(handshake("/", "")), "upgrade_refused");
 }
