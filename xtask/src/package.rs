@@ -7,6 +7,8 @@ use anyhow::{Context, Result, bail};
 use crate::{run, say, tree};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// Static, and with the places that move with the program's address written as a bit map (DT_RELR): half a megabyte less.
+const FLAGS: &str = "-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs";
 
 /// What to pack.
 #[derive(clap::Args)]
@@ -21,10 +23,12 @@ pub fn run(args: &Args) -> Result<()> {
     let root = tree::root();
     run::required(
         run::cargo(&["build", "--release", "--locked", "--package", "tollgate", "--target", TARGET])
-            .env("RUSTFLAGS", "-C target-feature=+crt-static"),
+            .env("RUSTFLAGS", FLAGS),
     )?;
     let binary = tree::target().join(TARGET).join("release/tollgate");
     check_static(&binary.to_string_lossy())?;
+    // A C library too old for DT_RELR (glibc before 2.36) shows here, and not at a user's.
+    run::output(&mut run::command(&binary.to_string_lossy(), &["version"])).context("starting what was built")?;
 
     let name =
         args.name.clone().unwrap_or_else(|| format!("tollgate-{}-{TARGET}", env!("CARGO_PKG_VERSION")));
