@@ -26,8 +26,11 @@ pub(crate) async fn stream(exchange: &Exchange<'_>, mut answer: Answer) -> Resul
     let outcome = streaming.run().await;
     let Streaming { download, mut answer, .. } = streaming;
     seen.bytes_out.set(download.payload);
+    // An answer that waited for its client when its time was over says nothing about the target.
     let failed = match &outcome {
-        Err(Stop::BeforeHead(reason) | Stop::Midway(reason)) if reason.row().blame == Blame::Upstream => {
+        Err(Stop::BeforeHead(reason) | Stop::Midway(reason))
+            if reason.row().blame == Blame::Upstream && download.blocked() == Blocked::Upstream =>
+        {
             Err(*reason)
         }
         _ => Ok(answer.head.status),
@@ -145,13 +148,15 @@ impl Streaming<'_, '_> {
             return Poll::Ready(Err(Reason::ClientClosed));
         }
         // An answer that moves on arms the timer anew, time and again; the end of the whole does not wait for a pause.
-        if client.timer.poll(cx).is_ready() || exchange.is_overdue() {
-            return Poll::Ready(Err(match blocked {
+        if exchange.is_overdue() {
+            return Poll::Ready(Err(Reason::UpstreamTimeout));
+        }
+        client.timer.poll(cx).map(|()| {
+            Err(match blocked {
                 Blocked::Client => Reason::ClientClosed,
                 Blocked::Upstream => Reason::UpstreamTimeout,
-            }));
-        }
-        Poll::Pending
+            })
+        })
     }
 
     fn patience(&self, blocked: Blocked) -> Duration {

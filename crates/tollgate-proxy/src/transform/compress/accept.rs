@@ -13,8 +13,8 @@ pub(crate) enum Coding {
     Gzip,
 }
 
-/// By what they cost for what they save. On JSON and HTML zstd at its level takes about a third of gzip's time for a
-/// little fewer bytes; brotli at quality 4 takes about gzip's time and saves a tenth more.
+/// By what they cost for what they save: zstd takes a fifth to a third of the others' time and comes to a few percent
+/// more. Brotli and gzip are close; brotli knows common words ahead, which counts in short bodies.
 const BY_PREFERENCE: [Coding; 3] = [Coding::Zstd, Coding::Br, Coding::Gzip];
 
 impl Coding {
