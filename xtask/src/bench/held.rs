@@ -14,13 +14,24 @@ use super::process::wait_for;
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: bench.example\r\n\r\n";
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nheld";
 
+/// The handshake of RFC 6455 section 1.3, and the answer that takes it up.
+const HANDSHAKE: &[u8] =
+    b"GET / HTTP/1.1\r\nHost: bench.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+const SWITCH: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
+/// A short frame; nobody looks into it.
+const MESSAGE: &[u8] = b"\x82\x85\0\0\0\0hello";
+
 /// Any single wait on a socket. Everything is on one machine, so this is generous.
 const IO_LIMIT: Duration = Duration::from_secs(10);
 
 /// How many requests are sent before their arrival is awaited: fewer than the shortest accept queue.
 const BATCH: usize = 64;
 
-/// An origin that takes requests and keeps their answers back until it is told to give them.
+/// An origin that takes requests and keeps their answers back until it is told to give them. A WebSocket it opens at
+/// once, and sends the first message back.
 pub(super) struct HoldingOrigin {
     /// Where it listens.
     pub(super) port: u16,
@@ -78,11 +89,36 @@ fn accept(listener: &TcpListener, state: &State) {
             return;
         }
         let Ok(mut stream) = stream else { continue };
-        if read_head(&mut stream).is_ok() {
+        let Ok(head) = read_head(&mut stream) else { continue };
+        let websocket = head.windows(8).any(|window| window.eq_ignore_ascii_case(b"upgrade:"));
+        if !websocket || send_back(&mut stream).is_ok() {
             state.held.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
             state.count.fetch_add(1, Ordering::Release);
         }
     }
+}
+
+fn send_back(stream: &mut TcpStream) -> Result<()> {
+    stream.write_all(SWITCH)?;
+    let mut message = [0; MESSAGE.len()];
+    stream.read_exact(&mut message)?;
+    Ok(stream.write_all(&message)?)
+}
+
+/// Opens WebSockets, with one message there and back on each.
+pub(super) fn websockets(port: u16, count: usize) -> Result<Vec<TcpStream>> {
+    let open = |at| {
+        let mut stream = connect(port)?;
+        stream.write_all(HANDSHAKE)?;
+        let head = read_head(&mut stream).with_context(|| format!("WebSocket {at}"))?;
+        if !head.starts_with(b"HTTP/1.1 101 ") {
+            bail!("WebSocket {at}: {}", String::from_utf8_lossy(&head));
+        }
+        stream.write_all(MESSAGE)?;
+        stream.read_exact(&mut [0; MESSAGE.len()]).with_context(|| format!("message on WebSocket {at}"))?;
+        Ok(stream)
+    };
+    (0..count).map(open).collect()
 }
 
 /// Opens keep-alive connections and sends one request on each, whose answer is read.
