@@ -1,6 +1,9 @@
 //! Targets that speak HTTP/2 in clear: what they are sent, what comes back, and how many connections it takes.
 
 mod frames;
+#[path = "../tls/pki.rs"]
+#[allow(dead_code, reason = "not every kind of certificate is needed here")]
+mod pki;
 mod tls;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

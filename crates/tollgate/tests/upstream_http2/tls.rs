@@ -4,27 +4,22 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use tempfile::TempDir;
 use tollgate_testkit::{Client, H2Origin, Nginx, Port, wait_for};
 
+use super::pki::{Files, self_signed};
 use super::with;
 
 /// A certificate for 127.0.0.1 that nobody vouches for, in files and for an origin that offers these protocols.
-fn certificate(protocols: &[&str]) -> (TempDir, Arc<ServerConfig>) {
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
-    let dir = tempfile::tempdir().expect("a directory");
-    std::fs::write(dir.path().join("a.pem"), made.cert.pem()).expect("a file");
-    std::fs::write(dir.path().join("a.key"), made.signing_key.serialize_pem()).expect("a file");
-    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+fn certificate(protocols: &[&str]) -> (Files, Arc<ServerConfig>) {
+    let (files, issued) = (Files::new(), self_signed(&["127.0.0.1"]));
+    files.put("a", &issued);
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let mut config = builder
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .expect("a certificate and its key");
+    let builder = builder.expect("versions").with_no_client_auth();
+    let config = builder.with_single_cert(vec![issued.certificate], issued.key);
+    let mut config = config.expect("a certificate and its key");
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-    (dir, Arc::new(config))
+    (files, Arc::new(config))
 }
 
 const ANY_CERTIFICATE: &str = "    tls: { insecure_skip_verify: true }\n";
@@ -32,9 +27,9 @@ const ANY_CERTIFICATE: &str = "    tls: { insecure_skip_verify: true }\n";
 /// A target over TLS chooses; however many ask at first, one connection of HTTP/2 is enough.
 #[test]
 fn a_target_over_tls_chooses_what_is_spoken() {
-    let (dir, _) = certificate(&[]);
+    let (files, _) = certificate(&[]);
     for (http2, protocol) in [(" http2", "HTTP/2.0"), ("", "HTTP/1.1")] {
-        let (port, root) = (Port::reserve(), dir.path().display());
+        let (port, root) = (Port::reserve(), files.display());
         let _nginx = Nginx::start(&format!(
             "listen {address} ssl{http2}; ssl_certificate {root}/a.pem; ssl_certificate_key {root}/a.key;\n\
              location / {{ return 200 \"$server_protocol $connection\"; }}",
@@ -61,7 +56,7 @@ fn a_target_over_tls_chooses_what_is_spoken() {
 /// What speaks HTTP/2 alone, as gRPC services do, is reached and checked.
 #[test]
 fn a_target_over_tls_that_speaks_nothing_else() {
-    let (_dir, tls) = certificate(&["h2"]);
+    let (_files, tls) = certificate(&["h2"]);
     let origin = H2Origin::start_tls(tls, |mut exchange| async move {
         exchange.body().await;
         exchange.answer(200, &[], b"ok", &[("x-sum", "1")]);
