@@ -117,6 +117,14 @@ impl Stream {
         }
     }
 
+    /// Says good-bye, where the carrier has a word for it, before the connection is closed.
+    pub(crate) fn part(&self) {
+        if let Stream::Tls(tls) = self {
+            // Whoever cannot be told any more sees the connection close.
+            let _ = tls.end();
+        }
+    }
+
     /// Ends our direction.
     pub(crate) fn end(&self) -> io::Result<()> {
         match self {

@@ -85,7 +85,14 @@ impl Tls {
         room: Room,
     ) -> Result<Tls, HandshakeError> {
         let side = UnbufferedServerConnection::new(config).map_err(HandshakeError::Tls)?;
-        Tls::shake_hands(socket, Side::Server(side), room).await
+        let tls = Tls::new(socket, Side::Server(side), room);
+        let made = poll_fn(|cx| tls.poll_handshake(cx)).await;
+        if made.is_err() && tls.session.borrow().failure.is_some() {
+            // Closing with unread bytes would reset the connection, and the client could lose the alert.
+            let _ = tls.end();
+            poll_fn(|cx| tls.poll_ignore(cx)).await;
+        }
+        tls.settle(made)
     }
 
     /// Makes the handshake with a server.
@@ -97,15 +104,19 @@ impl Tls {
         room: Room,
     ) -> Result<Tls, HandshakeError> {
         let side = UnbufferedClientConnection::new_with_alpn(config, name, protocols);
-        let side = side.map_err(HandshakeError::Tls)?;
-        Tls::shake_hands(socket, Side::Client(side), room).await
+        let tls = Tls::new(socket, Side::Client(side.map_err(HandshakeError::Tls)?), room);
+        let made = poll_fn(|cx| tls.poll_handshake(cx)).await;
+        tls.settle(made)
     }
 
-    async fn shake_hands(socket: Socket, side: Side, room: Room) -> Result<Tls, HandshakeError> {
-        let tls = Tls { socket, session: RefCell::new(Session::new(side)), room };
-        match poll_fn(|cx| tls.poll_handshake(cx)).await {
-            Ok(()) => Ok(tls),
-            Err(error) => Err(match tls.session.into_inner().failure {
+    fn new(socket: Socket, side: Side, room: Room) -> Tls {
+        Tls { socket, session: RefCell::new(Session::new(side)), room }
+    }
+
+    fn settle(self, made: io::Result<()>) -> Result<Tls, HandshakeError> {
+        match made {
+            Ok(()) => Ok(self),
+            Err(error) => Err(match self.session.into_inner().failure {
                 Some(failure) => HandshakeError::Tls(failure),
                 None => HandshakeError::Io(error),
             }),
@@ -267,6 +278,18 @@ impl Tls {
         // Answers to what came: a handshake, an alert.
         let _ = self.flush_and_end(session, cx);
         Poll::Ready(taken)
+    }
+
+    /// Reads away what still comes, within a bound.
+    fn poll_ignore(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut left = PARTIAL_BYTES_MAX;
+        let mut room = self.room.borrow_mut();
+        loop {
+            match ready!(self.socket.poll_read(cx, &mut room.input)) {
+                Ok(read) if 0 < read && read < left => left -= read,
+                _ => return Poll::Ready(()),
+            }
+        }
     }
 
     fn flush_and_end(&self, session: &mut Session, cx: &mut Context<'_>) -> io::Result<()> {

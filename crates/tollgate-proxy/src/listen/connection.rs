@@ -89,7 +89,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
             }
             Arrival::Refused(reject) => Box::pin(crate::pipeline::refuse(&worker, &client, reject)).await,
             Arrival::Http2 => return serve_http2(worker, client).await,
-            Arrival::Closed => return,
+            Arrival::Closed => return client.io.part(),
         };
         match next {
             Next::Keep => {}

@@ -65,7 +65,7 @@ pub(super) async fn greet(
 
 /// What a client is told that speaks plain HTTP where TLS is spoken.
 pub(super) fn misled() -> Reject {
-    Reject::new(Reason::BadRequestLine, "this port speaks TLS: the URL begins with https://").closing()
+    Reject::new(Reason::BadRequestLine, "plain HTTP was sent to a port that speaks TLS").closing()
 }
 
 /// Whether the first byte is that of a method. A handshake begins with 22 (RFC 8446 section 5.1).

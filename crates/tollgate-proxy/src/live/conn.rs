@@ -99,6 +99,12 @@ impl Conn {
     }
 }
 
+impl Drop for Conn {
+    fn drop(&mut self) {
+        self.io.part();
+    }
+}
+
 impl Drop for Whole {
     fn drop(&mut self) {
         self.0.closed();
