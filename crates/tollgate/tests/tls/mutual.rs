@@ -1,0 +1,123 @@
+//! Client certificates: who is let in, and what the upstream is told.
+
+use std::io;
+
+use rustls::version::{TLS12, TLS13};
+use serde_json::{Value, json};
+use tollgate_testkit::{Gateway, Origin, Port, gateway};
+
+use crate::client::{Reply, Way};
+use crate::pki::{Authority, Files, Issued};
+
+const MUTUAL: &str = "
+listeners:
+  - address: \"@LISTEN@\"
+    tls:
+      certificates: [{ cert: @FILES@/a.pem, key: @FILES@/a.key }]
+      client_ca: @FILES@/clients.pem
+      client_subject_header: X-Client-Subject
+  - address: \"@PLAIN@\"
+routes:
+  - { path: /*, to: @ORIGIN@ }
+";
+
+struct Setting {
+    gateway: Gateway,
+    plain: Port,
+    servers: Authority,
+    clients: Authority,
+    _origin: Origin,
+    _files: Files,
+}
+
+fn setting() -> Setting {
+    let (servers, clients, files) = (Authority::new("servers"), Authority::new("clients"), Files::new());
+    files.put("a", &servers.issue(&["a.example"]));
+    files.text("clients.pem", &clients.pem());
+    let (origin, plain) = (Origin::echo(), Port::reserve());
+    let gateway = gateway!(MUTUAL, FILES = files.display(), PLAIN = plain.address(), ORIGIN = origin.url());
+    Setting { gateway, plain, servers, clients, _origin: origin, _files: files }
+}
+
+impl Setting {
+    fn get(&self, identity: Option<&Issued>, lines: &str) -> io::Result<Reply> {
+        let way = Way::with(&self.servers, identity, rustls::ALL_VERSIONS);
+        way.connect(&self.gateway.address(), "a.example")?.get("/x", lines)
+    }
+}
+
+fn headers(reply: &Reply) -> Value {
+    let json: Value = serde_json::from_slice(&reply.body).expect("JSON");
+    json["headers"].clone()
+}
+
+#[test]
+fn only_clients_with_a_certificate_of_the_authority_are_let_in() {
+    let setting = setting();
+    let address = setting.gateway.address();
+    let good = setting.clients.client("Example", "bus 7");
+    let strange = Authority::new("clients").client("Example", "bus 7");
+    for versions in [&[&TLS12], &[&TLS13]] {
+        let status = |identity: Option<&Issued>| {
+            let way = Way::with(&setting.servers, identity, versions);
+            way.get(&address, "a.example", "/x").map(|reply| reply.status).ok()
+        };
+        assert_eq!(status(Some(&good)), Some(200));
+        assert_eq!(status(None), None, "{versions:?}");
+        assert_eq!(status(Some(&strange)), None, "{versions:?}");
+    }
+    assert_eq!(setting._origin.count(), 2, "nobody else came through");
+}
+
+#[test]
+fn the_upstream_is_told_who_the_client_is() {
+    let setting = setting();
+    let bus = setting.clients.client("Ex, Inc.", "bus 7");
+    let subject = json!(["CN=bus 7,O=Ex\\, Inc."]);
+    let reply = setting.get(Some(&bus), "").expect("an answer");
+    let seen = headers(&reply);
+    assert_eq!(seen["x-client-subject"], subject, "{seen}");
+    assert_eq!(seen["x-forwarded-proto"], json!(["https"]));
+
+    // What the client says of itself goes, in every spelling.
+    let claims = "X-Client-Subject: CN=admin\r\nx-client-subject: CN=root\r\nX_Client_Subject: CN=root\r\n";
+    let seen = headers(&setting.get(Some(&bus), claims).expect("an answer"));
+    assert_eq!((&seen["x-client-subject"], &seen["x_client_subject"]), (&subject, &Value::Null), "{seen}");
+
+    // On a resumed session as well.
+    let way = Way::with(&setting.servers, Some(&bus), &[&TLS13]);
+    for resumed in [false, true] {
+        let mut client = way.connect(&setting.gateway.address(), "a.example").expect("a connection");
+        let seen = headers(&client.get("/x", "").expect("an answer"));
+        assert_eq!((client.is_resumed(), &seen["x-client-subject"]), (resumed, &subject));
+    }
+
+    // Where no certificate is asked for, nobody can say that they have one, not even behind a body.
+    let mut plain = tollgate_testkit::Client::connect(&setting.plain.address());
+    let answer = plain.exchange(format!("GET /x HTTP/1.1\r\nHost: test\r\n{claims}\r\n"));
+    let seen = answer.json()["headers"].clone();
+    assert_eq!(
+        (&seen["x-client-subject"], &seen["x_client_subject"]),
+        (&Value::Null, &Value::Null),
+        "{seen}"
+    );
+    let chunked = "POST /x HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n\
+                   1\r\nx\r\n0\r\nX-Client-Subject: CN=admin\r\nX-Other: 1\r\n\r\n";
+    assert_eq!(plain.exchange(chunked).status, 200);
+    assert_eq!(setting._origin.last().trailers, [("X-Other".to_owned(), "1".to_owned())]);
+}
+
+#[test]
+fn a_client_that_another_authority_vouched_for_does_not_come_back_with_its_session() {
+    let setting = setting();
+    let old = setting.clients.client("Example", "old");
+    let way = Way::with(&setting.servers, Some(&old), &[&TLS13]);
+    let address = setting.gateway.address();
+    way.get(&address, "a.example", "/x").expect("an answer");
+    let fresh = Authority::new("other clients");
+    setting._files.text("clients.pem", &fresh.pem());
+    setting.gateway.wait_generation(2);
+    assert!(way.get(&address, "a.example", "/x").is_err());
+    let new = fresh.client("Example", "new");
+    assert_eq!(setting.get(Some(&new), "").expect("an answer").status, 200);
+}
