@@ -4,10 +4,10 @@ use std::fmt;
 
 /// A way from a value to values inside it. Names are divided by dots; `[]` behind a name goes to every element of the
 /// list there. A backslash takes the meaning from a dot, a bracket or a backslash behind it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Path(Vec<Step>);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Step {
     /// Into a member.
     Key(Box<str>),
@@ -92,9 +92,36 @@ impl Path {
         &self.0
     }
 
+    /// Whether it leads nowhere else: the value itself.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether it leads to one place: no `[]`.
     pub fn is_single(&self) -> bool {
         !self.0.contains(&Step::Each)
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Each => f.write_str("[]")?,
+                Step::Key(key) => {
+                    if at > 0 {
+                        f.write_str(".")?;
+                    }
+                    for letter in key.chars() {
+                        if matches!(letter, '.' | '[' | ']' | '\\') {
+                            f.write_str("\\")?;
+                        }
+                        write!(f, "{letter}")?;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@ pub mod cidr;
 pub mod secret;
 
 pub mod route;
+pub mod aggregate;
 pub mod table;
 pub mod host;
 pub mod path;

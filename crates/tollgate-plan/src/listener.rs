@@ -13,6 +13,8 @@ pub struct Listener {
     pub address: ListenAddress,
     /// The address as the configuration wrote it: the metric label `listener`.
     pub name: Arc<str>,
+    /// Permissions of the file of a unix socket; none leaves them to the umask of the process.
+    pub mode: Option<u32>,
     /// Whether a balancer in front says who connected.
     pub proxy_protocol: ProxyProtocol,
     /// Whether HTTP/2 is spoken: asked for in the TLS handshake, or by how a connection in clear text begins.

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use tollgate_content::Path as JsonPath;
 use tollgate_token::ClaimPath;
 use tollgate_wire::Name;
 
@@ -65,6 +66,9 @@ pub enum Var {
     Cookie(Box<str>),
     /// `{claim:sub}`: a claim of the verified token; dotted path.
     Claim(ClaimPath),
+    /// `{vehicle.driver_id}`: what stands at a path in the answer of an earlier part of an aggregate, or in the element
+    /// that a part is asked for (`{item}`, `{item.id}`). Nobody else has it: it is missing.
+    Answer(Box<str>, JsonPath),
 }
 
 /// Where values come from.
@@ -119,6 +123,17 @@ impl Template {
             [] => Some(""),
             [Part::Text(text)] => Some(text),
             _ => None,
+        }
+    }
+
+    /// Makes `{item}` the element that a part is asked for, in front of [`Template::bind`].
+    pub fn bind_item(&mut self) {
+        for part in &mut self.parts {
+            if let Part::Var(var) = part
+                && *var == Var::Param(ITEM.into())
+            {
+                *var = Var::Answer(ITEM.into(), JsonPath::default());
+            }
         }
     }
 
@@ -186,6 +201,8 @@ impl fmt::Display for Var {
             Var::QueryParam(name) => write!(f, "query:{name}"),
             Var::Cookie(name) => write!(f, "cookie:{name}"),
             Var::Claim(path) => write!(f, "claim:{path}"),
+            Var::Answer(part, path) if path.is_empty() => f.write_str(part),
+            Var::Answer(part, path) => write!(f, "{part}.{path}"),
             fixed => {
                 let name = FIXED.iter().find(|(_, var)| var == fixed).map_or("?", |(name, _)| name);
                 f.write_str(name)
@@ -193,6 +210,9 @@ impl fmt::Display for Var {
         }
     }
 }
+
+/// The name of the element that a part of an aggregate is asked for.
+pub const ITEM: &str = "item";
 
 /// Names with a meaning of their own; every other bare name is a route parameter.
 const FIXED: &[(&str, Var)] = &[

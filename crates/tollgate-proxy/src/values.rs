@@ -12,6 +12,8 @@ use crate::exchange::Exchange;
 impl Values for Exchange<'_> {
     fn value(&self, var: &Var, out: &mut Vec<u8>) -> bool {
         match var {
+            // Who asks several services has these.
+            Var::Answer(..) => return false,
             Var::Param(_) | Var::Tail(_) => {
                 return self.kit.params.append(&self.active.plan.table, self.path(), var, out);
             }

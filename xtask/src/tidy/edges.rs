@@ -13,7 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tollgate-admin", &["tollgate-config", "tollgate-plan", "tollgate-proxy"]),
     ("tollgate-config", &["tollgate-plan", "tollgate-token", "tollgate-wire"]),
     ("tollgate-content", &[]),
-    ("tollgate-plan", &["tollgate-token", "tollgate-wire"]),
+    ("tollgate-plan", &["tollgate-content", "tollgate-token", "tollgate-wire"]),
     ("tollgate-policy", &["tollgate-plan"]),
     ("tollgate-proxy", &["tollgate-plan", "tollgate-policy", "tollgate-token", "tollgate-wire"]),
     ("tollgate-script", &["tollgate-wire"]),

@@ -36,6 +36,16 @@ impl Scope<'_> {
             let finding = Finding::error(Code::BadValue, place, error.to_string());
             report.push(finding.related(self.path, "the path"));
         }
+        let answers = template.vars().filter(|var| matches!(var, Var::Answer(..)));
+        for answer in answers {
+            let place = placeholder(&answer.to_string(), span, report);
+            let finding = Finding::error(
+                Code::UnknownName,
+                place,
+                "only the parts of an aggregate have answers to refer to",
+            );
+            report.push(finding.hint("a literal brace is written `{{`"));
+        }
         for name in unknown {
             let place = placeholder(name, span, report);
             let message = match report.sources.public_text(span) {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use tollgate_content::Path as JsonPath;
 use tollgate_wire::Name;
 
 use super::{FIXED, Template, Var};
@@ -151,7 +152,7 @@ fn parse_var(name: &str) -> Result<Var, TemplateErrorKind> {
         return match name {
             "" => Err(TemplateErrorKind::Empty),
             _ if is_param_name(name) => Ok(Var::Param(name.into())),
-            _ => Err(TemplateErrorKind::BadName),
+            _ => parse_answer(name).ok_or(TemplateErrorKind::BadName),
         };
     };
     if !matches!(kind, "header" | "query" | "cookie" | "claim") {
@@ -168,6 +169,13 @@ fn parse_var(name: &str) -> Result<Var, TemplateErrorKind> {
         "claim" => name.parse().map(Var::Claim).map_err(|_| TemplateErrorKind::BadName),
         _ => Err(TemplateErrorKind::BadName),
     }
+}
+
+/// `part.path`
+fn parse_answer(name: &str) -> Option<Var> {
+    let (part, path) = name.split_once('.').filter(|(part, _)| is_param_name(part))?;
+    let path = JsonPath::parse(path).ok().filter(JsonPath::is_single)?;
+    Some(Var::Answer(part.into(), path))
 }
 
 /// Letters, digits, `_` and `-`, and no digit first: what can be told apart from a quantity in a message.
