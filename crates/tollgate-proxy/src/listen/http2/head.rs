@@ -55,7 +55,7 @@ pub(super) fn read(
 /// What HTTP/2 forbids and the library lets pass (RFC 9113 sections 8.2.1, 8.2.2 and 8.3.1).
 fn check(parts: &Parts) -> Result<(), Refusal> {
     let malformed = |what| Err(Refusal::Reset(Reject::new(Reason::BadHeader, what)));
-    if parts.method != http::Method::CONNECT && parts.uri.path_and_query().is_none() {
+    if parts.method != http::Method::CONNECT && parts.uri.path().is_empty() {
         return malformed("a request has no path");
     }
     for (name, value) in &parts.headers {

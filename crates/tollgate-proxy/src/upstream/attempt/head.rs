@@ -17,6 +17,10 @@ pub(in crate::upstream) const RESPONSE_HEAD: HeadLimits =
 /// Interim answers before the final one; 103 may come a few times, a stream of them is an attack.
 const INTERIM_MAX: u32 = 16;
 
+/// What is read at once for a client that speaks HTTP/2: what stands behind the head waits until the client has room,
+/// and a client may have a hundred requests under way and room for none.
+const STREAM_BYTES: usize = 16 * 1024;
+
 impl Attempt<'_, '_> {
     /// Reads once. Ready(Ok) means that something came; `complete` says whether it was all.
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
@@ -25,8 +29,11 @@ impl Attempt<'_, '_> {
         }
         let worker = self.exchange.worker;
         let mut buffer = worker.scratch.borrow_mut().take_read();
-        let got = self.conn.io.poll_read(cx, &mut buffer);
-        let outcome = match got {
+        let room = match self.exchange.client.io.h2() {
+            None => &mut buffer,
+            Some(_) => buffer.get_mut(..STREAM_BYTES).unwrap_or_default(),
+        };
+        let outcome = match self.conn.io.poll_read(cx, room) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(self.lost())),
             Poll::Ready(Ok(read)) => {
