@@ -30,15 +30,15 @@ pub(super) fn refusal(reject: &Reject) -> Reply<'static> {
 /// The status of gRPC that says what an HTTP status says (the table is in docs/http2.md).
 fn status(http: u16) -> u8 {
     match http {
-        499 => 1,        // CANCELLED
-        408 | 504 => 4,  // DEADLINE_EXCEEDED
-        403 => 7,        // PERMISSION_DENIED
-        413 | 429 => 8,  // RESOURCE_EXHAUSTED
-        404 => 12,       // UNIMPLEMENTED
-        502 | 503 => 14, // UNAVAILABLE: another try may help
-        401 => 16,       // UNAUTHENTICATED
-        400 => 13,       // INTERNAL
-        401..=499 => 3,  // INVALID_ARGUMENT
+        499 => 1,             // CANCELLED
+        408 | 504 => 4,       // DEADLINE_EXCEEDED
+        403 => 7,             // PERMISSION_DENIED
+        413 | 429 => 8,       // RESOURCE_EXHAUSTED
+        404 => 12,            // UNIMPLEMENTED
+        502 | 503 => 14,      // UNAVAILABLE: another try may help
+        401 => 16,            // UNAUTHENTICATED
+        400 => 13,            // INTERNAL
+        _ if http < 500 => 3, // INVALID_ARGUMENT
         _ => 13,
     }
 }
