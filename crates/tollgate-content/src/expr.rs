@@ -25,7 +25,7 @@ const NESTED_MAX: usize = 2;
 const LIST_MAX: usize = 256;
 
 /// What an expression may speak of.
-pub const VARIABLES: [&str; 5] = ["request", "params", "claims", "consumer", "now"];
+pub const VARIABLES: [&str; 6] = ["request", "params", "claims", "consumer", "client_ip", "now"];
 
 /// The members of `request`.
 pub const REQUEST: [&str; 7] = ["method", "path", "query", "headers", "host", "scheme", "ip"];

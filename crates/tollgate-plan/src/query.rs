@@ -37,6 +37,11 @@ impl<'a> Pair<'a> {
         wanted.next().is_none()
     }
 
+    /// The decoded name.
+    pub fn decoded_name(&self) -> Cow<'a, [u8]> {
+        decode(self.name, true)
+    }
+
     /// The decoded value.
     pub fn decoded(&self) -> Cow<'a, [u8]> {
         decode(self.value, true)

@@ -21,6 +21,7 @@ mod pipeline;
 
 mod credentials;
 mod exchange;
+mod expressions;
 mod identity;
 mod values;
 

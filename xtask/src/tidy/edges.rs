@@ -15,7 +15,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tollgate-content", &[]),
     ("tollgate-plan", &["tollgate-content", "tollgate-token", "tollgate-wire"]),
     ("tollgate-policy", &["tollgate-plan"]),
-    ("tollgate-proxy", &["tollgate-plan", "tollgate-policy", "tollgate-token", "tollgate-wire"]),
+    (
+        "tollgate-proxy",
+        &["tollgate-content", "tollgate-plan", "tollgate-policy", "tollgate-token", "tollgate-wire"],
+    ),
     ("tollgate-script", &["tollgate-wire"]),
     ("tollgate-testkit", &[]),
     ("tollgate-token", &[]),
