@@ -9,12 +9,14 @@ mod load;
 mod process;
 
 mod bodies;
+mod http2;
 mod identity;
 mod memory;
 mod plain;
 mod routes;
 mod start;
 mod stores;
+mod tls;
 
 mod machine;
 mod page;
@@ -78,8 +80,12 @@ pub enum Case {
     P7,
     /// Answers and uploads of 1 MiB
     P8,
+    /// Handshakes, and requests over kept connections, with TLS 1.3
+    P9,
     /// From exec to the first answer
     P10,
+    /// Plain proxying to clients of HTTP/2
+    Http2,
     /// Refusing bad tokens
     Flood401,
 }
@@ -107,7 +113,9 @@ pub fn run(args: &Args) -> Result<()> {
             Case::P5 => memory::run(&site, args, &mut results)?,
             Case::P7 => stores::run(&site, args, &mut results)?,
             Case::P8 => bodies::run(&site, args, &mut results)?,
+            Case::P9 => tls::run(&site, args, &mut results)?,
             Case::P10 => start::run(&site, args, &mut results)?,
+            Case::Http2 => http2::run(&site, args, &mut results)?,
             Case::Flood401 => identity::flood(&site, args, &mut results)?,
         }
         results.write()?;

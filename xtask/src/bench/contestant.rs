@@ -157,6 +157,17 @@ impl Site {
         template: &str,
         values: &[(&str, &str)],
     ) -> Result<Contestant> {
+        self.start_with(Kind::Tollgate, name, template, values)
+    }
+
+    /// The same for any contestant.
+    pub(super) fn start_with(
+        &self,
+        kind: Kind,
+        name: &str,
+        template: &str,
+        values: &[(&str, &str)],
+    ) -> Result<Contestant> {
         let (port, admin) = (free_port()?, free_port()?);
         let log = self.dir().join(format!("{name}-access.log"));
         let own = [
@@ -170,12 +181,18 @@ impl Site {
         let filled = fill(&format!("bench/peers/{template}"), self.dir(), &values)?;
         let config = self.dir().join(format!("{name}-{template}"));
         fs::rename(filled, &config)?;
-        let mut who = self.run(Kind::Tollgate, name, (port, admin), config)?;
+        let mut who = self.run(kind, name, (port, admin), config)?;
         who.log = log.exists().then_some(log);
         Ok(who)
     }
 
-    fn run(&self, kind: Kind, name: &str, ports: (u16, u16), config: PathBuf) -> Result<Contestant> {
+    pub(super) fn run(
+        &self,
+        kind: Kind,
+        name: &str,
+        ports: (u16, u16),
+        config: PathBuf,
+    ) -> Result<Contestant> {
         let (port, admin) = ports;
         let command = self.command(kind, &config)?;
         let command: Vec<&str> = command.iter().map(String::as_str).collect();

@@ -1,5 +1,6 @@
 //! `docs/benchmarks.md`, made from the samples alone: tables, and each bar with what was measured.
 
+mod http2;
 mod identity;
 
 use std::fmt::Write;
@@ -50,7 +51,9 @@ const SECTIONS: &[(&str, &str, Section)] = &[
     ("p5", "P5: memory", memory),
     ("p7", "P7: a limit kept locally, leased from Redis, asked for in Redis", identity::stores),
     ("p8", "P8: bodies of 1 MiB", bodies),
+    ("p9", "P9: TLS 1.3 with a certificate on P-256", tls),
     ("p10", "P10: from exec to the first answer, 100 routes", start),
+    ("http2", "HTTP/2: plain proxying, 1 KB answers", http2::section),
     ("flood401", "A flood of bad tokens", identity::flood),
 ];
 
@@ -121,7 +124,13 @@ fn memory(record: &Record) -> Result<String> {
         writeln!(text, "| {who} | {} |", cells.join(" | "))?;
     }
     text.push_str(BARS);
-    let bars = [("example configuration, idle", 10.0), (works[2], 40.0), (works[3], 128.0)];
+    let bars = [
+        ("example configuration, idle", 10.0),
+        (works[2], 40.0),
+        (works[3], 128.0),
+        ("10,000 idle TLS connections", 120.0),
+        ("1,000 idle WebSockets", 16.0),
+    ];
     for (work, bar) in bars {
         let measured = record.median("tollgate", work, "mib");
         bar_row(&mut text, &format!("{work}: at most {bar:.0} MiB"), measured, |mib| mib <= bar, mib)?;
@@ -167,6 +176,30 @@ fn bodies(record: &Record) -> Result<String> {
             |ratio| ratio >= 1.0,
             times,
         )?;
+    }
+    Ok(text)
+}
+
+fn tls(record: &Record) -> Result<String> {
+    let works = ["handshakes", "requests"];
+    let mut text = String::from(
+        "Per CPU second: full handshakes, each with its connection and one request that is answered at once; and proxied \
+         requests for 1 KB over 64 kept connections. wrk is the client of both.\n\n\
+         | | handshakes | × nginx | requests | × nginx |\n|---|---|---|---|---|\n",
+    );
+    let speed = |who: &str, work: &str| record.median(who, work, "us_per_request").map(|micros| 1e6 / micros);
+    let ratio = |who: &str, work: &str| record.ratio("nginx", who, work, "us_per_request");
+    for who in ORDER.iter().filter(|who| speed(who, works[0]).is_some()) {
+        let cell = |work: &&str| {
+            let speed = speed(who, work).map_or("–".into(), |speed| format!("{speed:.0}"));
+            format!("{speed} | {}", times(ratio(who, work)))
+        };
+        writeln!(text, "| {who} | {} |", works.iter().map(cell).collect::<Vec<_>>().join(" | "))?;
+    }
+    text.push_str(BARS);
+    for work in works {
+        let bar = format!("{work}: at least 1.00 × nginx");
+        bar_row(&mut text, &bar, ratio("tollgate", work), |ratio| ratio >= 1.0, times)?;
     }
     Ok(text)
 }
