@@ -1,0 +1,143 @@
+//! JSON Schema: whether a body, or names with texts, are what they have to be.
+//!
+//! Drafts from 4 to 2020-12, by `$schema`; 2020-12 without. Nothing is fetched: what a `$ref` points at stands in the
+//! same document. Formats are checked, and patterns are run by the engine that is linear in the text.
+
+mod strict;
+
+use std::fmt;
+
+use jsonschema::{PatternOptions, ValidationError, Validator};
+use serde_json::{Map, Value};
+
+/// Faults that are told; the others wait until these are gone.
+const TOLD: usize = 3;
+
+/// Bytes of a document of which more than the first fault is looked for: all of them are collected at once.
+const SEVERAL_MAX: usize = 64 * 1024;
+
+/// Bytes of what is told of one fault: names in it come from the client.
+const FAULT_MAX: usize = 240;
+
+/// Bytes that a compiled pattern may have.
+const PATTERN_MAX: usize = 1 << 20;
+
+/// A schema, compiled.
+pub struct Schema {
+    validator: Validator,
+    /// What it says of each member, which tells what a text of that name means.
+    properties: Map<String, Value>,
+    required: Vec<String>,
+}
+
+/// Names are enough: a schema is as long as its file.
+impl fmt::Debug for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Schema").field(&self.names().collect::<Vec<_>>()).finish()
+    }
+}
+
+impl Schema {
+    /// Compiles a schema, or says what is wrong with it.
+    pub fn compile(document: &Value) -> Result<Schema, String> {
+        let options = jsonschema::options()
+            .should_validate_formats(true)
+            .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_MAX))
+            .offline();
+        let validator = options.build(document).map_err(|error| {
+            let place = error.instance_path().to_string();
+            let place = if place.is_empty() { String::new() } else { format!(" at {place}") };
+            format!("{error}{place}")
+        })?;
+        let properties = document.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+        let required = document.get("required").and_then(Value::as_array);
+        let required = required.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+        Ok(Schema { validator, properties, required })
+    }
+
+    /// The members that it names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.properties.keys().chain(&self.required).map(String::as_str)
+    }
+
+    /// Checks a JSON document. A name that stands twice in an object is a fault: who reads the document next may take
+    /// the other one.
+    pub fn check(&self, document: &[u8]) -> Result<(), String> {
+        let value = strict::read(document).map_err(|why| format!("it is no JSON: {why}"))?;
+        self.judge(&value, document.len() <= SEVERAL_MAX)
+    }
+
+    /// Checks names with texts, or lists of texts where a name came more than once. A text means what the schema's
+    /// `type` says: a number, a boolean, or a list; `commas` says that a list may stand in one text.
+    pub fn check_texts(&self, texts: Map<String, Value>, commas: bool) -> Result<(), String> {
+        let mean = |(name, value)| {
+            let value = match self.properties.get(&name) {
+                Some(schema) => meant(schema, value, commas),
+                None => value,
+            };
+            (name, value)
+        };
+        self.judge(&Value::Object(texts.into_iter().map(mean).collect()), true)
+    }
+
+    fn judge(&self, value: &Value, several: bool) -> Result<(), String> {
+        if !several {
+            return self.validator.validate(value).map_err(|error| told(&error));
+        }
+        if self.validator.is_valid(value) {
+            return Ok(());
+        }
+        let faults: Vec<String> = self.validator.iter_errors(value).take(TOLD).map(|it| told(&it)).collect();
+        Err(faults.join("; "))
+    }
+}
+
+/// Where it is and what was expected there, without the value.
+fn told(error: &ValidationError<'_>) -> String {
+    let place = error.instance_path().to_string();
+    let what = error.masked().to_string();
+    let text = if place.is_empty() { what } else { format!("at {place}: {what}") };
+    match text.char_indices().find(|(at, sign)| at + sign.len_utf8() > FAULT_MAX) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+/// What a text means by the schema of its name; itself where it means nothing of that kind, which is then the fault.
+fn meant(schema: &Value, value: Value, commas: bool) -> Value {
+    if !types(schema).any(|name| name == "array") {
+        return one(schema, value);
+    }
+    let parts = match value {
+        Value::Array(parts) => parts,
+        Value::String(text) if commas => text.split(',').map(|part| part.trim().into()).collect(),
+        single => vec![single],
+    };
+    let none = Value::Null;
+    let items = schema.get("items").unwrap_or(&none);
+    Value::Array(parts.into_iter().map(|part| one(items, part)).collect())
+}
+
+fn one(schema: &Value, value: Value) -> Value {
+    let Value::String(text) = &value else { return value };
+    if types(schema).any(|name| name == "string") {
+        return value;
+    }
+    let mean = |name| match name {
+        "integer" | "number" if text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => {
+            serde_json::from_str::<serde_json::Number>(text).ok().map(Value::Number)
+        }
+        "boolean" => text.parse().ok().map(Value::Bool),
+        _ => None,
+    };
+    types(schema).find_map(mean).unwrap_or(value)
+}
+
+fn types(schema: &Value) -> impl Iterator<Item = &str> {
+    let named = schema.get("type");
+    let several = named.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    named.and_then(Value::as_str).into_iter().chain(several)
+}
+
+#[cfg(test)]
+mod tests;
