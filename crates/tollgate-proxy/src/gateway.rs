@@ -169,7 +169,7 @@ impl Fresh {
         ours: bool,
     ) -> Result<(), ApplyError> {
         let Listener { address, name, .. } = listener;
-        let sockets = listen::bind(address, workers, ours)
+        let sockets = listen::bind(listener, workers, ours)
             .map_err(|source| ApplyError::Bind { address: name.clone(), source })?;
         let live = ListenerLive::new(address.clone(), name.clone());
         live.follow(listener, sides);
@@ -394,6 +394,7 @@ impl Shared {
         let mut shares = self.adopt(fresh).into_iter();
         lock(&self.listeners).retain(|address, _| !gone.contains(address));
         for listener in &current.plan.listeners {
+            listen::permit(listener);
             if let Some(live) = lock(&self.listeners).get(&listener.address) {
                 live.follow(listener, &current.sides);
             }

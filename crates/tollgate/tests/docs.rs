@@ -6,8 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Documents whose fenced `yaml` blocks are whole configurations.
-const DOCUMENTS: &[&str] =
-    &["README.md", "docs/operate.md", "docs/tokens.md", "docs/limits.md", "docs/upstreams.md"];
+const DOCUMENTS: &[&str] = &[
+    "README.md",
+    "docs/operate.md",
+    "docs/tokens.md",
+    "docs/limits.md",
+    "docs/upstreams.md",
+    "docs/listeners.md",
+    "docs/access.md",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

@@ -1,5 +1,10 @@
 //! PROXY protocol headers in front of connections: who counts as the client, and what becomes of those without one.
 
+#[path = "tls/pki.rs"]
+#[allow(dead_code, reason = "each test uses its part")]
+mod pki;
+
+use std::process::Command;
 use std::time::Duration;
 
 use tollgate_testkit::{Client, Gateway, HaProxy, Origin, PATIENCE, Port, Signal, gateway, wait_for};
@@ -248,4 +253,33 @@ fn behind_haproxy() {
         }
     }
     assert!(!setup.gateway.stderr().text().contains("PROXY header"), "{}", setup.gateway.stderr().text());
+}
+
+/// TLS and HTTP/2 begin behind the header.
+#[test]
+fn what_comes_behind_the_header_may_be_tls() {
+    let (authority, files) = (pki::Authority::new("root"), pki::Files::new());
+    files.put("a", &authority.issue(&["a.example"]));
+    files.text("root.pem", &authority.pem());
+    let text = "listeners:\n  - { address: \"unix:@DIR@/in.sock\", proxy_protocol: require, tls: { certificates: \
+                [{ cert: @FILES@/a.pem, key: @FILES@/a.key }] } }\n  - { address: \"unix:@DIR@/clear.sock\", \
+                proxy_protocol: require }\nroutes:\n  - { path: /ip, respond: { body: \"{client_ip} {scheme}\" } }\n";
+    let gateway = gateway!(text, FILES = files.display());
+    let ports: [Port; 2] = std::array::from_fn(|_| Port::reserve());
+    let server = |socket: &str| format!("unix@{} send-proxy-v2", gateway.dir().join(socket).display());
+    let _haproxy = HaProxy::start(&[(&ports[0], server("in.sock")), (&ports[1], server("clear.sock"))]);
+    let curl = |port: &Port, arguments: &[&str], scheme: &str| {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--show-error", "--max-time", "10", "-w", " %{http_version}"]);
+        command.arg("--cacert").arg(files.path().join("root.pem")).args(arguments);
+        command.args(["--resolve", &format!("a.example:{}:127.0.0.1", port.number())]);
+        let output = command.arg(format!("{scheme}://a.example:{}/ip", port.number())).output();
+        let output = output.expect("curl is there; `./dev test` installs it");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert_eq!(curl(&ports[0], &["--http1.1"], "https"), "127.0.0.1 https 1.1");
+    assert_eq!(curl(&ports[0], &["--http2"], "https"), "127.0.0.1 https 2");
+    assert_eq!(curl(&ports[1], &["--http1.1"], "http"), "127.0.0.1 http 1.1");
+    assert_eq!(curl(&ports[1], &["--http2-prior-knowledge"], "http"), "127.0.0.1 http 2");
 }

@@ -112,6 +112,7 @@ pub(super) fn listeners(input: &Input<'_>, admin: SocketAddr, report: &mut Repor
         return vec![Listener {
             address: ListenAddress::Tcp(DEFAULT_LISTENER),
             name,
+            mode: None,
             proxy_protocol,
             tls: None,
             http2: true,
@@ -141,6 +142,7 @@ pub(super) fn listeners(input: &Input<'_>, admin: SocketAddr, report: &mut Repor
         listeners.push(Listener {
             address: address.address.clone(),
             name: address.text.as_str().into(),
+            mode: mode(&block.value, &address.address, report),
             proxy_protocol: match block.value.proxy_protocol() {
                 spec::ProxyProtocol::Off => ProxyProtocol::Off,
                 spec::ProxyProtocol::Require => ProxyProtocol::Require,
@@ -150,6 +152,17 @@ pub(super) fn listeners(input: &Input<'_>, admin: SocketAddr, report: &mut Repor
         });
     }
     listeners
+}
+
+/// Permissions of the socket's file, where there is one.
+fn mode(block: &spec::Listener, address: &ListenAddress, report: &mut Report) -> Option<u32> {
+    let At { value: spec::Mode(mode), key, .. } = block.mode.given()?;
+    if matches!(address, ListenAddress::Tcp(_)) {
+        let finding =
+            Finding::error(Code::Conflict, *key, "`mode` is for unix sockets: this address has no file");
+        report.push(finding.hint("remove it; `allow_ips` on routes says who may call"));
+    }
+    Some(*mode)
 }
 
 /// Whether a listener would answer where the admin side is expected.

@@ -2,34 +2,46 @@
 
 mod access;
 mod action;
+mod aggregate;
 mod auth;
+mod checks;
 mod consumer;
 mod issuer;
 mod json;
 mod limit;
+mod lua;
 mod redis;
 mod resilience;
 mod resolver;
 mod root;
 mod route;
 mod server;
+mod shaping;
 mod target;
 mod tls;
 mod upstream;
 
 pub(crate) use access::{Cors, EmptyAgent, Names, Origin};
 pub(crate) use action::{Destination, Health, HealthSet, Mirror, Respond, To};
+pub(crate) use aggregate::{Aggregate, MergeRule, Part};
 pub(crate) use auth::{ApiKey, Auth, AuthSetting, ClaimValue, repeated};
+pub(crate) use checks::{SchemaSource, Validate};
 pub(crate) use consumer::{Basic, Consumer};
 pub(crate) use issuer::{Audience, Claim, Exp, Issuer, IssuerName, ServiceUrl};
+pub(crate) use json::Json;
 pub(crate) use limit::{
     Concurrency, LimitName, PER_HINT, PerKey, Rate, RateLimit, RateLimitHeaders, Sharing, Store,
 };
+pub(crate) use lua::{Lua, LuaLimits, ScriptText};
 pub(crate) use redis::{OnFailure, Redis, RedisUrl};
 pub(crate) use resilience::{CheckedPath, CircuitBreaker, HealthCheck, Outlier, Retry, RetryCause, Statuses};
 pub(crate) use root::{Included, Root};
 pub(crate) use route::{Defaults, Request, Response, Route, Shared, TUNNEL_IDLE};
-pub(crate) use server::{AccessLog, Admin, Limits, OnFull, ProxyProtocol, Shutdown, Sink, Workers};
+pub(crate) use server::{
+    AccessLog, Admin, Limits, Listener, Mode, OnFull, ProxyProtocol, Shutdown, Sink, Workers,
+};
+pub(crate) use shaping::Condition as Expression;
+pub(crate) use shaping::{Encode, JsonPath, Notation, Shaping};
 pub(crate) use target::Parsed;
 pub(crate) use tls::{ListenerTls, MinVersion, ServerName, UpstreamTls};
 pub(crate) use upstream::{Balance, SentHost, Upstream, UpstreamName};

@@ -26,6 +26,9 @@ block! {
     "listener" Listener {
         /// `0.0.0.0:8080`, `[::]:8080` or `unix:/run/tollgate.sock`.
         address: Address, required;
+        /// Permissions of the file of a unix socket, in octal: `660`. Left out: what the umask of the process leaves of
+        /// `777`. Who may write to the file may connect.
+        mode: Mode;
         /// TLS on this address. Without it clients are served in clear text.
         tls: ListenerTls;
         /// HTTP/2 on this address, beside HTTP/1.1: chosen in the TLS handshake (ALPN), or by a client that begins
@@ -206,6 +209,44 @@ impl Shape for Address {
 
     fn describe(_: &mut Catalogue) -> Description {
         Description::new("address", json!({ "type": "string", "minLength": 1 }))
+    }
+}
+
+/// Permissions of a file, written in octal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mode(pub(crate) u32);
+
+impl Shape for Mode {
+    fn read(node: NodeRef<'_>, what: &str, report: &mut Report) -> Option<Self> {
+        // By its text: `0660` is a decimal number in YAML 1.2, and nobody means that.
+        let Some(scalar) =
+            node.scalar().filter(|scalar| !matches!(scalar.core(), Core::Null | Core::Bool(_)))
+        else {
+            wrong_type(node, what, "permissions such as `660`", report);
+            return None;
+        };
+        if scalar.unknown {
+            return None;
+        }
+        let digits = scalar.text.strip_prefix("0o").unwrap_or(&scalar.text);
+        let octal = (3..=4).contains(&digits.len()) && digits.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+        let mode = u32::from_str_radix(digits, 8).ok().filter(|mode| octal && *mode <= 0o777);
+        if mode.is_none() {
+            let message = format!("`{}` are no permissions of a socket", shown(node, report));
+            let hint = "write three octal digits for owner, group and others, such as `660`";
+            report.push(Finding::error(Code::BadValue, node.span(), message).hint(hint));
+        }
+        mode.map(Mode)
+    }
+
+    fn describe(_: &mut Catalogue) -> Description {
+        let text = json!({ "type": "string", "pattern": "^(0o?)?[0-7]{3}$" });
+        let number = json!({ "type": "integer", "minimum": 0, "maximum": 777 });
+        Description::new("octal digits", or_expansion(json!({ "anyOf": [text, number] })))
+    }
+
+    fn show(&self) -> Value {
+        format!("{:03o}", self.0).into()
     }
 }
 

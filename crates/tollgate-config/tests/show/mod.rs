@@ -124,6 +124,14 @@ fn route(out: &mut String, route: &Route, plan: &Plan) {
     if let Some(deadline) = &route.deadline {
         line(out, format!("  deadline {deadline:?}"));
     }
+    if let Some(scripts) = &route.scripts {
+        for script in &scripts.list {
+            let functions = [("request", script.has_request()), ("response", script.has_response())];
+            let functions = functions.into_iter().filter(|(_, has)| *has).map(|(name, _)| name);
+            let functions: Vec<_> = functions.collect();
+            line(out, format!("  script {:?} {functions:?} {:?}", script.name(), script.limits()));
+        }
+    }
     if let Some(mirror) = &route.mirror {
         let to = &plan.upstreams[mirror.to.0 as usize].name;
         line(out, format!("  mirror {}% to {to:?}", mirror.share_percent));
@@ -187,6 +195,22 @@ fn action(out: &mut String, action: &Action, plan: &Plan) {
             );
         }
         Action::Redirect(redirect) => line(out, format!("  location {}", template(&redirect.to))),
+        Action::Aggregate(aggregate) => {
+            for part in &aggregate.parts {
+                line(out, format!("  part {part:?}"));
+            }
+            let tollgate_plan::aggregate::Aggregate {
+                timeout,
+                merge,
+                headers,
+                query,
+                part_bytes,
+                encode,
+                ..
+            } = &**aggregate;
+            let whole = format!("{timeout:?} {merge:?} {headers:?} {query:?} {part_bytes} {encode:?}");
+            line(out, format!("  whole {whole}"));
+        }
         Action::Health(upstreams) => {
             line(out, format!("  health of {:?}", upstreams.iter().map(name).collect::<Vec<_>>()));
         }

@@ -1,22 +1,32 @@
 //! Binding a listening address, once per worker.
 
+use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use tollgate_plan::listener::ListenAddress;
+use tollgate_plan::listener::{ListenAddress, Listener};
 
 /// Connections that the kernel queues before a worker accepts them; the system caps it at `somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// Binds `address` once for each of `workers` workers. `ours` says that this process already listens on the port.
-pub(crate) fn bind(address: &ListenAddress, workers: usize, ours: bool) -> io::Result<Vec<OwnedFd>> {
-    match address {
+/// Binds the address once for each of `workers` workers. `ours` says that this process already listens on the port.
+pub(crate) fn bind(listener: &Listener, workers: usize, ours: bool) -> io::Result<Vec<OwnedFd>> {
+    match &listener.address {
         ListenAddress::Tcp(address) => bind_tcp(*address, workers, ours),
-        ListenAddress::Unix(path) => bind_unix(path, workers),
+        ListenAddress::Unix(path) => bind_unix(path, listener.mode, workers),
+    }
+}
+
+/// Gives the file of a socket that is bound already the permissions of a new configuration.
+pub(crate) fn permit(listener: &Listener) {
+    if let (ListenAddress::Unix(path), Some(mode)) = (&listener.address, listener.mode)
+        && let Err(error) = std::fs::set_permissions(path, Permissions::from_mode(mode))
+    {
+        tracing::warn!(path = %path.display(), %error, "cannot set the permissions of the socket file");
     }
 }
 
@@ -55,11 +65,17 @@ fn tcp_socket(address: SocketAddr, share: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn bind_unix(path: &Path, workers: usize) -> io::Result<Vec<OwnedFd>> {
+fn bind_unix(path: &Path, mode: Option<u32>, workers: usize) -> io::Result<Vec<OwnedFd>> {
     remove_stale(path)?;
-    let listener = std::os::unix::net::UnixListener::bind(path)?;
+    let listener = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    listener.bind(&SockAddr::unix(path)?)?;
     let share = || -> io::Result<Vec<OwnedFd>> {
+        // Before it listens: until then nobody can connect whom the umask would let in and `mode` would not.
+        if let Some(mode) = mode {
+            std::fs::set_permissions(path, Permissions::from_mode(mode))?;
+        }
         listener.set_nonblocking(true)?;
+        listener.listen(BACKLOG)?;
         (0..workers).map(|_| Ok(listener.try_clone()?.into())).collect()
     };
     share().inspect_err(|_| unbind(&ListenAddress::Unix(path.to_owned())))

@@ -9,5 +9,5 @@ mod http2;
 mod proxy_header;
 
 pub(crate) use accept::{Accepting, QUIET, accept};
-pub(crate) use bind::{bind, unbind};
+pub(crate) use bind::{bind, permit, unbind};
 pub(crate) use connection::{Accepted, spawn};

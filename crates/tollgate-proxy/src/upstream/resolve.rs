@@ -1,4 +1,4 @@
-//! Names to addresses, remembered per worker for as long as DNS says.
+//! Names to addresses, remembered per worker for as long as DNS says, and the places of services.
 //!
 //! One question at a time for a name, however many requests wait for it. Shortly before an answer expires the
 //! next request that uses it has it asked again in the background. When a name that was known cannot be resolved
@@ -8,7 +8,6 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,6 +114,7 @@ impl Services {
 pub(crate) struct Resolver {
     names: RefCell<HashMap<Box<str>, Entry>>,
     system: RefCell<System>,
+    shared: NameServers,
     bounds: Bounds,
 }
 
@@ -125,11 +125,11 @@ struct Entry {
     flight: Option<Flight>,
     /// The last failure, and until when it counts.
     failed: Option<(ResolveError, Instant)>,
-    warned: Option<Instant>,
 }
 
+#[derive(Clone)]
 struct Answer {
-    addresses: Rc<[IpAddr]>,
+    addresses: Arc<[IpAddr]>,
     /// From here on it is asked again in the background.
     refresh: Instant,
     expires: Instant,
@@ -143,22 +143,23 @@ struct Flight {
 
 /// What a request does that needs a name.
 enum Next {
-    Done(Result<Rc<[IpAddr]>, ResolveError>),
+    Done(Result<Arc<[IpAddr]>, ResolveError>),
     Wait { outcome: watch::Receiver<Option<Outcome>>, until: Option<Instant> },
 }
 
 impl Resolver {
     /// A resolver that asks those servers, and `/etc/hosts` first. Reads nothing yet.
     pub(crate) fn new(servers: &NameServers) -> Resolver {
-        Resolver::with(System::new(servers.clone()), BOUNDS)
+        Resolver { shared: servers.clone(), ..Resolver::with(System::new(servers.clone()), BOUNDS) }
     }
 
     fn with(system: System, bounds: Bounds) -> Resolver {
-        Resolver { names: RefCell::default(), system: RefCell::new(system), bounds }
+        let shared = NameServers::default();
+        Resolver { names: RefCell::default(), system: RefCell::new(system), shared, bounds }
     }
 
     /// The addresses of a lower-case name, IPv4 and IPv6 in turn; never empty. Runs on any tokio runtime.
-    pub(crate) async fn lookup(&self, host: &str) -> Result<Rc<[IpAddr]>, ResolveError> {
+    pub(crate) async fn lookup(&self, host: &str) -> Result<Arc<[IpAddr]>, ResolveError> {
         if let Some(addresses) = known_to_all(host) {
             return Ok(addresses);
         }
@@ -179,7 +180,10 @@ impl Resolver {
         let now = Instant::now();
         let mut names = self.names.borrow_mut();
         let entry = entry(&mut names, host, now);
-        entry.land(now, &self.bounds);
+        entry.land(host, now, self);
+        if entry.answer.is_none() {
+            entry.answer = self.shared.last(host);
+        }
         let failing = entry.failed.as_ref().is_some_and(|(_, until)| now < *until);
         if let Some(answer) = entry.answer.as_ref().filter(|answer| now < answer.expires) {
             let addresses = answer.addresses.clone();
@@ -189,28 +193,28 @@ impl Resolver {
             return Next::Done(Ok(addresses));
         }
         if failing {
-            return Next::Done(entry.expired_or_error(host, now, &self.bounds));
+            return Next::Done(entry.expired_or_error(host, now, self));
         }
         let flight = entry.flight.get_or_insert_with(|| self.ask(host, now));
         let until = flight.started + self.bounds.stale_wait;
         let has_stale =
             entry.answer.as_ref().is_some_and(|answer| now < answer.expires + self.bounds.stale_max);
         if has_stale && now >= until {
-            return Next::Done(entry.expired_or_error(host, now, &self.bounds));
+            return Next::Done(entry.expired_or_error(host, now, self));
         }
         let outcome = flight.outcome.clone();
         Next::Wait { outcome, until: has_stale.then_some(until) }
     }
 
     /// After a wait: the new answer, or the best there is.
-    fn settled(&self, host: &str) -> Result<Rc<[IpAddr]>, ResolveError> {
+    fn settled(&self, host: &str) -> Result<Arc<[IpAddr]>, ResolveError> {
         let now = Instant::now();
         let mut names = self.names.borrow_mut();
         let entry = entry(&mut names, host, now);
-        entry.land(now, &self.bounds);
+        entry.land(host, now, self);
         match &entry.answer {
             Some(answer) if now < answer.expires => Ok(answer.addresses.clone()),
-            _ => entry.expired_or_error(host, now, &self.bounds),
+            _ => entry.expired_or_error(host, now, self),
         }
     }
 
@@ -227,7 +231,8 @@ impl Resolver {
 
 impl Entry {
     /// Takes over the outcome of a question that was answered meanwhile.
-    fn land(&mut self, now: Instant, bounds: &Bounds) {
+    fn land(&mut self, host: &str, now: Instant, resolver: &Resolver) {
+        let Resolver { shared, bounds, .. } = resolver;
         let Some(flight) = &self.flight else { return };
         let outcome = match &*flight.outcome.borrow() {
             Some(outcome) => outcome.clone(),
@@ -239,7 +244,9 @@ impl Entry {
             Ok((addresses, ttl)) => {
                 let ttl = ttl.clamp(bounds.ttl_min, bounds.ttl_max);
                 let (refresh, expires) = (now + ttl.mul_f32(0.8), now + ttl);
-                self.answer = Some(Answer { addresses: addresses.into(), refresh, expires });
+                let answer = Answer { addresses: addresses.into(), refresh, expires };
+                shared.learned(host, &answer);
+                self.answer = Some(answer);
                 self.failed = None;
             }
             Err(error) => self.failed = Some((error, now + bounds.failure)),
@@ -251,16 +258,15 @@ impl Entry {
         &mut self,
         host: &str,
         now: Instant,
-        bounds: &Bounds,
-    ) -> Result<Rc<[IpAddr]>, ResolveError> {
+        Resolver { shared, bounds, .. }: &Resolver,
+    ) -> Result<Arc<[IpAddr]>, ResolveError> {
         let failed = self.failed.as_ref().map(|(error, _)| error.clone());
         let error = failed.unwrap_or_else(|| ResolveError::Failed("no answer yet".into()));
         let Some(answer) = self.answer.as_ref().filter(|answer| now < answer.expires + bounds.stale_max)
         else {
             return Err(error);
         };
-        if self.warned.is_none_or(|warned| now >= warned + bounds.warn_every) {
-            self.warned = Some(now);
+        if shared.warns(host, now, bounds.warn_every) {
             let expired_s = now.saturating_duration_since(answer.expires).as_secs();
             tracing::warn!(host, %error, expired_s, "cannot resolve a name again; its old addresses stay in use");
         }
@@ -274,7 +280,7 @@ fn entry<'a>(names: &'a mut HashMap<Box<str>, Entry>, host: &str, now: Instant) 
         let eldest = names.iter().min_by_key(|(_, entry)| entry.used).map(|(name, _)| name.clone());
         eldest.and_then(|name| names.remove(&name));
     }
-    let fresh = || Entry { used: now, answer: None, flight: None, failed: None, warned: None };
+    let fresh = || Entry { used: now, answer: None, flight: None, failed: None };
     let entry = names.entry(host.into()).or_insert_with(fresh);
     entry.used = now;
     entry
@@ -282,13 +288,13 @@ fn entry<'a>(names: &'a mut HashMap<Box<str>, Entry>, host: &str, now: Instant) 
 
 /// Literal addresses, and `localhost` with every name below it (RFC 6761 section 6.3), which must not depend on
 /// any file or server.
-fn known_to_all(host: &str) -> Option<Rc<[IpAddr]>> {
+fn known_to_all(host: &str) -> Option<Arc<[IpAddr]>> {
     let host = host.strip_suffix('.').unwrap_or(host);
     if host == "localhost" || host.ends_with(".localhost") {
         return Some([IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)].into());
     }
     let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    literal.parse().ok().map(|ip: IpAddr| Rc::from([ip]))
+    literal.parse().ok().map(|ip: IpAddr| Arc::from([ip]))
 }
 
 #[cfg(test)]

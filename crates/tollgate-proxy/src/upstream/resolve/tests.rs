@@ -122,7 +122,7 @@ fn run<T>(test: impl Future<Output = T>) -> T {
 }
 
 /// Looks a name up until the result is as wished.
-async fn until(resolver: &Resolver, host: &str, wish: impl Fn(&Result<Rc<[IpAddr]>, ResolveError>) -> bool) {
+async fn until(resolver: &Resolver, host: &str, wish: impl Fn(&Result<Arc<[IpAddr]>, ResolveError>) -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     let mut pause = tokio::time::interval(Duration::from_millis(5));
     loop {
@@ -303,6 +303,21 @@ fn a_request_that_gives_up_does_not_cancel_the_question() {
 }
 
 #[test]
+fn who_has_no_answer_takes_anothers() {
+    run(async {
+        let server = Server::start(Says::Addresses(ips(&["192.0.2.1"]), 0)).await;
+        let shared = NameServers::default();
+        let resolver = || Resolver { shared: shared.clone(), ..server.resolver() };
+        let (first, second) = (resolver(), resolver());
+        first.lookup("a.internal").await.unwrap();
+        server.say(Says::NoSuchName);
+        until(&first, "a.internal", |_| server.asked() > 2).await;
+        assert_eq!(second.lookup("a.internal").await.unwrap().to_vec(), ips(&["192.0.2.1"]));
+        assert_eq!(resolver().lookup("b.internal").await, Err(ResolveError::NoAddress));
+    });
+}
+
+#[test]
 fn the_memory_is_bounded() {
     let mut names = HashMap::new();
     let start = Instant::now();
@@ -311,4 +326,14 @@ fn the_memory_is_bounded() {
     }
     assert_eq!(names.len(), NAMES_MAX);
     assert!(!names.contains_key("n0") && names.contains_key(&*format!("n{}", NAMES_MAX + 9)));
+}
+
+#[test]
+fn the_shared_memory_is_bounded() {
+    let (shared, start) = (NameServers::default(), Instant::now());
+    let answer = |at: Instant| Answer { addresses: Arc::default(), refresh: at, expires: at };
+    for n in 0..NAMES_MAX + 10 {
+        shared.learned(&format!("n{n}"), &answer(start + Duration::from_millis(n as u64)));
+    }
+    assert!(shared.last("n0").is_none() && shared.last("n9").is_none() && shared.last("n10").is_some());
 }
