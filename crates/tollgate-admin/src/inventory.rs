@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tollgate_plan::Plan;
+use tollgate_plan::aggregate::{Part, Source};
 use tollgate_plan::route::{Action, Route, RouteId};
 use tollgate_plan::upstream::{Address, Balance, HashKey, HostMode, Upstream, UpstreamId};
 use tollgate_proxy::{Circuit, Snapshot, UpstreamHealth, rfc3339};
@@ -30,6 +31,10 @@ fn route_json(plan: &Plan, id: RouteId, route: &Route) -> Value {
         }
         Action::Respond(respond) => json!({ "respond": { "status": respond.status } }),
         Action::Redirect(redirect) => json!({ "redirect": { "status": redirect.status } }),
+        Action::Aggregate(aggregate) => {
+            let parts: Vec<Value> = aggregate.parts.iter().map(|part| part_json(plan, part)).collect();
+            json!({ "aggregate": { "parts": parts, "timeout_ms": millis(aggregate.timeout) } })
+        }
         Action::Health(upstreams) => {
             json!({ "health": { "upstreams": upstreams.iter().map(|id| name(*id)).collect::<Vec<_>>() } })
         }
@@ -44,6 +49,16 @@ fn route_json(plan: &Plan, id: RouteId, route: &Route) -> Value {
         "timeout_ms": route.timeout.map(millis),
         "action": action,
     })
+}
+
+fn part_json(plan: &Plan, part: &Part) -> Value {
+    let to = match &part.source {
+        Source::Constant(_) => Value::Null,
+        Source::Call(call) => {
+            plan.upstreams.get(call.upstream.0 as usize).map_or(Value::Null, |upstream| json!(*upstream.name))
+        }
+    };
+    json!({ "name": *part.name, "to": to, "required": part.required })
 }
 
 /// `/api/v1/upstreams`: the configured ones with health and connections.

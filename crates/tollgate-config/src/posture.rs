@@ -93,6 +93,10 @@ fn action(plan: &Plan, action: &Action) -> String {
         }
         Action::Respond(respond) => format!("respond {}", respond.status),
         Action::Redirect(redirect) => format!("redirect {}", redirect.status),
+        Action::Aggregate(aggregate) => {
+            let parts: Vec<&str> = aggregate.parts.iter().map(|part| &*part.name).collect();
+            format!("aggregate {}", parts.join(", "))
+        }
         Action::Health(_) => "health".to_owned(),
     }
 }

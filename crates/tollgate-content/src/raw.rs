@@ -62,6 +62,12 @@ impl<'a> Raw<'a> {
         Ok(Raw(text.trim_matches([' ', '\t', '\n', '\r'])))
     }
 
+    /// A document that [`Raw::check`] or [`crate::decode::decode`] let pass before. Of any other text the values are
+    /// nonsense, and nothing worse.
+    pub fn of_checked(document: &'a str) -> Raw<'a> {
+        Raw(document.trim_matches([' ', '\t', '\n', '\r']))
+    }
+
     /// Text that this crate wrote itself.
     pub(crate) fn trusted(text: &'a str) -> Raw<'a> {
         debug_assert!(serde_json::from_str::<IgnoredAny>(text).is_ok(), "{text}");

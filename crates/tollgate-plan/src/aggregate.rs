@@ -71,10 +71,8 @@ pub struct Call {
     pub times: Times,
     /// The method.
     pub method: Method,
-    /// The path that is sent.
+    /// The path that is sent, and the query behind it.
     pub path: Template,
-    /// The query that is sent, by decoded names, behind what the client's own may add.
-    pub query: Vec<(Box<str>, Template)>,
     /// The body that is sent.
     pub body: PartBody,
     /// What the answer is written in.
@@ -105,8 +103,8 @@ pub enum Times {
     Each {
         /// The part, by index.
         part: usize,
-        /// Where the list stands in it, before it was shaped; none is the whole answer.
-        list: Option<Path>,
+        /// Where the list stands in it, before it was shaped.
+        list: Path,
         /// Requests at the same time.
         concurrency: usize,
     },

@@ -19,8 +19,10 @@ pub mod host;
 pub mod path;
 pub mod query;
 pub mod template;
+pub mod script;
 
 pub mod access;
+pub mod checks;
 pub mod limit;
 pub mod redis;
 pub mod auth;

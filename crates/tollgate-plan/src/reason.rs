@@ -77,6 +77,8 @@ reasons! {
     TemplateValueMissing = "template_value_missing", 400, Client, false, Debug;
     /// An upgrade that the gateway does not speak.
     UpgradeRefused = "upgrade_refused", 400, Client, false, Debug;
+    /// Query, headers or body are not as the route's schema says.
+    SchemaInvalid = "schema_invalid", 400, Client, false, Debug;
     /// No token where one is required.
     TokenMissing = "token_missing", 401, Client, false, Debug;
     /// The token is not a well-formed JWS (RFC 7515), or its claims are not (RFC 7519).
@@ -117,6 +119,8 @@ reasons! {
     GroupMissing = "group_missing", 403, Client, false, Debug;
     /// A claim is not what the route requires.
     ClaimMismatch = "claim_mismatch", 403, Client, false, Debug;
+    /// An expression of the route's `guard` does not hold; the guard may say another status.
+    GuardFailed = "guard_failed", 403, Client, false, Debug;
     /// No route matches.
     RouteNotFound = "route_not_found", 404, Client, false, Debug;
     /// The path matches with another method.
@@ -137,6 +141,8 @@ reasons! {
     ClientClosed = "client_closed", 499, Client, false, Debug;
     /// Something that must not happen happened.
     Internal = "internal", 500, Gateway, false, Error;
+    /// A script of the route failed, or used more than it may.
+    ScriptError = "script_error", 500, Gateway, false, Error;
     /// CONNECT and TRACE are not served.
     MethodNotImplemented = "method_not_implemented", 501, Client, false, Debug;
     /// No connection to the target could be made.
@@ -149,6 +155,12 @@ reasons! {
     UpstreamTls = "upstream_tls", 502, Upstream, false, Warn;
     /// The target's name has no address.
     UpstreamDns = "upstream_dns", 502, Upstream, true, Warn;
+    /// A part of an aggregate needs a value of another part's answer, and that answer does not have it.
+    PartReferenceMissing = "part_reference_missing", 502, Upstream, false, Warn;
+    /// A part of an aggregate came back with a status that does not count, or with a body that cannot be read.
+    PartFailed = "part_failed", 502, Upstream, false, Warn;
+    /// An answer that the gateway must read is larger than it may be.
+    PartTooLarge = "part_too_large", 502, Upstream, false, Warn;
     /// Health checks say that no target of the upstream can serve.
     NoHealthyTarget = "no_healthy_target", 503, Upstream, true, Debug;
     /// The upstream failed too often: for a while nothing is sent to it.

@@ -3,11 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tollgate_content::Shape;
+use tollgate_content::decode::Notation;
+use tollgate_content::encode::Encoding;
 use tollgate_wire::Name;
 
 use crate::access::{AddressRules, Cors, UserAgents};
+use crate::aggregate::Aggregate;
 use crate::auth::Auth;
+use crate::checks::Checks;
 use crate::limit::{Concurrency, RouteLimits};
+use crate::script::Scripts;
 use crate::template::Template;
 use crate::upstream::UpstreamId;
 
@@ -55,6 +61,10 @@ pub struct Route {
     pub pattern: Arc<str>,
     /// How long nothing may move through an upgraded connection.
     pub tunnel_idle: Duration,
+    /// What a request must be like.
+    pub checks: Option<Box<Checks>>,
+    /// Scripts that see requests and answers.
+    pub scripts: Option<Box<Scripts>>,
 }
 
 /// Edits on the way to the upstream. Order: only, remove, set, add.
@@ -88,6 +98,21 @@ pub struct ResponseEdits {
     pub headers: Vec<HeaderEdit>,
     /// Whether answers are compressed where the client takes that and the answer gains by it.
     pub compress: bool,
+    /// What is made of the body; none passes it on unread.
+    pub body: Option<Box<BodyRules>>,
+}
+
+/// What is made of the body of an upstream's answer.
+#[derive(Debug, Clone)]
+pub struct BodyRules {
+    /// What the upstream writes it in.
+    pub decode: Notation,
+    /// What is done to it.
+    pub shape: Shape,
+    /// What the client gets it in; none lets it choose.
+    pub encode: Option<Encoding>,
+    /// Bytes that it may have, in and out.
+    pub bytes: usize,
 }
 
 /// One edit of a header block.
@@ -121,6 +146,8 @@ pub enum Action {
     Respond(Box<Respond>),
     /// Answer with a redirect.
     Redirect(Box<Redirect>),
+    /// Answer with the answers of several services.
+    Aggregate(Box<Aggregate>),
     /// Answer with the health of these upstreams (`all` is already resolved to every named upstream).
     Health(Box<[UpstreamId]>),
 }

@@ -104,6 +104,16 @@ impl Template {
         self.parts.push(Part::Var(var));
     }
 
+    /// Appends another template.
+    pub fn append(&mut self, other: &mut Template) {
+        for part in other.parts.drain(..) {
+            match part {
+                Part::Text(text) => self.push_text(&text),
+                Part::Var(var) => self.push_var(var),
+            }
+        }
+    }
+
     /// The pieces, in order.
     pub fn parts(&self) -> &[Part] {
         &self.parts

@@ -8,7 +8,6 @@
 )]
 
 mod background;
-#[expect(dead_code, reason = "who validates bodies reads them here")]
 mod buffer;
 mod control;
 mod drain;
@@ -23,9 +22,11 @@ mod credentials;
 mod exchange;
 mod expressions;
 mod identity;
+mod scripting;
 mod values;
 
 mod access;
+mod aggregate;
 mod identify;
 mod limit;
 mod listen;

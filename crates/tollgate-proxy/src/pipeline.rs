@@ -5,9 +5,11 @@ use std::rc::Rc;
 use tollgate_plan::route::Action;
 
 use crate::client::Client;
-use crate::exchange::{Exchange, Next, Outcome, Reject};
+use crate::exchange::{Answer, Exchange, Next, Outcome, Reject, Reply};
 use crate::worker::{Active, Kit, Worker};
-use crate::{access, identify, limit, observe, parse, respond, route, transform, upstream, validate};
+use crate::{
+    access, aggregate, identify, limit, observe, parse, respond, route, transform, upstream, validate,
+};
 
 /// Serves one request: from its head to its log record.
 pub(crate) async fn serve(worker: &Rc<Worker>, client: &Rc<Client>, mut kit: Box<Kit>) -> Next {
@@ -37,22 +39,67 @@ async fn run<'a>(exchange: &mut Exchange<'_>, active: &'a Active) -> Result<Outc
     limit::by_identity(exchange).await?;
     limit::concurrency(exchange).await?;
     validate::declared_size(exchange)?;
+    validate::guards(exchange)?;
+    validate::schemas(exchange).await?;
     let mut outcome = match active.action(exchange.route) {
         Some(Action::Respond(respond)) => Outcome::Reply(respond::fixed(exchange, respond)),
         Some(Action::Redirect(redirect)) => Outcome::Reply(respond::redirect(exchange, redirect)?),
+        Some(Action::Aggregate(aggregate)) => {
+            let lines = transform::part(exchange, &aggregate.headers);
+            Outcome::Reply(aggregate::aggregate(exchange, aggregate, lines).await?)
+        }
         Some(Action::Health(upstreams)) => Outcome::Reply(respond::health(exchange, upstreams)),
+        Some(Action::To(_) | Action::Split(_)) if let Some(scripts) = transform::scripted(exchange) => {
+            // Boxed: the routes without scripts need not carry the room.
+            Box::pin(scripted(exchange, scripts)).await?
+        }
         Some(Action::To(_) | Action::Split(_)) => {
             let outgoing = transform::request(exchange)?;
             upstream::mirror(exchange, &outgoing);
             let mut answer = upstream::call(exchange, outgoing).await?;
             access::own_word(exchange, &mut answer.head.headers);
-            Outcome::Answer(answer)
+            shaped(exchange, answer).await?
         }
         None => return Err(Reject::internal("a route without an action")),
     };
     transform::response(exchange, outcome.headers());
-    transform::compress(exchange, &mut outcome);
+    transform::compress(exchange, &mut outcome).await;
     Ok(outcome)
+}
+
+/// The answer of an upstream, its body made into another one where the route says so.
+async fn shaped(exchange: &Exchange<'_>, answer: Answer) -> Result<Outcome<'static>, Reject> {
+    let Some(rules) = transform::rules(exchange, &answer) else { return Ok(Outcome::Answer(answer)) };
+    let (mut head, body) = upstream::whole(exchange, answer, rules.bytes).await?;
+    transform::shape(exchange, rules, &mut head, &body).map(Outcome::Reply)
+}
+
+/// The same for a route with scripts: they have the last word on the request and the first on the answer.
+async fn scripted(
+    exchange: &mut Exchange<'_>,
+    mut scripts: Box<transform::Scripted>,
+) -> Result<Outcome<'static>, Reject> {
+    scripts.buffer(exchange).await?;
+    let mut outgoing = transform::request(exchange)?;
+    if let Some(reply) = scripts.request(exchange, &mut outgoing)? {
+        return Ok(Outcome::Reply(reply));
+    }
+    upstream::mirror(exchange, &outgoing);
+    let answer = upstream::call(exchange, outgoing).await;
+    scripts.sent(exchange);
+    let mut answer = answer?;
+    access::own_word(exchange, &mut answer.head.headers);
+    if !scripts.see_answer(exchange) {
+        return shaped(exchange, answer).await;
+    }
+    let outcome = match scripts.whole_answer(exchange, answer.head.status) {
+        Some(bytes) => {
+            let (head, body) = upstream::whole(exchange, answer, bytes).await?;
+            Outcome::Reply(Reply { status: head.status, headers: head.headers, body: body.into() })
+        }
+        None => Outcome::Answer(answer),
+    };
+    scripts.response(exchange, outcome)
 }
 
 /// Records what is not even a request, and gets no answer either.

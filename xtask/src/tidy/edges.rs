@@ -11,13 +11,23 @@ use crate::tree::Tree;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("tollgate", &["tollgate-admin", "tollgate-config", "tollgate-plan", "tollgate-proxy", "tollgate-token"]),
     ("tollgate-admin", &["tollgate-config", "tollgate-plan", "tollgate-proxy"]),
-    ("tollgate-config", &["tollgate-plan", "tollgate-token", "tollgate-wire"]),
+    (
+        "tollgate-config",
+        &["tollgate-content", "tollgate-plan", "tollgate-script", "tollgate-token", "tollgate-wire"],
+    ),
     ("tollgate-content", &[]),
-    ("tollgate-plan", &["tollgate-content", "tollgate-token", "tollgate-wire"]),
+    ("tollgate-plan", &["tollgate-content", "tollgate-script", "tollgate-token", "tollgate-wire"]),
     ("tollgate-policy", &["tollgate-plan"]),
     (
         "tollgate-proxy",
-        &["tollgate-content", "tollgate-plan", "tollgate-policy", "tollgate-token", "tollgate-wire"],
+        &[
+            "tollgate-content",
+            "tollgate-plan",
+            "tollgate-policy",
+            "tollgate-script",
+            "tollgate-token",
+            "tollgate-wire",
+        ],
     ),
     ("tollgate-script", &["tollgate-wire"]),
     ("tollgate-testkit", &[]),

@@ -9,11 +9,14 @@ use tollgate_plan::upstream::UpstreamId;
 use tollgate_wire::{Name, name};
 
 use super::Contents;
+use super::checks::Schemas;
 use super::consumers::People;
 use super::edits::Scope;
 use super::issuers::Issuers;
 use super::limits::RateLimits;
+use super::lua::Compiled;
 use super::upstreams::Upstreams;
+use super::{aggregate, shaping};
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{At, Dict, Slot};
@@ -30,12 +33,15 @@ pub(super) struct Parts<'a> {
     pub(super) issuers: Issuers,
     pub(super) people: People,
     pub(super) rate_limits: RateLimits,
+    pub(super) schemas: Schemas<'a>,
+    pub(super) scripts: Compiled<'a>,
     pub(super) files: &'a Contents,
 }
 
 /// The action of a route. `None` when the report says what is wrong with it.
 pub(super) fn action(
     route: &At<Route>,
+    encode: spec::Encode,
     parts: &mut Parts<'_>,
     scope: &Scope<'_>,
     report: &mut Report,
@@ -56,6 +62,11 @@ pub(super) fn action(
         let At { value: location, span, .. } = redirect.to.given()?;
         let to = scope.bind(&location.0.0, *span, report);
         return Some(Action::Redirect(Redirect { to, status: redirect.status().0 }.into()));
+    }
+    if let Some(aggregate) = block.aggregate.value() {
+        let encode = shaping::encoding(encode);
+        let aggregate = aggregate::aggregate(aggregate, encode, parts, scope, report)?;
+        return Some(Action::Aggregate(aggregate.into()));
     }
     health(block.health.value()?, &mut parts.upstreams, report).map(|of| Action::Health(of.into()))
 }
@@ -86,7 +97,7 @@ fn exactly_one(route: &At<Route>, report: &mut Report) -> Option<()> {
     match found.as_slice() {
         [_] => Some(()),
         [] => {
-            let hint = "add one of `to`, `respond`, `redirect` and `health`";
+            let hint = "add one of `to`, `aggregate`, `respond`, `redirect` and `health`";
             report.push(Finding::error(Code::MissingKey, route.key, "the route has no action").hint(hint));
             None
         }
@@ -113,7 +124,7 @@ fn forward(
     (weighted.len() == to.len()).then_some(weighted)
 }
 
-fn destination(
+pub(super) fn destination(
     At { value, span, .. }: &At<spec::Destination>,
     upstreams: &mut Upstreams,
     report: &mut Report,
@@ -124,11 +135,7 @@ fn destination(
     }
 }
 
-fn health(
-    block: &spec::Health,
-    upstreams: &mut Upstreams,
-    report: &mut Report,
-) -> Option<Vec<UpstreamId>> {
+fn health(block: &spec::Health, upstreams: &mut Upstreams, report: &mut Report) -> Option<Vec<UpstreamId>> {
     match block.upstreams() {
         HealthSet::All => Some(upstreams.all_named()),
         HealthSet::Some(names) if names.is_empty() => {

@@ -1,11 +1,12 @@
 //! Edits of requests and responses.
 
-use tollgate_plan::route::{HeaderEdit, QueryEdit, RequestEdits, ResponseEdits, Rewrite};
+use tollgate_plan::route::{BodyRules, HeaderEdit, QueryEdit, RequestEdits, ResponseEdits, Rewrite};
 use tollgate_plan::table::PathPattern;
 use tollgate_plan::template::{BindError, Template, Var};
 
 use super::auth::Found;
 use super::merge::Layers;
+use super::shaping;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{At, Dict, EditedHeader, HeaderText, List, Slot, params_hint};
@@ -24,6 +25,18 @@ pub(super) struct Scope<'a> {
 impl Scope<'_> {
     /// Ties a template to the route's parameters. Every placeholder that has no value is reported.
     pub(super) fn bind(&self, template: &Template, span: Span, report: &mut Report) -> Template {
+        for answer in template.vars().filter(|var| matches!(var, Var::Answer(..))) {
+            let place = placeholder(&answer.to_string(), span, report);
+            let message = "only the parts of an aggregate have answers to refer to";
+            report.push(
+                Finding::error(Code::UnknownName, place, message).hint("a literal brace is written `{{`"),
+            );
+        }
+        self.bind_part(template, span, report)
+    }
+
+    /// The same for a part of an aggregate, which may refer to other parts.
+    pub(super) fn bind_part(&self, template: &Template, span: Span, report: &mut Report) -> Template {
         self.warn_nobody(template, span, report);
         let mut bound = template.clone();
         let Err(error) = bound.bind(self.pattern) else { return bound };
@@ -35,16 +48,6 @@ impl Scope<'_> {
             let place = placeholder(name, span, report);
             let finding = Finding::error(Code::BadValue, place, error.to_string());
             report.push(finding.related(self.path, "the path"));
-        }
-        let answers = template.vars().filter(|var| matches!(var, Var::Answer(..)));
-        for answer in answers {
-            let place = placeholder(&answer.to_string(), span, report);
-            let finding = Finding::error(
-                Code::UnknownName,
-                place,
-                "only the parts of an aggregate have answers to refer to",
-            );
-            report.push(finding.hint("a literal brace is written `{{`"));
         }
         for name in unknown {
             let place = placeholder(name, span, report);
@@ -131,7 +134,21 @@ pub(super) fn response(
     let mut headers = remove(layers.response(|response| &response.remove_headers));
     set(layers.response(|response| &response.set_headers), HeaderEdit::Set, &mut headers, scope, report);
     let compress = layers.response(|response| &response.compress).value().copied().unwrap_or_default();
-    (compress || !headers.is_empty()).then(|| Box::new(ResponseEdits { headers, compress }))
+    let body = body(layers, report);
+    let none = !compress && headers.is_empty() && body.is_none();
+    (!none).then(|| Box::new(ResponseEdits { headers, compress, body }))
+}
+
+/// The rules for the body of an upstream's answer.
+fn body(layers: &Layers<'_>, report: &mut Report) -> Option<Box<BodyRules>> {
+    let block = layers.response(|response| &response.body).value()?;
+    let encode = layers.response(|response| &response.encode).value().copied().unwrap_or(crate::spec::Encode::Json);
+    Some(Box::new(BodyRules {
+        decode: shaping::notation(block.decode()),
+        shape: shaping::shape(&block.shaping(), report)?,
+        encode: shaping::encoding(encode),
+        bytes: super::aggregate::ANSWER_BYTES,
+    }))
 }
 
 /// `rewrite` and `strip_prefix` are two ways to say one thing: the nearest block that has either decides.

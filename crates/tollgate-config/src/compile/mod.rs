@@ -2,14 +2,17 @@
 
 mod access;
 mod action;
+mod aggregate;
 mod auth;
 mod certificates;
+mod checks;
 mod consumers;
 mod edits;
 mod issuers;
 mod keys;
 mod limits;
 mod logged;
+mod lua;
 mod matching;
 mod merge;
 mod names;
@@ -17,6 +20,7 @@ mod redis;
 mod resilience;
 mod routes;
 mod server;
+mod shaping;
 mod tls;
 mod upstreams;
 
@@ -33,7 +37,9 @@ use crate::bounds;
 use crate::report::Report;
 use crate::shape::{At, Dict, Rows, Slot};
 use crate::source_map::{FileId, Span};
-use crate::spec::{Consumer, Defaults, Included, Issuer, IssuerName, Root, Route, Upstream, UpstreamName};
+use crate::spec::{
+    Consumer, Defaults, Included, Issuer, IssuerName, Root, Route, ScriptText, Upstream, UpstreamName,
+};
 
 /// Everything that the verbs before have found.
 pub(crate) struct Input<'a> {
@@ -41,6 +47,7 @@ pub(crate) struct Input<'a> {
     pub(crate) included: &'a [Included],
     /// What the [`companions`] hold, by path; those that could not be read are in the report.
     pub(crate) files: &'a Contents,
+    pub(crate) modules: &'a Modules,
     pub(crate) cores: usize,
     /// In Unix seconds.
     pub(crate) now: i64,
@@ -48,6 +55,9 @@ pub(crate) struct Input<'a> {
 
 /// Bytes of files, by path.
 pub(crate) type Contents = HashMap<PathBuf, Arc<[u8]>>;
+
+/// Modules that scripts require, by path; or why one cannot be read, in words that complete "it …".
+pub(crate) type Modules = HashMap<PathBuf, Result<Arc<str>, String>>;
 
 /// What main and included files have in common.
 #[derive(Clone, Copy)]
@@ -75,6 +85,8 @@ pub(crate) fn compile(input: &Input<'_>, report: &mut Report) -> Option<Plan> {
         issuers: issuers::collect(&files, input.files, report),
         people: consumers::collect(&files, report),
         rate_limits: RateLimits::new(input.main.redis.key().is_some()),
+        scripts: lua::Compiled::new(input.files, input.modules, &input.main.lua_limits),
+        schemas: checks::Schemas::new(input.files),
         files: input.files,
     };
     let found = routes::compile(input, &files, &limits, &mut parts, report);
@@ -116,8 +128,18 @@ pub(crate) fn companions<'a>(main: &'a Root, included: &'a [Included]) -> Vec<(&
     let redis = main.redis.value().and_then(|redis| redis.ca.given());
     respond
         .map(|file| (file, bounds::RESPOND_FILE_BYTES))
+        .chain(scripts(main, included).map(|file| (file, tollgate_script::MAX_SOURCE_BYTES as u64)))
+        .chain(checks::files(main, included).map(|file| (file, bounds::SCHEMA_FILE_BYTES)))
         .chain(keys.chain(redis).chain(tls::files(main, included)).map(|file| (file, bounds::KEY_FILE_BYTES)))
         .collect()
+}
+
+/// Files with scripts, with the places that name them.
+pub(crate) fn scripts<'a>(main: &'a Root, included: &'a [Included]) -> impl Iterator<Item = &'a At<PathBuf>> {
+    lua::all(main, included).filter_map(|lua| match &lua.text {
+        ScriptText::File(file) => Some(file),
+        ScriptText::Inline(_) => None,
+    })
 }
 
 fn files<'a>(input: &Input<'a>) -> impl Iterator<Item = File<'a>> {

@@ -1,7 +1,8 @@
 //! All routes of all files, and what they do to each other.
 
 use tollgate_plan::limits::Limits;
-use tollgate_plan::route::{Route, RouteId};
+use tollgate_plan::route::{Action, ResponseEdits, Route, RouteId};
+use tollgate_plan::script::Scripts;
 use tollgate_plan::table::{self, RouteSpec};
 
 use super::action::{self, Parts};
@@ -118,8 +119,12 @@ fn build(
     let route_limits = parts.rate_limits.of_route(rate_limits, scope, report);
     let request = edits::request(layers, scope, report);
     let response = edits::response(layers, scope, report);
-    let action = action::action(route, parts, scope, report)?;
+    let encode = layers.response(|response| &response.encode).value().copied().unwrap_or(spec::Encode::Json);
+    let action = action::action(route, encode, parts, scope, report)?;
+    let scripts = parts.scripts.of_route(layers, report);
+    let checks = parts.schemas.of_route(layers, report);
     let mirror = action::mirror(layers.key(|keys| keys.mirror), parts, report);
+    check_scripts(scripts.as_deref(), &action, response.as_deref(), layers, report);
     if !action.forwards() {
         warn_no_effect(&route.value, report);
     }
@@ -138,9 +143,30 @@ fn build(
         mirror,
         request,
         response,
+        scripts,
+        checks,
         tunnel_idle: layers.key(|keys| keys.tunnel_idle).value().unwrap_or(&spec::TUNNEL_IDLE).0,
         action,
     })
+}
+
+/// Reports where scripts would not be called yet.
+fn check_scripts(
+    scripts: Option<&Scripts>,
+    action: &Action,
+    response: Option<&ResponseEdits>,
+    layers: &Layers<'_>,
+    report: &mut Report,
+) {
+    let (Some(scripts), Some(key)) = (scripts, layers.key(|keys| keys.lua).key()) else { return };
+    let shaped = response.is_some_and(|edits| edits.body.is_some()) && scripts.have_response();
+    let with = match action {
+        Action::Aggregate(_) => "`lua` with `aggregate`",
+        Action::To(_) | Action::Split(_) if shaped => "a `response` function of `lua` with `response.body`",
+        _ => return,
+    };
+    let message = format!("{with} is not supported yet by this version");
+    report.push(Finding::error(Code::NotSupportedYet, key, message));
 }
 
 /// Keys that concern an upstream, written on a route that has none. From defaults they are no surprise.
@@ -151,6 +177,7 @@ fn warn_no_effect(route: &spec::Route, report: &mut Report) {
         ("deadline", route.deadline.key()),
         ("mirror", route.mirror.key()),
         ("tunnel_idle", route.tunnel_idle.key()),
+        ("lua", route.lua.key()),
     ];
     for (name, key) in keys {
         if let Some(key) = key {

@@ -9,13 +9,16 @@ use crate::yaml::{Entry, NodeRef};
 
 /// Declares a block: its keys, their shapes, defaults and documentation, once for all uses.
 ///
-/// `key: Shape;` is optional, `key: Shape = default;` has a default and an accessor of the key's name, and
+/// `key as "word": Shape;` is for a key that no Rust name can be. `key: Shape;` is optional, `key: Shape = default;` has a default and an accessor of the key's name, and
 /// `key: Shape, required;` must be written.
 macro_rules! block {
     (
         $(#[doc = $doc:literal])+
         $title:literal $name:ident {
-            $( $(#[doc = $about:literal])+ $key:ident: $shape:ty $(= $default:expr)? $(, $required:ident)?; )*
+            $(
+                $(#[doc = $about:literal])+
+                $key:ident $(as $word:literal)?: $shape:ty $(= $default:expr)? $(, $required:ident)?;
+            )*
         }
     ) => {
         $(#[doc = $doc])+
@@ -36,20 +39,23 @@ macro_rules! block {
                 let mut block = $name { span: node.span(), ..$name::default() };
                 $crate::shape::read_block(node, what, report, |entry, report| {
                     match entry.key {
-                        $( stringify!($key) => {
+                        $( block!(@word $key $($word)?) => {
                             if let Some(first) = block.$key.key() {
                                 return Err(first);
                             }
                             block.$key = $crate::shape::slot(entry, report);
                         } )*
-                        _ => $crate::shape::unknown_key(entry, $title, &[$(stringify!($key)),*], report),
+                        _ => $crate::shape::unknown_key(entry, $title, &[$(block!(@word $key $($word)?)),*], report),
                     }
                     Ok(())
                 })?;
-                $( $(
+                $(
+                    #[allow(unused_variables, reason = "only of keys that are required")]
+                    let word = block!(@word $key $($word)?);
+                    $(
                     let $required = block.$key.key().is_none();
                     if $required {
-                        $crate::shape::missing_key(block.span, $title, stringify!($key), report);
+                        $crate::shape::missing_key(block.span, $title, word, report);
                     }
                 )? )*
                 Some(block)
@@ -58,7 +64,7 @@ macro_rules! block {
             fn describe(catalogue: &mut $crate::shape::Catalogue) -> $crate::shape::Description {
                 catalogue.block($title, &[$($doc),+], |catalogue| vec![
                     $( $crate::shape::FieldDoc {
-                        key: stringify!($key),
+                        key: block!(@word $key $($word)?),
                         about: &[$($about),+],
                         description: <$shape as $crate::shape::Shape>::describe(catalogue),
                         default: block!(@default $shape $(, $default)?),
@@ -73,6 +79,8 @@ macro_rules! block {
             $( block!(@accessor $key $shape $(, $default)?); )*
         }
     };
+    (@word $key:ident) => { stringify!($key) };
+    (@word $key:ident $word:literal) => { $word };
     (@default $shape:ty) => { None };
     (@default $shape:ty, $default:expr) => { Some(<$shape as $crate::shape::Shape>::show(&$default)) };
     (@required) => { false };

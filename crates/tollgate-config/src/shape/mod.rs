@@ -20,11 +20,11 @@ pub(crate) use catalogue::{
 pub(crate) use choice::{choose, describe_choice};
 pub(crate) use collection::{Dict, Key, List, OneOrMany, Pair, Rows};
 pub(crate) use http::{
-    AgentMatch, Condition, EditedHeader, HeaderName, HeaderText, HostName, LoggedHeader, Network, PathText, Pattern,
-    Text, Verb, is_owned, params_hint, shown, template,
+    AgentMatch, Condition, EditedHeader, HeaderName, HeaderText, HostName, LoggedHeader, Network, PathText,
+    Pattern, Text, Verb, is_owned, params_hint, shown, template,
 };
 pub(crate) use later::{Later, neutral};
-pub(crate) use scalar::{Int, Name, Percent, Seconds, Size, plain_name, text};
+pub(crate) use scalar::{Int, Name, Percent, Seconds, Size, path_text, plain_name, text};
 
 use serde_json::Value;
 

@@ -10,8 +10,8 @@ use super::target::{Parsed, is_url, parse_target};
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{
-    At, Catalogue, Description, Dict, EditedHeader, HeaderText, Int, List, Percent, Shape, Slot, Text, or_expansion,
-    text, wrong_type,
+    At, Catalogue, Description, Dict, EditedHeader, HeaderText, Int, List, Percent, Shape, Slot, Text,
+    or_expansion, text, wrong_type,
 };
 use crate::yaml::{Core, NodeRef};
 

@@ -2,13 +2,17 @@
 
 use crate::shape::{
     Condition, Dict, EditedHeader, HeaderName, HeaderText, HostName, Int, Later, List, Name, Network,
-    OneOrMany, PathText, Pattern, Seconds, Size, Slot, Text, Verb, neutral,
+    OneOrMany, PathText, Pattern, Seconds, Size, Slot, Text, Verb,
 };
 
 use super::access::{Cors, UserAgents};
 use super::action::{Health, Mirror, Redirect, Respond, To};
+use super::aggregate::Aggregate;
 use super::auth::AuthSetting;
+use super::checks::{Guard, Validate};
 use super::limit::{Concurrency, RateLimit};
+use super::lua::{Lua, LuaLimits};
+use super::shaping::{Body, Encode};
 
 /// The keys that routes and defaults share, by reference.
 #[derive(Debug, Clone, Copy)]
@@ -28,10 +32,14 @@ pub(crate) struct Shared<'a> {
     pub(crate) max_body: &'a Slot<Size<0, { u64::MAX }>>,
     pub(crate) timeout: &'a Slot<Seconds<1>>,
     pub(crate) deadline: &'a Slot<Seconds<1>>,
+    pub(crate) validate: &'a Slot<Validate>,
+    pub(crate) guard: &'a Slot<List<Guard>>,
     pub(crate) mirror: &'a Slot<Mirror>,
     pub(crate) tunnel_idle: &'a Slot<Seconds<1>>,
     pub(crate) request: &'a Slot<Request>,
     pub(crate) response: &'a Slot<Response>,
+    pub(crate) lua: &'a Slot<OneOrMany<Lua>>,
+    pub(crate) lua_limits: &'a Slot<LuaLimits>,
 }
 
 pub(crate) const PRIORITY_MIN: i64 = -1_000_000;
@@ -80,17 +88,18 @@ macro_rules! routing_block {
                 /// no bound but those on each step.
                 deadline: Seconds<1>;
                 /// What a request must look like.
-                validate: Later;
+                validate: Validate;
                 /// Expressions that a request must satisfy.
-                guard: Later<neutral::EmptyList>;
+                guard: List<Guard>;
                 /// Edits on the way to the upstream.
                 request: Request;
                 /// Edits on the way to the client.
                 response: Response;
-                /// A script.
-                lua: Later;
-                /// Limits of the script.
-                lua_limits: Later;
+                /// Scripts in Lua that see requests on their way to the upstream and answers on their way back: one or a
+                /// list, in order. Text of one line is a path. `[]`: none.
+                lua: OneOrMany<Lua>;
+                /// What one call of a script may use.
+                lua_limits: LuaLimits;
                 /// Keeping answers.
                 cache: Later;
                 /// A second upstream that gets copies of requests.
@@ -119,10 +128,14 @@ macro_rules! routing_block {
                     max_body: &self.max_body,
                     timeout: &self.timeout,
                     deadline: &self.deadline,
+                    validate: &self.validate,
+                    guard: &self.guard,
                     mirror: &self.mirror,
                     tunnel_idle: &self.tunnel_idle,
                     request: &self.request,
                     response: &self.response,
+                    lua: &self.lua,
+                    lua_limits: &self.lua_limits,
                 }
             }
         }
@@ -146,7 +159,7 @@ routing_block! {
         /// Answer with the gateway's own health.
         health: Health;
         /// Merge the answers of several upstreams.
-        aggregate: Later;
+        aggregate: Aggregate;
     }
 }
 
@@ -191,9 +204,9 @@ block! {
         /// Compresses answers that gain by it: zstd, brotli or gzip, by Accept-Encoding.
         compress: bool = false;
         /// Shaping of the body.
-        body: Later;
-        /// The format of a shaped body.
-        encode: Later;
+        body: Body;
+        /// What a shaped or aggregated body is written in.
+        encode: Encode = Encode::Json;
     }
 }
 

@@ -3,9 +3,13 @@
 mod compress;
 mod forwarding;
 mod identity;
+mod lua;
 mod request;
 mod response;
+mod shape;
 
-pub(crate) use compress::{Coder, compress};
-pub(crate) use request::{keeps_trailer, request};
+pub(crate) use compress::{CODED_TURN_BYTES, Coder, compress};
+pub(crate) use lua::{Scripted, scripted};
+pub(crate) use request::{keeps_trailer, part, request};
 pub(crate) use response::response;
+pub(crate) use shape::{rules, shape};

@@ -39,6 +39,9 @@ pub(crate) fn keeps_trailer(plan: &Plan, route: Option<&Route>, entry: EntryRef<
 fn write_lines(exchange: &Exchange<'_>, route: &Route, told: Told<'_>, out: &mut Vec<u8>) {
     let headers = &exchange.kit.head.headers;
     let hop = HopByHop::of(headers);
+    // A body that the gateway reads comes whole, and as it is.
+    const OF_THE_CODING: [Name; 3] = [name::ACCEPT_ENCODING, name::IF_RANGE, name::RANGE];
+    let reshaped = route.response.as_deref().is_some_and(|edits| edits.body.is_some());
     let (edits, only) = (header_edits(route), only_headers(route));
     headers.write_where(out, |entry| {
         !entry.is(&name::HOST)
@@ -48,7 +51,30 @@ fn write_lines(exchange: &Exchange<'_>, route: &Route, told: Told<'_>, out: &mut
             && !exchange.active.plan.subject_headers.iter().any(|name| spells(entry, name))
             && !replaces(edits, |name| spells(entry, name))
             && only.is_none_or(|only| lists(only, entry) || is_needed(exchange, entry))
+            && !(reshaped && lists(&OF_THE_CODING, entry))
     });
+    write_own(exchange, told, edits, only, out);
+    if hop.trailers {
+        write_header(out, &name::TE, b"trailers");
+    }
+    if exchange.websocket {
+        write_header(out, &name::CONNECTION, b"Upgrade");
+        write_header(out, &name::UPGRADE, b"websocket");
+    }
+    if matches!(exchange.kit.head.body, BodyLength::Chunked | BodyLength::UntilClose) {
+        write_header(out, &name::TRANSFER_ENCODING, b"chunked");
+    }
+}
+
+/// The lines that the gateway itself writes, and the route's.
+fn write_own(
+    exchange: &Exchange<'_>,
+    told: Told<'_>,
+    edits: &[HeaderEdit],
+    only: Option<&[Name]>,
+    out: &mut Vec<u8>,
+) {
+    let headers = &exchange.kit.head.headers;
     let mut scratch = exchange.worker.scratch.borrow_mut();
     let value = &mut scratch.value;
     let mut put = |name: &Name, value: &[u8]| {
@@ -64,16 +90,6 @@ fn write_lines(exchange: &Exchange<'_>, route: &Route, told: Told<'_>, out: &mut
     {
         put(name, subject.as_bytes());
     }
-    if hop.trailers {
-        write_header(out, &name::TE, b"trailers");
-    }
-    if exchange.websocket {
-        write_header(out, &name::CONNECTION, b"Upgrade");
-        write_header(out, &name::UPGRADE, b"websocket");
-    }
-    if matches!(exchange.kit.head.body, BodyLength::Chunked | BodyLength::UntilClose) {
-        write_header(out, &name::TRANSFER_ENCODING, b"chunked");
-    }
     for edit in edits {
         if let HeaderEdit::Set(name, template) | HeaderEdit::Add(name, template) = edit {
             value.clear();
@@ -81,6 +97,41 @@ fn write_lines(exchange: &Exchange<'_>, route: &Route, told: Told<'_>, out: &mut
             write_header(out, name, value);
         }
     }
+}
+
+/// The header lines of every part of an aggregate: those of the client that it may see, the gateway's own, and the
+/// route's. What describes the client's message, or asks for a piece or a coding of the answer, is for nobody's request
+/// but its own.
+pub(crate) fn part(exchange: &Exchange<'_>, only: &[Name]) -> Vec<u8> {
+    const OF_THE_MESSAGE: [Name; 12] = [
+        name::ACCEPT_ENCODING,
+        name::CONTENT_ENCODING,
+        name::CONTENT_LENGTH,
+        name::CONTENT_TYPE,
+        name::EXPECT,
+        name::HOST,
+        name::IF_MATCH,
+        name::IF_MODIFIED_SINCE,
+        name::IF_NONE_MATCH,
+        name::IF_UNMODIFIED_SINCE,
+        name::RANGE,
+        name::TRAILER,
+    ];
+    let mut out = Vec::new();
+    let Some(route) = exchange.matched() else { return out };
+    let headers = &exchange.kit.head.headers;
+    let (hop, told, edits) = (HopByHop::of(headers), Told::of(route.auth.as_deref()), header_edits(route));
+    headers.write_where(&mut out, |entry| {
+        lists(only, entry)
+            && !lists(&OF_THE_MESSAGE, entry)
+            && hop.keeps(entry)
+            && forwarding::keeps(exchange, entry)
+            && told.keeps(entry)
+            && !exchange.active.plan.subject_headers.iter().any(|name| spells(entry, name))
+            && !replaces(edits, |name| spells(entry, name))
+    });
+    write_own(exchange, told, edits, Some(only), &mut out);
+    out
 }
 
 fn header_edits(route: &Route) -> &[HeaderEdit] {

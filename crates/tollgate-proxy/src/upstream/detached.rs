@@ -49,10 +49,6 @@ pub(crate) struct Bounds {
 /// An answer that came to its end, or to its bound.
 pub(crate) struct Fetched {
     pub(crate) head: Box<ResponseHead>,
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "who merges answers reads it; who mirrors throws it away")
-    )]
     pub(crate) body: FetchedBody,
 }
 
@@ -75,7 +71,6 @@ impl Detached {
     }
 
     /// Another request: `outgoing` has its target, in normal form, and its lines without Host and without framing.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the parts of an aggregate are made with it"))]
     pub(crate) fn part(
         exchange: &Exchange<'_>,
         method: Method,
@@ -165,6 +160,23 @@ pub(crate) async fn fetch(
     drop(exchange);
     worker.spare.keep_kit(kit);
     outcome
+}
+
+/// Reads an answer to its end for the client's own request: the head, and the body up to `bytes`.
+pub(crate) async fn whole(
+    exchange: &Exchange<'_>,
+    answer: Answer,
+    bytes: usize,
+) -> Result<(Box<ResponseHead>, Vec<u8>), Reject> {
+    let Some((upstream, _)) = exchange.seen.upstream.get() else {
+        return Err(Reject::internal("an answer of no upstream"));
+    };
+    let bounds = Bounds { deadline: exchange.deadline, answer_bytes: bytes, keep: true };
+    let Fetched { head, body } = gather(exchange, upstream, answer, bounds).await?;
+    match body {
+        FetchedBody::Whole(body) => Ok((head, body)),
+        FetchedBody::TooLong => Err(Reject::new(Reason::PartTooLarge, "the service's answer is too large")),
+    }
 }
 
 /// Reads the body of the answer.

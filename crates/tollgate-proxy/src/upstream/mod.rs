@@ -13,5 +13,6 @@ mod switch;
 mod translate;
 
 pub(crate) use call::call;
+pub(crate) use detached::{Bounds, Detached, Fetched, FetchedBody, fetch, whole};
 pub(crate) use mirror::mirror;
 pub(crate) use resolve::{NameServers, ResolveError, Resolver, Service, Services, look_up_once};

@@ -109,7 +109,8 @@ pub fn response(status: u16, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn describe(seen: &Seen) -> Value {
+/// What a request said, as JSON.
+pub fn describe(seen: &Seen) -> Value {
     let mut headers = Map::new();
     for (name, value) in &seen.head.lines {
         let entry = headers.entry(name.to_ascii_lowercase()).or_insert_with(|| json!([]));

@@ -1,0 +1,54 @@
+//! Rules for documents.
+
+use tollgate_content::decode::Notation;
+use tollgate_content::encode::Encoding;
+use tollgate_content::{Shape, ShapeError, ShapeSpec};
+
+use crate::diagnostic::Code;
+use crate::report::{Finding, Report};
+use crate::shape::List;
+use crate::spec::{self, JsonPath, Shaping};
+
+/// The rules, ready to be applied. `None` when the report says what is wrong with them.
+pub(super) fn shape(keys: &Shaping<'_>, report: &mut Report) -> Option<Shape> {
+    let paths = |list: &List<JsonPath>| list.0.iter().map(|path| path.value.0.clone()).collect();
+    let renamed = keys.rename.value().map(|dict| dict.pairs.as_slice()).unwrap_or_default();
+    let named = |pair: &crate::shape::Pair<JsonPath, String>| {
+        Some((pair.name.0.clone(), pair.value.as_ref()?.value.as_str().into()))
+    };
+    let spec = ShapeSpec {
+        from: keys.from.value().map(|path| path.0.clone()),
+        pick: keys.pick.value().map(paths),
+        drop: keys.drop.value().map(paths).unwrap_or_default(),
+        rename: renamed.iter().filter_map(named).collect(),
+        wrap: keys.wrap.value().map(|name| name.as_str().into()),
+    };
+    Shape::new(spec)
+        .map_err(|error| {
+            let (ShapeError::RenamesElements(at) | ShapeError::RenamedTwice(at)) = &error;
+            let place =
+                renamed.get(*at).map(|pair| pair.key).or(keys.rename.key()).unwrap_or_else(super::whole);
+            report.push(Finding::error(Code::BadValue, place, error.to_string()));
+        })
+        .ok()
+}
+
+pub(super) fn notation(notation: spec::Notation) -> Notation {
+    match notation {
+        spec::Notation::Json => Notation::Json,
+        spec::Notation::Xml => Notation::Xml,
+        spec::Notation::Yaml => Notation::Yaml,
+        spec::Notation::Csv => Notation::Csv,
+        spec::Notation::Text => Notation::Text,
+    }
+}
+
+/// None lets the client choose.
+pub(super) fn encoding(encode: spec::Encode) -> Option<Encoding> {
+    match encode {
+        spec::Encode::Json => Some(Encoding::Json),
+        spec::Encode::Xml => Some(Encoding::Xml),
+        spec::Encode::Yaml => Some(Encoding::Yaml),
+        spec::Encode::Negotiate => None,
+    }
+}

@@ -1,0 +1,124 @@
+//! Putting the parts together.
+
+use std::borrow::Cow;
+
+use tollgate_content::encode::{Encoding, encode, negotiate};
+use tollgate_content::{Node, Object, Raw, merge};
+use tollgate_plan::Reason;
+use tollgate_plan::aggregate::{Aggregate, Part};
+use tollgate_wire::{HeaderBlock, name};
+
+use super::part::{Came, Failed};
+use crate::exchange::{Exchange, Reject, Reply};
+
+/// The answer that the parts come to.
+pub(super) fn answer(
+    exchange: &Exchange<'_>,
+    aggregate: &Aggregate,
+    came: &[Came],
+) -> Result<Reply<'static>, Reject> {
+    let parts = || aggregate.parts.iter().zip(came);
+    let mut failures: Vec<(&Part, &Failed)> =
+        parts().filter_map(|(part, came)| Some((part, came.failure()?))).collect();
+    let gives = |(part, came): (&Part, &Came)| part.fallback.is_some() || !matches!(came, Came::Failed(_));
+    let lost = failures.iter().find(|(part, _)| part.required).or(match parts().any(gives) {
+        true => None,
+        false => failures.first(),
+    });
+    if let Some((_, failed)) = lost {
+        return refuse(failed, &failures);
+    }
+    let mut whole = Object::default();
+    let mut only = None;
+    for (part, came) in parts() {
+        let Some(node) = node(part, came) else { continue };
+        match merge(&mut whole, node, aggregate.merge) {
+            Ok(()) => {}
+            // One part alone may be a list.
+            Err(node) if aggregate.parts.len() == 1 => only = Some(node),
+            Err(_) => failures.push((part, const { &Failed { reason: Reason::PartFailed, answer: None } })),
+        }
+    }
+    let node = only.unwrap_or(Node::Object(whole));
+    let encoding = aggregate.encode.unwrap_or_else(|| negotiated(exchange));
+    let body = encode(&node, encoding);
+    if body.len() > aggregate.answer_bytes {
+        return Err(Reject::new(Reason::PartTooLarge, "the parts together are too large"));
+    }
+    let mut headers = HeaderBlock::default();
+    headers.append(&name::CONTENT_TYPE, encoding.media_type().as_bytes());
+    if aggregate.encode.is_none() {
+        headers.append(&name::VARY, b"accept");
+    }
+    if !failures.is_empty() {
+        // The next request may get all of it.
+        headers.append(&name::CACHE_CONTROL, b"no-store");
+    }
+    tell(&failures, &mut headers);
+    Ok(Reply { status: 200, headers, body: Cow::Owned(body) })
+}
+
+fn negotiated(exchange: &Exchange<'_>) -> Encoding {
+    let accept = exchange.kit.head.headers.get_all(&name::ACCEPT);
+    let accept: Vec<&str> = accept.filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    negotiate(accept.iter().copied())
+}
+
+/// What a part adds; none when it adds nothing.
+fn node<'a>(part: &'a Part, came: &'a Came) -> Option<Node<'a>> {
+    let shape = &part.shape;
+    let inner = |json: &'a str| shape.inner(Node::Raw(Raw::of_checked(json)));
+    let value = match came {
+        Came::LeftOut => return None,
+        Came::Failed(_) => Node::Raw(Raw::of_checked(part.fallback.as_deref()?)),
+        Came::One(json) => inner(json),
+        Came::Each(elements) => Node::List(
+            elements
+                .iter()
+                .map(|element| element.as_ref().map_or(Node::Raw(Raw::NULL), |json| inner(json)))
+                .collect(),
+        ),
+        Came::Targets(targets) => {
+            let target = |target: &'a Result<(u16, std::rc::Rc<str>), Failed>| {
+                let mut object = Object::default();
+                match target {
+                    Ok((status, json)) => {
+                        object.set("status".into(), Node::number(u64::from(*status)));
+                        object.set("body".into(), inner(json));
+                    }
+                    Err(failed) => {
+                        object.set("error".into(), Node::text(failed.reason.code()));
+                    }
+                }
+                Node::Object(object)
+            };
+            Node::Object(targets.iter().map(|(url, came)| (Cow::Borrowed(&**url), target(came))).collect())
+        }
+    };
+    Some(shape.wrapped(value))
+}
+
+/// There is no answer, for this reason. A service's own 4xx is about the client's request and passes.
+fn refuse(failed: &Failed, failures: &[(&Part, &Failed)]) -> Result<Reply<'static>, Reject> {
+    if let Some(own) = failed.answer.as_ref().filter(|own| (400..500).contains(&own.status)) {
+        let mut headers = HeaderBlock::default();
+        if let Some(kind) = &own.content_type {
+            headers.append(&name::CONTENT_TYPE, kind);
+        }
+        headers.append(&name::CACHE_CONTROL, b"no-store");
+        tell(failures, &mut headers);
+        return Ok(Reply { status: own.status, headers, body: Cow::Owned(own.body.clone()) });
+    }
+    let mut reject = Reject::new(failed.reason, "a part of the answer without which there is none failed");
+    tell(failures, &mut reject.headers);
+    Err(reject)
+}
+
+/// Says whether all is there, and what is not.
+fn tell(failures: &[(&Part, &Failed)], headers: &mut HeaderBlock) {
+    headers.append(&name::X_TOLLGATE_COMPLETED, if failures.is_empty() { b"true" } else { b"false" });
+    if !failures.is_empty() {
+        let told = failures.iter().map(|(part, failed)| format!("{};{}", part.name, failed.reason.code()));
+        headers.append(&name::X_TOLLGATE_FAILED, told.collect::<Vec<_>>().join(", ").as_bytes());
+    }
+}

@@ -1,0 +1,244 @@
+//! One part: its requests, and what came of them.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use tollgate_content::decode::{Notation, decode};
+use tollgate_content::{Kind, Path, Raw};
+use tollgate_plan::Reason;
+use tollgate_plan::aggregate::{Call, Part, PartBody, Source, Times};
+use tollgate_plan::query;
+use tollgate_plan::template::{Template, Var};
+use tollgate_wire::{name, write_header};
+
+use super::Work;
+use super::values::Known;
+use crate::exchange::{Outgoing, Reject};
+use crate::upstream::{Bounds, Detached, Fetched, FetchedBody, fetch};
+use crate::{buffer, expressions};
+
+/// Elements of a list that a service is asked for.
+const ELEMENTS_MAX: usize = 1000;
+
+/// What became of a part. Documents are JSON text that was checked.
+#[derive(Debug, Clone)]
+pub(super) enum Came {
+    /// Its condition does not hold.
+    LeftOut,
+    /// One document.
+    One(Rc<str>),
+    /// One for each element of a list.
+    Each(Vec<Result<Rc<str>, Failed>>),
+    /// One for each target: its URL, and the status with the document.
+    Targets(Vec<(Rc<str>, Result<(u16, Rc<str>), Failed>)>),
+    /// Nothing.
+    Failed(Failed),
+}
+
+/// Why there is nothing.
+#[derive(Debug, Clone)]
+pub(super) struct Failed {
+    pub(super) reason: Reason,
+    /// The service's own answer, where that is why.
+    pub(super) answer: Option<Rc<Own>>,
+}
+
+/// A service's answer whose status does not count as success.
+#[derive(Debug)]
+pub(super) struct Own {
+    pub(super) status: u16,
+    pub(super) content_type: Option<Vec<u8>>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Failed {
+    pub(super) fn of(reason: Reason) -> Failed {
+        Failed { reason, answer: None }
+    }
+}
+
+impl Came {
+    /// The first failure in it.
+    pub(super) fn failure(&self) -> Option<&Failed> {
+        match self {
+            Came::LeftOut | Came::One(_) => None,
+            Came::Each(elements) => elements.iter().find_map(|element| element.as_ref().err()),
+            Came::Targets(targets) => targets.iter().find_map(|(_, target)| target.as_ref().err()),
+            Came::Failed(failed) => Some(failed),
+        }
+    }
+}
+
+impl Work<'_, '_> {
+    /// Runs a part; the parts that it refers to have come.
+    pub(super) async fn run(&self, part: &Part) -> Came {
+        if let Some(condition) = &part.condition {
+            match expressions::holds(self.exchange, condition) {
+                Ok(true) => {}
+                Ok(false) => return Came::LeftOut,
+                Err(_) => return Came::Failed(Failed::of(Reason::PartFailed)),
+            }
+        }
+        let came = match &part.source {
+            Source::Constant(json) => self.constant(json).map(Came::One),
+            Source::Call(call) => match &call.times {
+                Times::Once => self.ask(call, None, None).await.map(|(_, json)| Came::One(json)),
+                Times::Each { part, list, concurrency } => self.each(call, *part, list, *concurrency).await,
+                Times::EachTarget => Ok(self.targets(call).await),
+            },
+        };
+        came.unwrap_or_else(Came::Failed)
+    }
+
+    fn constant(&self, json: &Template) -> Result<Rc<str>, Failed> {
+        let known = Known { work: self, item: None };
+        known.check(json)?;
+        let mut out = Vec::new();
+        json.render_json(&known, &mut out);
+        String::from_utf8(out).map(Rc::from).map_err(|_| Failed::of(Reason::PartFailed))
+    }
+
+    /// Asks for each element of a list, so many at the same time.
+    async fn each(&self, call: &Call, of: usize, list: &Path, concurrency: usize) -> Result<Came, Failed> {
+        let missing = || Failed::of(Reason::PartReferenceMissing);
+        let Some(Came::One(document)) = self.came(of) else { return Err(missing()) };
+        let list = Raw::of_checked(document)
+            .find(list)
+            .filter(|list| list.kind() == Kind::List)
+            .ok_or_else(missing)?;
+        let items: VecDeque<(usize, Raw<'_>)> = list.elements().take(ELEMENTS_MAX + 1).enumerate().collect();
+        if items.len() > ELEMENTS_MAX {
+            return Err(Failed::of(Reason::PartTooLarge));
+        }
+        let came = RefCell::new(vec![Err(Failed::of(Reason::PartFailed)); items.len()]);
+        let waiting = RefCell::new(items);
+        // Each of these takes the next element until none is left.
+        let taker = async || {
+            loop {
+                let Some((at, item)) = waiting.borrow_mut().pop_front() else { return };
+                let answer = self.ask(call, Some(item), None).await.map(|(_, json)| json);
+                if let Some(place) = came.borrow_mut().get_mut(at) {
+                    *place = answer;
+                }
+            }
+        };
+        let takers = concurrency.min(waiting.borrow().len());
+        all((0..takers).map(|_| -> Pin<Box<dyn Future<Output = ()>>> { Box::pin(taker()) }).collect()).await;
+        Ok(Came::Each(came.into_inner()))
+    }
+
+    /// Asks every target.
+    async fn targets(&self, call: &Call) -> Came {
+        let plan = &self.exchange.active.plan;
+        let targets =
+            plan.upstreams.get(call.upstream.0 as usize).map(|upstream| upstream.targets.as_slice());
+        let targets = targets.unwrap_or_default();
+        let came = RefCell::new(vec![None; targets.len()]);
+        let one = async |at: usize| {
+            let answer = self.ask(call, None, Some(at)).await;
+            if let Some(place) = came.borrow_mut().get_mut(at) {
+                *place = Some(answer);
+            }
+        };
+        all((0..targets.len())
+            .map(|at| -> Pin<Box<dyn Future<Output = ()>>> { Box::pin(one(at)) })
+            .collect())
+        .await;
+        let came = targets.iter().zip(came.into_inner()).map(|(target, came)| {
+            (Rc::from(&*target.url), came.unwrap_or_else(|| Err(Failed::of(Reason::PartFailed))))
+        });
+        Came::Targets(came.collect())
+    }
+
+    /// One request: the status, and the document that came.
+    async fn ask(
+        &self,
+        call: &Call,
+        item: Option<Raw<'_>>,
+        target: Option<usize>,
+    ) -> Result<(u16, Rc<str>), Failed> {
+        let exchange = self.exchange;
+        let (outgoing, body) = self.outgoing(call, &Known { work: self, item })?;
+        let request = Detached::part(exchange, call.method.clone(), outgoing, body, target);
+        let now = exchange.worker.clock.now();
+        let deadline = call.timeout.map_or(self.deadline, |timeout| self.deadline.min(now + timeout));
+        let bounds = Bounds { deadline: Some(deadline), answer_bytes: self.aggregate.part_bytes, keep: true };
+        let failed = |reject: Reject| Failed::of(reject.reason);
+        let fetched =
+            fetch(exchange.worker, &exchange.active, call.upstream, request, bounds).await.map_err(failed)?;
+        let Fetched { head, body } = fetched;
+        let FetchedBody::Whole(body) = body else { return Err(Failed::of(Reason::PartTooLarge)) };
+        let status = head.status;
+        // Of every target all answers are wanted: what it says of itself is what is asked for.
+        if !call.success.contains(status) && target.is_none() {
+            let content_type = head.headers.get(&name::CONTENT_TYPE).map(<[u8]>::to_vec);
+            let answer = Some(Rc::new(Own { status, content_type, body }));
+            return Err(Failed { reason: Reason::PartFailed, answer });
+        }
+        exchange.worker.spare.keep_response(head);
+        let document = if status == 204 || (body.is_empty() && call.decode != Notation::Text) {
+            Ok("{}".into())
+        } else {
+            decode(&body, call.decode, self.aggregate.part_bytes).map(|json| Rc::from(&*json))
+        };
+        Ok((status, document.map_err(|_| Failed::of(Reason::PartFailed))?))
+    }
+
+    fn outgoing(&self, call: &Call, known: &Known<'_, '_>) -> Result<(Outgoing, Option<Vec<u8>>), Failed> {
+        let exchange = self.exchange;
+        let spare = &exchange.worker.spare;
+        known.check(&call.path)?;
+        let mut outgoing = Outgoing { target: spare.buffer(), lines: spare.buffer() };
+        let path = call.path.render_url(known, &mut outgoing.target);
+        path.map_err(|_| {
+            let refers = call.path.vars().any(|var| matches!(var, Var::Answer(..)));
+            Failed::of(if refers { Reason::PartReferenceMissing } else { Reason::TemplateValueMissing })
+        })?;
+        self.add_query(&mut outgoing.target);
+        outgoing.lines.extend_from_slice(&self.lines);
+        let body = match &call.body {
+            PartBody::Nothing => None,
+            PartBody::Request => {
+                if let Some(kind) = exchange.kit.head.headers.get(&name::CONTENT_TYPE) {
+                    write_header(&mut outgoing.lines, &name::CONTENT_TYPE, kind);
+                }
+                Some(buffer::with_request_body(exchange, <[u8]>::to_vec))
+            }
+            PartBody::Json(json) => {
+                known.check(json)?;
+                write_header(&mut outgoing.lines, &name::CONTENT_TYPE, b"application/json");
+                let mut body = Vec::new();
+                json.render_json(known, &mut body);
+                Some(body)
+            }
+        };
+        Ok((outgoing, body))
+    }
+
+    /// The client's query parameters that parts may see.
+    fn add_query(&self, target: &mut Vec<u8>) {
+        let raw = self.exchange.kit.head.query().unwrap_or_default();
+        if self.aggregate.query.is_empty() || raw.is_empty() {
+            return;
+        }
+        for pair in query::pairs(raw).filter(|pair| self.aggregate.query.iter().any(|name| pair.is(name))) {
+            target.push(if target.contains(&b'?') { b'&' } else { b'?' });
+            target.extend_from_slice(pair.name);
+            target.push(b'=');
+            target.extend_from_slice(pair.value);
+        }
+    }
+}
+
+/// Runs all of them to their end, on this task.
+async fn all(mut futures: Vec<Pin<Box<dyn Future<Output = ()> + '_>>>) {
+    poll_fn(|cx| {
+        futures.retain_mut(|future| future.as_mut().poll(cx).is_pending());
+        if futures.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}

@@ -1,0 +1,303 @@
+//! One answer out of several: merging, references, lists, failures, what parts are sent.
+
+use std::io;
+
+use serde_json::{Value, json};
+use tollgate_testkit::{Gateway, Origin, Response, behaviour, gateway};
+
+/// A fleet's services in one: answers by path.
+fn fleet() -> Origin {
+    Origin::start(|conn| {
+        loop {
+            let seen = conn.request()?;
+            let path = seen.target().split('?').next().unwrap_or_default().to_owned();
+            let (status, body) = match path.as_str() {
+                "/vehicles/7" => (
+                    200,
+                    r#"{"fuel": 50, "tires": {"front": 2.1, "rear": 2.2}, "driver_id": "a/b", "stop_ids": [3, 1, 2], "none": null}"#,
+                ),
+                "/drivers/a%2Fb" => (200, r#"{"name": "Ann", "tires": {"spare": 1}}"#),
+                "/stops/1" => (200, r#"{"id": 1, "at": "noon"}"#),
+                "/stops/2" => (500, r#"{"error": "no"}"#),
+                "/stops/3" => (200, r#"{"id": 3, "at": "one"}"#),
+                "/gone" => (404, r#"{"error": "no such thing"}"#),
+                "/broken" => (200, "{not json"),
+                "/list" => (200, "[1, 2]"),
+                "/nothing" => (204, ""),
+                "/xml" => (200, "<item id=\"1\"><name>x</name></item>"),
+                "/error" => (503, "down"),
+                "/hang" => return conn.wait_end(),
+                "/close" => return Ok(()),
+                "/echo" => {
+                    conn.send(behaviour::response(200, behaviour::describe(&seen).to_string().as_bytes()))?;
+                    continue;
+                }
+                _ => (404, "{}"),
+            };
+            answer(conn, status, body)?;
+        }
+    })
+}
+
+fn answer(conn: &mut tollgate_testkit::Conn, status: u16, body: &str) -> io::Result<()> {
+    match status {
+        204 => conn.send("HTTP/1.1 204 No Content\r\n\r\n"),
+        _ => conn.send(behaviour::response(status, body.as_bytes())),
+    }
+}
+
+/// A gateway whose route `/` aggregates these parts, written as YAML flow maps.
+fn aggregate(origin: &Origin, settings: &str, parts: &[&str]) -> Gateway {
+    let parts: String = parts.iter().map(|part| format!("        - {{ {part} }}\n")).collect();
+    gateway!(
+        "upstreams:\n  fleet: { targets: [@ORIGIN@] }\nroutes:\n  - path: /{id}\n    aggregate:\n@SETTINGS@      parts:\n@PARTS@",
+        ORIGIN = origin.url(),
+        SETTINGS = settings,
+        PARTS = parts
+    )
+}
+
+fn completed(response: &Response) -> (Option<&str>, Option<&str>) {
+    (response.header("x-tollgate-completed"), response.header("x-tollgate-failed"))
+}
+
+const VEHICLE: &str = r#"name: vehicle, to: fleet, path: "/vehicles/{id}""#;
+
+#[test]
+fn parts_are_shaped_and_merged_in_declared_order() {
+    let origin = fleet();
+    let check = |settings: &str, parts: &[&str], wanted: Value| {
+        let gateway = aggregate(&origin, settings, parts);
+        let answer = gateway.get("/7");
+        assert_eq!((answer.status, answer.json()), (200, wanted), "{parts:?}");
+        assert_eq!(completed(&answer), (Some("true"), None), "{parts:?}");
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+    };
+    let driver = r#"name: driver, to: fleet, path: "/drivers/{vehicle.driver_id}""#;
+    let vehicle = &format!("{VEHICLE}, pick: [fuel, tires.front]");
+    check(
+        "",
+        &[&format!("{vehicle}, wrap: vehicle")],
+        json!({ "vehicle": { "fuel": 50, "tires": { "front": 2.1 } } }),
+    );
+    check("", &[vehicle, driver], json!({ "fuel": 50, "tires": { "spare": 1 }, "name": "Ann" }));
+    check("", &[driver, vehicle], json!({ "fuel": 50, "tires": { "front": 2.1 }, "name": "Ann" }));
+    check(
+        "      merge: deep\n",
+        &[vehicle, driver],
+        json!({ "fuel": 50, "tires": { "front": 2.1, "spare": 1 }, "name": "Ann" }),
+    );
+    check(
+        "",
+        &[&format!("{VEHICLE}, drop: [tires, stop_ids, none], rename: {{ driver_id: driver }}")],
+        json!({ "fuel": 50, "driver": "a/b" }),
+    );
+    check("", &["name: a, to: fleet, path: /list"], json!([1, 2]));
+    check("", &["name: a, to: fleet, path: /list, wrap: all"], json!({ "all": [1, 2] }));
+    check("", &["name: a, to: fleet, path: /nothing"], json!({}));
+    check(
+        "",
+        &["name: a, to: fleet, path: /xml, decode: xml, from: item"],
+        json!({ "@id": "1", "name": "x" }),
+    );
+    check(
+        "",
+        &[r#"name: a, json: { operator: "Foggy {id}", n: 1 }"#],
+        json!({ "operator": "Foggy 7", "n": 1 }),
+    );
+    check(
+        "",
+        &[
+            VEHICLE,
+            r#"name: a, json: { fuel: "is {vehicle.fuel}" }"#,
+            r#"name: z, json: { x: 1 }, if: 'params.id == "8"'"#,
+        ],
+        json!({ "fuel": "is 50", "tires": { "front": 2.1, "rear": 2.2 }, "driver_id": "a/b", "stop_ids": [3, 1, 2], "none": null }),
+    );
+}
+
+#[test]
+fn lists_and_targets_are_asked_for_one_by_one() {
+    let origin = fleet();
+    let stops = r#"name: stops, to: fleet, path: "/stops/{item}", for_each: "{vehicle.stop_ids}", pick: [at], wrap: stops"#;
+    let gateway = aggregate(&origin, "", &[&format!("{VEHICLE}, pick: [fuel]"), stops]);
+    let answer = gateway.get("/7");
+    assert_eq!(
+        answer.json(),
+        json!({ "fuel": 50, "stops": [{ "at": "one" }, { "at": "noon" }, null] }),
+        "in order"
+    );
+    assert_eq!(completed(&answer), (Some("false"), Some("stops;part_failed")));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+
+    let (up, down) = (fleet(), Origin::start(|_| Ok(())));
+    let gateway = gateway!(
+        "upstreams:\n  buses: { targets: [@UP@, @DOWN@] }\nroutes:\n  - path: /all\n    aggregate:\n      parts:\n        - { name: fleet, to: buses, each_target: true, path: /stops/1, pick: [id], wrap: buses }\n",
+        UP = up.url(),
+        DOWN = down.url()
+    );
+    let answer = gateway.get("/all");
+    let wanted = json!({ "buses": {
+        up.url(): { "status": 200, "body": { "id": 1 } },
+        down.url(): { "error": "upstream_reset" },
+    } });
+    assert_eq!((answer.status, answer.json()), (200, wanted));
+    assert_eq!(completed(&answer), (Some("false"), Some("fleet;upstream_reset")));
+}
+
+#[test]
+fn what_fails_is_named_and_the_rest_is_there() {
+    let origin = fleet();
+    let check = |part: &str, reason: &str, wanted: Value| {
+        let gateway = aggregate(
+            &origin,
+            "      timeout: 600ms\n",
+            &[r#"name: good, json: { ok: true }"#, &format!("name: bad, {part}")],
+        );
+        let answer = gateway.get("/7");
+        assert_eq!((answer.status, answer.json()), (200, wanted), "{part}");
+        assert_eq!(completed(&answer), (Some("false"), Some(format!("bad;{reason}").as_str())), "{part}");
+    };
+    let ok = json!({ "ok": true });
+    check("to: fleet, path: /gone", "part_failed", ok.clone());
+    check("to: fleet, path: /error", "part_failed", ok.clone());
+    check("to: fleet, path: /broken", "part_failed", ok.clone());
+    check("to: fleet, path: /list", "part_failed", ok.clone());
+    check("to: fleet, path: /hang", "upstream_timeout", ok.clone());
+    check("to: fleet, path: /hang, timeout: 50ms", "upstream_timeout", ok.clone());
+    check("to: fleet, path: /close", "upstream_reset", ok.clone());
+    check("to: \"http://127.0.0.1:1\", path: /", "upstream_connect", ok.clone());
+    check("to: fleet, path: \"/{header:x-none}\"", "template_value_missing", ok.clone());
+    check(
+        "to: fleet, path: /gone, fallback: { x: 1 }, wrap: w",
+        "part_failed",
+        json!({ "ok": true, "w": { "x": 1 } }),
+    );
+    check("to: fleet, path: /gone, success: [200, 500]", "part_failed", ok.clone());
+    check("to: fleet, path: /echo, if: 'claims.x == 1'", "part_failed", ok);
+}
+
+#[test]
+fn a_missing_reference_fails_the_part() {
+    let origin = fleet();
+    for reference in ["nothing", "none", "tires", "stop_ids", "tires.middle"] {
+        let part = format!(r#"name: bad, to: fleet, path: "/x/{{vehicle.{reference}}}""#);
+        let gateway = aggregate(&origin, "", &[&format!("{VEHICLE}, pick: [fuel]"), &part]);
+        let answer = gateway.get("/7");
+        assert_eq!((answer.status, answer.json()), (200, json!({ "fuel": 50 })), "{reference}");
+        assert_eq!(completed(&answer), (Some("false"), Some("bad;part_reference_missing")), "{reference}");
+    }
+    // A part that failed has no values either.
+    let parts = [
+        "name: a, to: fleet, path: /gone",
+        r#"name: b, to: fleet, path: "/{a.error}""#,
+        "name: c, json: { c: 1 }",
+    ];
+    let answer = aggregate(&origin, "", &parts).get("/7");
+    assert_eq!(completed(&answer), (Some("false"), Some("a;part_failed, b;part_reference_missing")));
+}
+
+#[test]
+fn without_a_required_part_there_is_no_answer() {
+    let origin = fleet();
+    let check = |path: &str, status: u16, code: &str| {
+        let parts = [
+            format!("name: bad, required: true, to: fleet, path: {path}"),
+            "name: good, json: { a: 1 }".to_owned(),
+        ];
+        let gateway = aggregate(&origin, "      timeout: 300ms\n", &[&parts[0], &parts[1]]);
+        let answer = gateway.get("/7");
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{path}");
+        assert_eq!(answer.header("x-tollgate-completed"), Some("false"));
+    };
+    check("/error", 502, "part_failed");
+    check("/broken", 502, "part_failed");
+    check("/hang", 504, "upstream_timeout");
+    check("/close", 502, "upstream_reset");
+    // Its own 4xx is about the client's request.
+    let parts = ["name: bad, required: true, to: fleet, path: /gone", "name: slow, to: fleet, path: /hang"];
+    let answer = aggregate(&origin, "", &parts).get("/7");
+    assert_eq!(
+        (answer.status, answer.json()),
+        (404, json!({ "error": "no such thing" })),
+        "and nobody waits for the rest"
+    );
+    // None succeeded.
+    let parts = ["name: a, to: fleet, path: /error", "name: b, to: fleet, path: /close"];
+    let answer = aggregate(&origin, "", &parts).get("/7");
+    assert_eq!((answer.status, answer.code().as_str()), (502, "part_failed"));
+}
+
+#[test]
+fn parts_see_of_the_client_what_is_listed() {
+    let origin = fleet();
+    let request = "GET /7?a=1&b=%26&a=2 HTTP/1.1\r\nHost: test\r\nAuthorization: x\r\nCookie: c=1\r\nX-Own: o\r\nAccept-Encoding: gzip\r\nRange: bytes=0-1\r\nIf-None-Match: \"x\"\r\n\r\n";
+    let seen = |settings: &str, part: &str| -> Value {
+        let gateway = aggregate(&origin, settings, &[part]);
+        gateway.client().exchange(request).json()
+    };
+    let none = seen("", "name: a, to: fleet, path: /echo");
+    let headers = none["headers"].to_string().to_ascii_lowercase();
+    for hidden in ["authorization", "cookie", "x-own", "accept-encoding", "range", "if-none-match"] {
+        assert!(!headers.contains(hidden), "{hidden}: {headers}");
+    }
+    for told in ["x-request-id", "x-forwarded-for", "via"] {
+        assert!(headers.contains(told), "{told}: {headers}");
+    }
+    assert_eq!(origin.last().target(), "/echo", "nothing of the query");
+    let some =
+        seen("      headers: [x-own]\n      query: [a]\n", "name: a, to: fleet, path: \"/echo?own={id}\"");
+    assert!(some["headers"].to_string().contains("x-own"), "{some}");
+    assert_eq!(origin.last().target(), "/echo?own=7&a=1&a=2");
+}
+
+#[test]
+fn parts_send_bodies() {
+    let origin = fleet();
+    let gateway = aggregate(
+        &origin,
+        "",
+        &[
+            "name: first, to: fleet, path: /echo, method: POST, body: request, pick: [body], wrap: first",
+            r#"name: second, to: fleet, path: /echo, method: PUT, json: { id: "{id}", q: "\"" }, pick: [method, body], wrap: second"#,
+        ],
+    );
+    let request = "POST /7 HTTP/1.1\r\nHost: test\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+    let mut client = gateway.client();
+    for _ in 0..2 {
+        let answer = client.exchange(request);
+        let wanted = json!({ "first": { "body": "abcde" }, "second": { "method": "PUT", "body": "{\"id\":\"7\",\"q\":\"\\\"\"}" } });
+        assert_eq!((answer.status, answer.json()), (200, wanted));
+    }
+}
+
+#[test]
+fn answers_are_written_as_asked() {
+    let origin = fleet();
+    let gateway = gateway!(
+        "routes:\n  - path: /x\n    response: { encode: negotiate }\n    aggregate: { parts: [{ name: a, to: \"@URL@\", path: /stops/1 }] }\n  - path: /y\n    response: { encode: yaml }\n    aggregate: { parts: [{ name: a, to: \"@URL@\", path: /stops/1 }] }\n",
+        URL = origin.url()
+    );
+    let mut client = gateway.client();
+    let xml = client.exchange("GET /x HTTP/1.1\r\nHost: t\r\nAccept: application/xml\r\n\r\n");
+    assert_eq!((xml.header("content-type"), xml.header("vary")), (Some("application/xml"), Some("accept")));
+    assert!(xml.text().contains("<root><id>1</id><at>noon</at></root>"), "{}", xml.text());
+    assert_eq!(client.get("/x").json(), json!({ "id": 1, "at": "noon" }));
+    assert_eq!(client.get("/y").text(), "id: 1\nat: noon\n");
+    let head = client.exchange("HEAD /x HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert_eq!((head.status, head.body.len(), head.header("x-tollgate-completed")), (200, 0, Some("true")));
+}
+
+#[test]
+fn a_client_that_leaves_takes_its_parts_along() {
+    let origin = fleet();
+    let gateway =
+        aggregate(&origin, "", &["name: a, to: fleet, path: /hang", "name: b, to: fleet, path: /hang"]);
+    let mut client = gateway.client();
+    client.send("GET /7 HTTP/1.1\r\nHost: test\r\n\r\n");
+    origin.wait_requests(2);
+    client.reset();
+    origin.wait_closed(0);
+    origin.wait_closed(1);
+    assert_eq!(gateway.record_of("/7")["reason"], "client_closed");
+}
