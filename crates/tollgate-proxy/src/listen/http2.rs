@@ -26,7 +26,7 @@ use super::connection::linger;
 use super::head::head_limits;
 use crate::client::Client;
 use crate::io::{Fault, H2Stream, Wire};
-use crate::worker::{Active, Phase, Worker};
+use crate::worker::{Active, Kit, Phase, Worker};
 
 /// What a client sends first (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -179,7 +179,8 @@ impl Driver {
         let (parts, body) = request.into_parts();
         let limits = head_limits(&self.worker);
         let read = head::read(&self.worker, &parts, body.is_end_stream(), &limits);
-        let head_bytes = read.as_ref().map_or(0, |kit| kit.head.headers.capacity_bytes());
+        let bytes = |kit: &Box<Kit>| kit.head.headers.byte_len() + kit.head.target().len();
+        let head_bytes = read.as_ref().map_or(0, bytes);
         let Some(place) = self.streams.enter(head_bytes, self.heads_max) else {
             return respond.send_reset(Reason::REFUSED_STREAM);
         };
