@@ -149,6 +149,8 @@ codes! {
     Impossible = "impossible";
     /// A file of keys or certificates that cannot be used, or a part of one.
     BadKeys = "bad_keys";
+    /// A schema that cannot be used.
+    BadSchema = "bad_schema";
     /// A certificate whose time is over, or has not begun.
     Expired = "expired";
     /// A key that changes nothing where it stands.

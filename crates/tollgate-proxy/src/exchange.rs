@@ -208,6 +208,8 @@ impl RequestBody {
 #[derive(Debug)]
 pub(crate) struct Reject {
     pub(crate) reason: Reason,
+    /// The status of the answer: the reason's own, unless the configuration says another.
+    pub(crate) status: u16,
     /// For people; never names addresses, files or internals.
     pub(crate) detail: Cow<'static, str>,
     /// What the answer says beside the problem document: `Allow`, `WWW-Authenticate`.
@@ -222,6 +224,7 @@ impl Reject {
     pub(crate) fn new(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Reject {
         Reject {
             reason,
+            status: reason.status(),
             detail: detail.into(),
             headers: HeaderBlock::default(),
             retry_after: None,

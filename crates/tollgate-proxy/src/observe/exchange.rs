@@ -85,7 +85,7 @@ pub(crate) fn refusal(
         path: "",
         query: None,
         route: None,
-        status: reject.reason.status(),
+        status: reject.status,
         reason: Some(reject.reason),
         consumer: None,
         bytes_in: 0,

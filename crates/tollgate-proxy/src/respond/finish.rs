@@ -35,7 +35,7 @@ pub(crate) async fn finish(exchange: &mut Exchange<'_>, mut outcome: Result<Outc
 async fn reject_with(exchange: &mut Exchange<'_>, reject: Reject) -> Next {
     let seen = &exchange.seen;
     seen.reason.set(Some(reject.reason));
-    seen.status.set(reject.reason.status());
+    seen.status.set(reject.status);
     if reject.reason == Reason::ClientClosed {
         return Next::Abort;
     }

@@ -13,7 +13,7 @@ pub(super) fn refusal(reject: &Reject) -> Reply<'static> {
     let mut headers = HeaderBlock::default();
     headers.append(&name::CONTENT_TYPE, b"application/grpc");
     let message = message(reject);
-    let status = itoa::Buffer::new().format(status(reject.reason.status())).to_owned();
+    let status = itoa::Buffer::new().format(status(reject.status)).to_owned();
     for (name, value) in [("grpc-status", &status), ("grpc-message", &message)] {
         if let Ok(name) = Name::new(name) {
             headers.append(&name, value.as_bytes());

@@ -12,7 +12,7 @@ const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// The problem document of a refusal.
 pub(crate) fn problem(reject: &Reject, request_id: &str) -> Reply<'static> {
-    let status = reject.reason.status();
+    let status = reject.status;
     let document = serde_json::json!({
         "type": "about:blank",
         "title": reason_phrase(status),

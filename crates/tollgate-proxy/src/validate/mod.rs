@@ -1,4 +1,10 @@
-//! Stage 8: whether the request's body is acceptable, as far as its head tells.
+//! Stage 8: whether the request is acceptable: how long its body is, what `guard` and `validate` ask.
+
+mod guard;
+mod schema;
+
+pub(crate) use guard::guards;
+pub(crate) use schema::schemas;
 
 use tollgate_wire::BodyLength;
 

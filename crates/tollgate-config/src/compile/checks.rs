@@ -1,0 +1,140 @@
+//! `guard` and `validate`: each schema compiled once for all routes that name it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+use tollgate_content::decode::{Notation, decode};
+use tollgate_content::schema::Schema;
+use tollgate_plan::checks::{Checks, Guard};
+
+use super::Contents;
+use super::merge::Layers;
+use crate::bounds;
+use crate::diagnostic::Code;
+use crate::report::{Finding, Report};
+use crate::shape::{At, List, Rows, Slot};
+use crate::source_map::Span;
+use crate::spec::{self, SchemaSource};
+
+/// What a guard tells people that says nothing of its own.
+const DETAIL: &str = "the request does not meet a condition of this route";
+
+/// The schemas that are compiled so far.
+pub(super) struct Schemas<'a> {
+    files: &'a Contents,
+    /// `None` where the report says what is wrong.
+    compiled: HashMap<Place, Option<Arc<Schema>>>,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Place {
+    File(PathBuf),
+    Inline(Span),
+}
+
+/// Every file with a schema, with the place that names it.
+pub(super) fn files<'a>(
+    main: &'a spec::Root,
+    included: &'a [spec::Included],
+) -> impl Iterator<Item = &'a At<PathBuf>> {
+    let defaults = std::iter::once(&main.defaults).chain(included.iter().map(|file| &file.defaults));
+    let routes = std::iter::once(&main.routes).chain(included.iter().map(|file| &file.routes));
+    let of_defaults = defaults.filter_map(|slot| slot.value()?.validate.value());
+    let of_routes = routes.filter_map(Slot::value).flat_map(|Rows(rows)| rows);
+    let blocks = of_defaults.chain(of_routes.filter_map(|route| route.value.validate.value()));
+    blocks.flat_map(spec::Validate::sources).filter_map(|(_, source)| match source.value()? {
+        SchemaSource::File(file) => Some(file),
+        SchemaSource::Inline(_) => None,
+    })
+}
+
+impl<'a> Schemas<'a> {
+    pub(super) fn new(files: &'a Contents) -> Self {
+        Schemas { files, compiled: HashMap::new() }
+    }
+
+    /// What a route asks of its requests; none when that is nothing.
+    pub(super) fn of_route(&mut self, layers: &Layers<'_>, report: &mut Report) -> Option<Box<Checks>> {
+        let mut checks = Checks::default();
+        let guards = layers.key(|keys| keys.guard).value().map(|List(list)| list.as_slice());
+        for At { value: guard, .. } in guards.unwrap_or_default() {
+            let Some(spec::Expression(expr)) = guard.if_.value() else { continue };
+            let detail = guard.detail.value().map_or(DETAIL, String::as_str);
+            let status = guard.status().0 as u16;
+            checks.guards.push(Guard { holds: expr.clone(), status, detail: detail.into() });
+        }
+        if let Some(block) = layers.key(|keys| keys.validate).value() {
+            checks.body = self.schema(&block.body, report);
+            checks.query = self.schema(&block.query, report);
+            checks.headers = self.schema(&block.headers, report);
+            if let Some(headers) = &checks.headers {
+                lower_case(headers, &block.headers, report);
+            }
+        }
+        let Checks { guards, query, headers, body } = &checks;
+        let asks = !guards.is_empty() || query.is_some() || headers.is_some() || body.is_some();
+        asks.then(|| Box::new(checks))
+    }
+
+    fn schema(&mut self, slot: &Slot<SchemaSource>, report: &mut Report) -> Option<Arc<Schema>> {
+        let At { value: source, span, .. } = slot.given()?;
+        let place = match source {
+            SchemaSource::File(file) => Place::File(file.value.clone()),
+            SchemaSource::Inline(_) => Place::Inline(*span),
+        };
+        if let Some(known) = self.compiled.get(&place) {
+            return known.clone();
+        }
+        let made = match source {
+            // A file that could not be read is in the report and not in the map.
+            SchemaSource::File(file) => self.files.get(&file.value).map(|bytes| {
+                let document = document(&file.value, bytes)?;
+                Schema::compile(&document)
+            }),
+            SchemaSource::Inline(document) => Some(Schema::compile(document)),
+        };
+        let made = made.and_then(|made| {
+            let refuse = |why: String| {
+                let message = match source {
+                    SchemaSource::File(file) => {
+                        format!("`{}` is no schema that works here: {why}", file.value.display())
+                    }
+                    SchemaSource::Inline(_) => format!("this is no schema that works here: {why}"),
+                };
+                let place = report.head(*span);
+                report.push(Finding::error(Code::BadSchema, place, message));
+            };
+            made.map_err(refuse).ok().map(Arc::new)
+        });
+        self.compiled.insert(place, made.clone());
+        made
+    }
+}
+
+/// What a file with a schema holds: YAML where its name says so, else JSON.
+fn document(path: &Path, bytes: &[u8]) -> Result<Value, String> {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    let notation = match ending.to_ascii_lowercase().as_str() {
+        "yaml" | "yml" => Notation::Yaml,
+        _ => Notation::Json,
+    };
+    let text = decode(bytes, notation, bounds::SCHEMA_FILE_BYTES as usize * 4);
+    let text = text.map_err(|error| error.to_string())?;
+    serde_json::from_str(&text).map_err(|error| error.to_string())
+}
+
+/// Names of headers come in lower case: any other is never there.
+fn lower_case(schema: &Schema, slot: &Slot<SchemaSource>, report: &mut Report) {
+    let upper = schema.names().find(|name| name.bytes().any(|byte| byte.is_ascii_uppercase()));
+    if let (Some(name), Some(at)) = (upper, slot.given()) {
+        let place = report.head(at.span);
+        let message = format!("the schema of `headers` speaks of `{}`", name.escape_debug());
+        let hint = format!(
+            "names of headers are in lower case here: `{}`",
+            name.to_ascii_lowercase().escape_debug()
+        );
+        report.push(Finding::error(Code::BadSchema, place, message).hint(hint));
+    }
+}
