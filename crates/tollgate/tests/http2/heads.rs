@@ -100,7 +100,7 @@ fn check(gateway: &Gateway, fields: &[(&str, &str)], expect: Expect) {
         Reset | Refused => 0,
     };
     let mut peer = Peer::connect(gateway);
-    peer.send(&[Frame::headers(1, fields, true)]);
+    peer.ask(1, fields);
     let ended = peer.ended(1);
     match expect {
         Answer(status, reason) => {
@@ -160,7 +160,7 @@ fn heads_that_are_malformed_or_ambiguous_are_refused() {
         (vec![method, scheme, path], Answer(400, "bad_host")),
         (vec![method, scheme, path, (":authority", "user@test")], Answer(400, "bad_host")),
         (vec![method, scheme, (":path", "/../etc"), host], Answer(400, "bad_path")),
-        (vec![method, scheme, (":path", "no-slash"), host], Answer(400, "bad_request_line")),
+        (vec![method, scheme, (":path", "no-slash"), host], Refused),
         (vec![(":method", "CONNECT"), (":authority", "test:443")], Answer(501, "method_not_implemented")),
         (vec![(":method", "TRACE"), scheme, path, host], Answer(501, "method_not_implemented")),
         (with(&[("expect", "miracles")]), Answer(417, "expectation_failed")),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 
-use tollgate_testkit::{Frame, Gateway, PATIENCE, PREFACE};
+use tollgate_testkit::{Frame, Gateway, PATIENCE, PREFACE, block};
 
 use crate::fields;
 
@@ -68,6 +68,20 @@ impl Peer {
     pub(crate) fn flood(&mut self, frames: &[Frame], times: usize) -> bool {
         let bytes: Vec<u8> = frames.iter().flat_map(Frame::encode).collect();
         (0..times).all(|_| self.stream.write_all(&bytes).is_ok())
+    }
+
+    /// A whole request without a body, its head in as many frames as it takes.
+    pub(crate) fn ask(&mut self, stream: u32, fields: &[(&str, &str)]) {
+        let block = block(fields);
+        let pieces: Vec<&[u8]> = block.chunks(16 * 1024).collect();
+        let frames = pieces.iter().enumerate().map(|(at, piece)| {
+            let last = if at + 1 == pieces.len() { Frame::END_HEADERS } else { 0 };
+            match at {
+                0 => Frame::new(Frame::HEADERS, Frame::END_STREAM | last, stream, *piece),
+                _ => Frame::new(Frame::CONTINUATION, last, stream, *piece),
+            }
+        });
+        self.send(&frames.collect::<Vec<Frame>>());
     }
 
     /// A whole GET.
