@@ -149,6 +149,8 @@ codes! {
     Impossible = "impossible";
     /// A file of keys or certificates that cannot be used, or a part of one.
     BadKeys = "bad_keys";
+    /// A script that does not compile, or fails when it is loaded.
+    BadScript = "bad_script";
     /// A schema that cannot be used.
     BadSchema = "bad_schema";
     /// A certificate whose time is over, or has not begun.

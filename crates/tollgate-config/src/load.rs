@@ -1,8 +1,10 @@
 //! One load: parse, resolve, compile.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use tollgate_script::{Script, Source};
 
 use crate::bounds;
 use crate::compile::{self, Input};
@@ -47,7 +49,15 @@ impl Load<'_> {
         let Some(main) = Root::read(tree.root(), "", &mut self.report) else { return Err(self.fail()) };
         let included = self.includes(&main, path);
         let files = self.companions(&main, &included);
-        let input = Input { main: &main, included: &included, files: &files, cores: self.reader.cores(), now: self.reader.now() };
+        let modules = self.modules(&main, &included, &files);
+        let input = Input {
+            main: &main,
+            included: &included,
+            files: &files,
+            modules: &modules,
+            cores: self.reader.cores(),
+            now: self.reader.now(),
+        };
         let Some(plan) = compile::compile(&input, &mut self.report) else { return Err(self.fail()) };
         let (files, directories) = self.reader.finish();
         let (warnings, sources) = self.report.finish();
@@ -178,5 +188,28 @@ impl Load<'_> {
             }
         }
         files
+    }
+
+    /// The modules that scripts require. Whatever is wrong with them is found again when they are compiled.
+    fn modules(&mut self, main: &Root, included: &[Included], files: &compile::Contents) -> compile::Modules {
+        let mut modules = compile::Modules::new();
+        let mut seen = HashSet::new();
+        for At { value: path, .. } in compile::scripts(main, included) {
+            let text = files.get(path).and_then(|bytes| std::str::from_utf8(bytes).ok());
+            let Some(text) = text.filter(|_| seen.insert(path)) else { continue };
+            let folder = resolve::directory(path);
+            let mut load = |module: &str| {
+                let path = folder.join(module);
+                let read = self.reader.bytes(&path, tollgate_script::MAX_SOURCE_BYTES as u64);
+                let text = read.and_then(|bytes| {
+                    std::str::from_utf8(&bytes).map(Arc::from).map_err(|_| "is not UTF-8 text".to_owned())
+                });
+                modules.insert(path, text.clone());
+                text.map(|text: Arc<str>| text.to_string())
+            };
+            let source = Source { modules: Some(&mut load), ..Source::inline("", text) };
+            drop(Script::read(source));
+        }
+        modules
     }
 }

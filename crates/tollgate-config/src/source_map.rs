@@ -53,6 +53,17 @@ impl SourceMap {
         Some(self.file(span.file)?.place(span.start as usize))
     }
 
+    /// The text of a line (counted from 1), without the white space around it; none when there is no such line.
+    pub(crate) fn line(&self, file: FileId, line: u32) -> Option<Span> {
+        let source = self.file(file)?;
+        let at = (line as usize).checked_sub(1)?;
+        let start = *source.lines.get(at)? as usize;
+        let end = source.lines.get(at + 1).map_or(source.text.len(), |next| *next as usize);
+        let text = source.text.get(start..end)?;
+        let start = start + text.len() - text.trim_start().len();
+        Some(Span { file, start: start as u32, end: (start + text.trim().len()) as u32 })
+    }
+
     pub(crate) fn add(&mut self, path: PathBuf, text: Arc<str>) -> FileId {
         let lines = line_starts(&text);
         self.files.push(SourceFile {

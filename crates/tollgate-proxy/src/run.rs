@@ -23,6 +23,7 @@ use crate::live::upstreams::{reap, reconcile};
 use crate::observe::{
     Counters, Gauges, HttpDate, Reports, RequestIds, UpstreamConnections, WorkerSnapshot, tell_left_out,
 };
+use crate::scripting::Scripting;
 use crate::timer::Timers;
 use crate::upstream::Resolver;
 use crate::worker::{Active, Clock, Phase, Random, Scratch, Spare, Worker};
@@ -189,6 +190,7 @@ impl Worker {
             kept_bytes: Rc::default(),
             coders: Rc::default(),
             copies: Rc::default(),
+            scripting: Scripting::default(),
             phase: Cell::new(Phase::Serving),
         })
     }

@@ -20,6 +20,7 @@ use crate::live::limits::LimitsLive;
 use crate::live::store::Store;
 use crate::live::upstreams::UpstreamLive;
 use crate::observe::{Counters, HttpDate, Reports, RequestIds, Series, WorkerSink};
+use crate::scripting::Scripting;
 use crate::timer::Timers;
 use crate::upstream::Resolver;
 
@@ -64,6 +65,8 @@ pub(crate) struct Worker {
     pub(crate) coders: Rc<Cell<usize>>,
     /// Copies of requests that are on their way to a second upstream.
     pub(crate) copies: Rc<Cell<usize>>,
+    /// Where scripts run.
+    pub(crate) scripting: Scripting,
     /// How far the shutdown is.
     pub(crate) phase: Cell<Phase>,
 }

@@ -74,6 +74,13 @@ pub(crate) struct Phases {
 }
 
 impl Script {
+    /// Reads a script and its modules without running anything: for who has to know which files it is made of.
+    pub fn read(source: Source<'_>) -> Result<(), ScriptError> {
+        let mut units =
+            Units { load: source.modules, found: Vec::new(), open: Vec::new(), needs: Needs::default() };
+        units.compile(String::new(), source.name, source.text).map(|_| ())
+    }
+
     /// What errors call it.
     pub fn name(&self) -> &str {
         &self.0.main.file

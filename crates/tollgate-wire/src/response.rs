@@ -97,6 +97,13 @@ impl ResponseHead {
         &self.reason
     }
 
+    /// Puts another status in the place of the one that was sent, whose phrase goes with it.
+    pub fn set_status(&mut self, status: u16) {
+        self.status = status;
+        self.reason.clear();
+        self.reason.extend_from_slice(crate::reason_phrase(status).as_bytes());
+    }
+
     /// Whether another head follows for the same request: 1xx other than 101.
     pub fn is_interim(&self) -> bool {
         self.status < 200 && self.status != 101

@@ -64,6 +64,8 @@ metrics! {
         "Requests that a rate limit refused, by the limit's name, or else its rate and what it counts by.";
     MIRRORED = Counter "tollgate_mirrored_total" ["route", "result"]
         "Requests that the route's mirror was to have: `sent`, or why not (`too_many`, `too_long`, `incomplete`).";
+    SCRIPT_DURATION = Histogram "tollgate_script_duration_seconds" ["route"]
+        "Time that a call of a route's script took.";
     INFLIGHT = Gauge "tollgate_inflight_requests" []
         "Requests being served.";
     CONNECTIONS = Gauge "tollgate_connections" ["listener"]
@@ -174,6 +176,7 @@ impl Scrape {
         for (labels, count) in &seen.mirrored {
             out.sample(&[&labels.route, labels.result], count);
         }
+        histograms(out, &SCRIPT_DURATION, &seen.script_duration);
         out.family(&INFLIGHT).sample(&[], seen.inflight_requests);
         out.family(&CONNECTIONS);
         for (listener, open) in &seen.connections {

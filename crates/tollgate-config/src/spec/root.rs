@@ -3,6 +3,7 @@
 use super::consumer::Consumer;
 use super::issuer::{Issuer, IssuerName};
 use super::limit::RateLimitHeaders;
+use super::lua::LuaLimits;
 use super::redis::Redis;
 use super::resolver::Resolver;
 use super::route::{Defaults, Route};
@@ -52,8 +53,8 @@ block! {
         /// Which headers tell clients about their limits: `standard` is `RateLimit-Policy` and `RateLimit`
         /// (draft-ietf-httpapi-ratelimit-headers), `legacy` is `X-RateLimit-Limit`, `-Remaining` and `-Reset`.
         rate_limit_headers: RateLimitHeaders = RateLimitHeaders::Standard;
-        /// What a script may use.
-        lua_limits: Later;
+        /// What one call of a script may use.
+        lua_limits: LuaLimits;
         /// One JSON line for every request.
         access_log: AccessLog;
     }

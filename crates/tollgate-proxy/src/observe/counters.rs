@@ -99,6 +99,7 @@ impl Counters {
             limited: registry.limits.map(|(route, limit), count| {
                 (LimitLabels { route: route.clone(), limit: limit.clone() }, *count)
             }),
+            scripts: registry.scripts.map(|route, duration| (route.clone(), duration.clone())),
             copies: registry.copies.map(|(route, copied), count| {
                 (CopyLabels { route: route.clone(), result: copied.label() }, *count)
             }),
@@ -141,6 +142,12 @@ impl Series {
         let Some(route) = route.and_then(|id| self.plan.routes.get(id.0 as usize)) else { return };
         let name = (route.name.clone(), copied);
         *self.registry.borrow_mut().copies.get_or_insert(&name).borrow_mut() += 1;
+    }
+
+    /// Counts one call of a script. By name: a call costs much more than that.
+    pub(crate) fn count_script(&self, route: RouteId, duration: Duration) {
+        let Some(route) = self.plan.routes.get(route.0 as usize) else { return };
+        self.registry.borrow_mut().scripts.get_or_insert(&route.name).borrow_mut().observe(duration);
     }
 
     /// Counts one attempt after the first.

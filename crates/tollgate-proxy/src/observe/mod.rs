@@ -33,7 +33,7 @@ pub(crate) use date::HttpDate;
 pub use date::rfc3339;
 pub(crate) use exchange::refusal;
 pub(crate) use id::{RequestId, RequestIds};
-pub(crate) use reports::{Reports, tell_left_out};
+pub(crate) use reports::{Reports, ScriptLines, tell_left_out};
 pub(crate) use seldom::Seldom;
 pub(crate) use sink::{LogWriter, WorkerSink};
 pub(crate) use snapshot::{Gauges, WorkerSnapshot};

@@ -41,6 +41,29 @@ impl Turn {
     }
 }
 
+/// Lines about scripts that one worker writes between two looks: those that scripts log, and those about their faults.
+const SCRIPT_LINES_MAX: u64 = 100;
+
+/// Lines of scripts since the last look.
+#[derive(Default)]
+pub(crate) struct ScriptLines(Cell<u64>);
+
+impl ScriptLines {
+    /// Whether one more line may be written.
+    pub(crate) fn admits(&self) -> bool {
+        self.0.set(self.0.get().saturating_add(1));
+        self.0.get() <= SCRIPT_LINES_MAX
+    }
+
+    /// Says how many lines were left out since the last look, if any.
+    fn tell(&self) {
+        let left_out = self.0.take().saturating_sub(SCRIPT_LINES_MAX);
+        if left_out > 0 {
+            tracing::warn!(left_out, "scripts had more to say");
+        }
+    }
+}
+
 /// Tells of a failed request, with the names that the client is not told.
 pub(super) fn report(reports: &Reports, record: &Record<'_>, reason: Reason) {
     match reason.row().level {
@@ -59,6 +82,7 @@ pub(crate) async fn tell_left_out(worker: Rc<Worker>) {
     loop {
         tokio::time::sleep(EVERY).await;
         worker.reports.tell();
+        worker.scripting.lines().tell();
         if let Some(failures) = worker.shared.counts.accept_errors.rest(Instant::now()) {
             tracing::warn!(failures, "could not accept connections");
         }

@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub rate_limited: BTreeMap<LimitLabels, u64>,
     /// `mirrored_total{route,result}`
     pub mirrored: BTreeMap<CopyLabels, u64>,
+    /// `script_duration_seconds{route}`, each call of a script counted.
+    pub script_duration: BTreeMap<Arc<str>, Histogram>,
     /// `upstream_requests_total{upstream,target,outcome}`, each attempt counted.
     pub upstream_requests: BTreeMap<UpstreamLabels, u64>,
     /// `upstream_duration_seconds{upstream}`, each attempt counted.
@@ -138,6 +140,8 @@ pub(crate) struct WorkerSnapshot {
     pub(crate) upstreams: Vec<UpstreamSnapshot>,
     /// Requests refused by each limit.
     pub(crate) limited: Vec<(LimitLabels, u64)>,
+    /// How long calls of scripts took.
+    pub(crate) scripts: Vec<(Arc<str>, Histogram)>,
     /// Requests that mirrors were to have.
     pub(crate) copies: Vec<(CopyLabels, u64)>,
     pub(crate) gauges: Gauges,
@@ -186,6 +190,9 @@ impl Snapshot {
             }
             for upstream in worker.upstreams {
                 sum.add_upstream(upstream);
+            }
+            for (route, duration) in worker.scripts {
+                sum.script_duration.entry(route).or_default().add(&duration);
             }
             for (labels, count) in worker.copies {
                 *sum.mirrored.entry(labels).or_default() += count;

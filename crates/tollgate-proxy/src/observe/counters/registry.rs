@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tollgate_plan::Plan;
 
+use super::super::histogram::Histogram;
 use super::Copied;
 use super::tally::{RouteCounts, TargetCounts, UpstreamCounts};
 
@@ -28,6 +29,8 @@ pub(super) struct Registry {
     pub(super) limits: Family<(Arc<str>, Arc<str>), u64>,
     /// Requests that a mirror was to have, by route.
     pub(super) copies: Family<(Arc<str>, Copied), u64>,
+    /// How long calls of scripts took, by route.
+    pub(super) scripts: Family<Arc<str>, Histogram>,
     /// Counts the plans that were attached: the clock by which names grow old.
     attached: u64,
 }
@@ -41,6 +44,9 @@ impl Registry {
             let ids = route.limits.iter().flat_map(|of| of.by_address.iter().chain(&of.by_identity));
             for limit in ids.filter_map(|id| plan.rate_limits.get(id.0 as usize)) {
                 self.limits.keep(&(route.name.clone(), limit.label.clone()), self.attached);
+            }
+            if route.scripts.is_some() {
+                self.scripts.keep(&route.name, self.attached);
             }
             for copied in route.mirror.iter().flat_map(|_| Copied::ALL) {
                 self.copies.keep(&(route.name.clone(), copied), self.attached);
@@ -57,6 +63,7 @@ impl Registry {
         self.targets.evict(self.attached);
         self.limits.evict(self.attached);
         self.copies.evict(self.attached);
+        self.scripts.evict(self.attached);
     }
 }
 

@@ -1,0 +1,3 @@
+local broken = require "broken"
+
+function request() end

@@ -1,0 +1,3 @@
+function request(req)
+    req.headers["x"] == 1
+end

@@ -1,0 +1,3 @@
+return function(key, text)
+    return hmac.sha256(key, text)
+end

@@ -1,0 +1,3 @@
+function request(req)
+    req.headers["x-stamp"] = "yes"
+end

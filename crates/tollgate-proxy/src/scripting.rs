@@ -1,0 +1,83 @@
+//! Where a worker runs scripts, and what they reach of it: the time and the operator's log.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tollgate_script::{Failure, Host, Level, Vm};
+
+use crate::observe::ScriptLines;
+
+/// The worker's machine for scripts: made with the first call, and never where no route has a script.
+#[derive(Default)]
+pub(crate) struct Scripting {
+    vm: RefCell<Option<Vm>>,
+    desk: Rc<Desk>,
+}
+
+/// Whose script runs now, and the room that is left in the log.
+#[derive(Default)]
+struct Desk {
+    caller: RefCell<Option<Caller>>,
+    lines: Rc<ScriptLines>,
+}
+
+/// The request for which a script runs.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) route: Arc<str>,
+    pub(crate) id: Rc<str>,
+}
+
+impl Scripting {
+    /// One call, on behalf of a request. A failure of the script leaves its place and message in the operator's log.
+    pub(crate) fn call<T>(
+        &self,
+        caller: &Caller,
+        call: impl FnOnce(&mut Vm) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mut vm = self.vm.borrow_mut();
+        let vm = match &mut *vm {
+            Some(vm) => vm,
+            empty => empty.insert(Vm::new(self.desk.clone())?),
+        };
+        *self.desk.caller.borrow_mut() = Some(caller.clone());
+        let outcome = call(vm);
+        *self.desk.caller.borrow_mut() = None;
+        if let Err(failure) = &outcome {
+            self.failed(caller, failure);
+        }
+        outcome
+    }
+
+    /// Writes down why a script's request failed. The client is told nothing of it.
+    pub(crate) fn failed(&self, caller: &Caller, failure: &Failure) {
+        if self.desk.lines.admits() {
+            let Failure { file, line, message, .. } = failure;
+            tracing::error!(route = &*caller.route, id = &*caller.id, file, line, "script failed: {message}");
+        }
+    }
+
+    /// The room for lines in the operator's log, for who tells what was left out.
+    pub(crate) fn lines(&self) -> &ScriptLines {
+        &self.desk.lines
+    }
+}
+
+impl Host for Desk {
+    fn unix_time(&self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+
+    fn log(&self, script: &str, level: Level, line: &str) {
+        let caller = self.caller.borrow();
+        let Some(Caller { route, id }) = caller.as_ref().filter(|_| self.lines.admits()) else { return };
+        let (route, id) = (&**route, &**id);
+        match level {
+            Level::Info => tracing::info!(route, id, script, "{line}"),
+            Level::Warn => tracing::warn!(route, id, script, "{line}"),
+            Level::Error => tracing::error!(route, id, script, "{line}"),
+        }
+    }
+}
