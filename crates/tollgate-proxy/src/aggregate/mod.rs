@@ -21,7 +21,7 @@ use crate::buffer;
 use crate::exchange::{Exchange, Reject, Reply};
 use crate::pump::Watch;
 
-use part::{Came, Failed};
+use part::Came;
 
 /// Asks the services and puts their answers together. `lines` are the header lines that every part is sent.
 pub(crate) async fn aggregate(
@@ -89,13 +89,8 @@ impl Work<'_, '_> {
         })
         .await?;
         drop(running);
-        // What did not come to an end was not worth waiting for.
-        let came = |cell: &OnceCell<Came>| cell.get().cloned();
-        Ok(self
-            .came
-            .iter()
-            .map(|cell| came(cell).unwrap_or(Came::Failed(Failed::of(Reason::PartFailed))))
-            .collect())
+        // What did not come to an end was not waited for: it did not fail.
+        Ok(self.came.iter().map(|cell| cell.get().cloned().unwrap_or(Came::LeftOut)).collect())
     }
 
     /// Begins the parts that wait for nothing more.
