@@ -142,7 +142,8 @@ pub(super) fn response(
 /// The rules for the body of an upstream's answer.
 fn body(layers: &Layers<'_>, report: &mut Report) -> Option<Box<BodyRules>> {
     let block = layers.response(|response| &response.body).value()?;
-    let encode = layers.response(|response| &response.encode).value().copied().unwrap_or(crate::spec::Encode::Json);
+    let encode =
+        layers.response(|response| &response.encode).value().copied().unwrap_or(crate::spec::Encode::Json);
     Some(Box::new(BodyRules {
         decode: shaping::notation(block.decode()),
         shape: shaping::shape(&block.shaping(), report)?,
