@@ -179,8 +179,8 @@ impl Driver {
         let (parts, body) = request.into_parts();
         let limits = head_limits(&self.worker);
         let read = head::read(&self.worker, &parts, body.is_end_stream(), &limits);
-        let bytes = |kit: &Box<Kit>| kit.head.headers.byte_len() + kit.head.target().len();
-        let head_bytes = read.as_ref().map_or(0, bytes);
+        let bytes = |kit: &Kit| kit.head.headers.byte_len() + kit.head.target().len();
+        let head_bytes = read.as_ref().map_or(0, |kit| bytes(kit));
         let Some(place) = self.streams.enter(head_bytes, self.heads_max) else {
             return respond.send_reset(Reason::REFUSED_STREAM);
         };
@@ -210,7 +210,7 @@ impl Driver {
         }
         let max = self.worker.active.borrow().plan.limits.requests_per_connection;
         let told = match self.worker.phase.get() {
-            Phase::Serving => max > 0 && self.requests >= max,
+            Phase::Serving => !self.front.is_welcome() || (max > 0 && self.requests >= max),
             // A connection that came just now is there for a request.
             Phase::Closing => self.requests > 0,
             Phase::Draining => true,
