@@ -108,6 +108,11 @@ fn access(plan: &Plan, route: &Route) -> String {
     };
     parts.extend(route.addresses.as_deref().map(addresses));
     parts.extend(route.user_agents.as_deref().map(|_| "not from some user agents".to_owned()));
+    parts.extend(route.checks.as_deref().and_then(|checks| match checks.guards.len() {
+        0 => None,
+        1 => Some("1 guard".to_owned()),
+        count => Some(format!("{count} guards")),
+    }));
     parts.join("; ")
 }
 

@@ -91,6 +91,18 @@ pub(crate) fn of_route(out: &mut String, route: &Route) {
         writeln!(out, "  user agents: deny {deny} but {allow}, deny empty {}", agents.deny_empty)
             .expect("writing to text");
     }
+    if let Some(checks) = &route.checks {
+        for guard in &checks.guards {
+            let (expr, detail) = (guard.holds.as_str(), &guard.detail);
+            writeln!(out, "  guard {expr:?} else {} {detail:?}", guard.status).expect("writing to text");
+        }
+        let schemas = [("query", &checks.query), ("headers", &checks.headers), ("body", &checks.body)];
+        for (name, schema) in schemas {
+            if let Some(schema) = schema {
+                writeln!(out, "  {name} as {schema:?}").expect("writing to text");
+            }
+        }
+    }
     if let Some(auth) = &route.auth {
         writeln!(out, "  {auth:?}").expect("writing to text");
     }
