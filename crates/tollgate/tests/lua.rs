@@ -137,14 +137,11 @@ fn a_fault_of_a_script_hurts_its_own_request_only_and_is_told_to_the_operator_al
     for (script, told) in [
         ("local x = nil; x.y = 1", "line=2"),
         ("error('secret thing')", "secret thing"),
-        ("while true do end", "took more time than a call may"),
-        (
-            "local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end",
-            "used more memory than a call may",
-        ),
+        ("while true do end", "than a call may"),
+        ("local _ = ('x'):rep(16 * 1024 * 1024)", "used more memory than a call may"),
         ("req.headers['content-length'] = '1'", "is the gateway's to set"),
-        ("req.path = '/a/../../b'", "req.path"),
-        ("req.path = 'http://evil/'", "req.path"),
+        ("req.path = '/a/../../b'", "a path begins with"),
+        ("req.path = 'http://evil/'", "a path begins with"),
         ("req.headers['x'] = 'a\\r\\nb: c'", "line break"),
         ("return 7", ""),
         ("os.exit()", ""),

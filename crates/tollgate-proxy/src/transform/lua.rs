@@ -144,7 +144,7 @@ impl Scripted {
         if changed.headers || changed.body || identity {
             outgoing.lines.clear();
             request.headers.write_where(&mut outgoing.lines, |entry| {
-                !entry.is(&name::HOST) && !(identity && entry.is(&name::ACCEPT_ENCODING))
+                !(entry.is(&name::HOST) || identity && entry.is(&name::ACCEPT_ENCODING))
             });
             if identity {
                 write_header(&mut outgoing.lines, &name::ACCEPT_ENCODING, b"identity");
@@ -323,8 +323,12 @@ fn put_response<'a>(
     response: Response,
     before: u16,
 ) -> Outcome<'a> {
-    let Response { status, headers, body, changed } = response;
+    let Response { status, mut headers, body, changed } = response;
     let bodiless = |status| matches!(status, 204 | 205 | 304);
+    if changed.status && bodiless(status) {
+        // It tells of a body that does not come; 204 may not have it at all (RFC 9110 section 8.6).
+        headers.remove(&name::CONTENT_LENGTH);
+    }
     match outcome {
         Outcome::Reply(_) => {
             let body = body.filter(|_| !bodiless(status)).unwrap_or_default();
