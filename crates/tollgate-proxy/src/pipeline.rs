@@ -15,6 +15,7 @@ use crate::{
 pub(crate) async fn serve(worker: &Rc<Worker>, client: &Rc<Client>, mut kit: Box<Kit>) -> Next {
     // The only place where a request meets its plan.
     let active = worker.active.borrow().clone();
+    parse::own_headers(&active, client, &mut kit.head);
     let facts = parse::facts(worker, &active, client, &kit.head);
     let mut exchange = Exchange::begin(worker, client, active.clone(), &mut kit, facts);
     let outcome = run(&mut exchange, &active).await;

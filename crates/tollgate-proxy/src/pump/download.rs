@@ -12,14 +12,11 @@ use super::upload::append;
 use super::window::Window;
 use crate::client::Client;
 use crate::io::{Ends, H2Stream, Stream};
-use crate::transform::Coder;
+use crate::transform::{CODED_TURN_BYTES, Coder};
 use crate::worker::Worker;
 
 /// So much is read at once of a body that is compressed: pieces that take a fraction of a millisecond.
 const CODED_PIECE_BYTES: usize = 32 * 1024;
-
-/// After so much of it others have their turn.
-const CODED_TURN_BYTES: u64 = 128 * 1024;
 
 /// How the body is framed for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,7 +147,7 @@ impl Download {
             if self.decoded {
                 return Poll::Ready(self.end_frames(client));
             }
-            if self.coder.is_some() && self.read - turn >= CODED_TURN_BYTES {
+            if self.coder.is_some() && self.read - turn >= CODED_TURN_BYTES as u64 {
                 // Others wait for the worker while this one computes.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;

@@ -8,6 +8,7 @@ mod coder;
 
 use std::borrow::Cow;
 
+use tollgate_plan::Reason;
 use tollgate_wire::{BodyLength, HeaderBlock, name};
 
 use self::accept::{Coding, choose};
@@ -17,8 +18,11 @@ use crate::exchange::{Exchange, Outcome};
 /// A body shorter than this hardly shrinks, and fits into one packet as it is.
 const GAINS_FROM_BYTES: u64 = 1024;
 
+/// After so much of a body others have their turn: a few milliseconds.
+pub(crate) const CODED_TURN_BYTES: usize = 128 * 1024;
+
 /// Compresses the answer if the route asks for that, the client takes it and the answer gains by it.
-pub(crate) fn compress(exchange: &Exchange<'_>, outcome: &mut Outcome<'_>) {
+pub(crate) async fn compress(exchange: &Exchange<'_>, outcome: &mut Outcome<'_>) {
     let edits = exchange.matched().and_then(|route| route.response.as_deref());
     if !edits.is_some_and(|edits| edits.compress) {
         return;
@@ -38,9 +42,9 @@ pub(crate) fn compress(exchange: &Exchange<'_>, outcome: &mut Outcome<'_>) {
     }
     match outcome {
         Outcome::Reply(reply) => {
-            let Some(mut coder) = Coder::begin(exchange.worker, coding, length) else { return };
-            let mut coded = Vec::new();
-            if coder.push(&reply.body, &mut coded).and_then(|()| coder.finish(&mut coded)).is_ok() {
+            let Some(coder) = Coder::begin(exchange.worker, coding, length) else { return };
+            // Boxed: few answers are made here and compressed.
+            if let Ok(coded) = Box::pin(whole(coder, &reply.body)).await {
                 reply.body = Cow::Owned(coded);
                 tell(&mut reply.headers, coding);
             }
@@ -54,6 +58,19 @@ pub(crate) fn compress(exchange: &Exchange<'_>, outcome: &mut Outcome<'_>) {
             }
         }
     }
+}
+
+/// Codes a body that is here as a whole. Between its pieces others have their turn.
+async fn whole(mut coder: Box<Coder>, body: &[u8]) -> Result<Vec<u8>, Reason> {
+    let mut coded = Vec::new();
+    for (at, piece) in body.chunks(CODED_TURN_BYTES).enumerate() {
+        if at > 0 {
+            tokio::task::yield_now().await;
+        }
+        coder.push(piece, &mut coded)?;
+    }
+    coder.finish(&mut coded)?;
+    Ok(coded)
 }
 
 /// The status, and how long the body is where that is known.
