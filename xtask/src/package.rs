@@ -28,7 +28,8 @@ pub fn run(args: &Args) -> Result<()> {
     let binary = tree::target().join(TARGET).join("release/tollgate");
     check_static(&binary.to_string_lossy())?;
     // A C library too old for DT_RELR (glibc before 2.36) shows here, and not at a user's.
-    run::output(&mut run::command(&binary.to_string_lossy(), &["version"])).context("starting what was built")?;
+    run::output(&mut run::command(&binary.to_string_lossy(), &["version"]))
+        .context("starting what was built")?;
 
     let name =
         args.name.clone().unwrap_or_else(|| format!("tollgate-{}-{TARGET}", env!("CARGO_PKG_VERSION")));

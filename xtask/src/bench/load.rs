@@ -24,12 +24,14 @@ pub(super) struct Load {
     pub(super) routes: usize,
     /// A list of tokens for the script, one a line.
     pub(super) tokens: Option<PathBuf>,
+    /// Over TLS. wrk checks no certificate.
+    pub(super) tls: bool,
 }
 
 impl Load {
     /// GET of one path over 64 keep-alive connections.
     pub(super) fn get(path: &'static str) -> Load {
-        Load { path, connections: 64, script: None, routes: 1, tokens: None }
+        Load { path, connections: 64, script: None, routes: 1, tokens: None, tls: false }
     }
 
     /// The same with a token of this list in each request.
@@ -65,7 +67,7 @@ pub(super) fn send(site: &Site, port: u16, load: &Load, seconds: u64) -> Result<
         .arg(format!("-d{seconds}s"))
         .args(["--timeout", "10s", "-s"])
         .arg(&path)
-        .arg(format!("http://127.0.0.1:{port}{}", load.path))
+        .arg(format!("{}://127.0.0.1:{port}{}", if load.tls { "https" } else { "http" }, load.path))
         .env("TOLLGATE_ROUTES", load.routes.to_string())
         .env("TOLLGATE_TOKENS", load.tokens.as_deref().unwrap_or(Path::new("")))
         .output()

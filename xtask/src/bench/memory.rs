@@ -7,14 +7,16 @@ use serde_json::json;
 
 use super::Args;
 use super::contestant::{Contestant, Kind, Site};
-use super::held::{HoldingOrigin, answers, idle, in_flight};
+use super::held::{HoldingOrigin, answers, idle, in_flight, websockets};
 use super::load::{Load, send};
 use super::process::{Running, free_port, hold};
 use super::results::Results;
+use super::tls;
 use crate::{say, tree};
 
 const IDLE_CONNECTIONS: usize = 10_000;
 const IN_FLIGHT: usize = 5_000;
+const WEBSOCKETS: usize = 1_000;
 
 /// Memory hardly varies between runs, so more rounds than these show nothing new.
 const MAX_ROUNDS: usize = 3;
@@ -28,6 +30,9 @@ pub(super) fn run(site: &Site, args: &Args, results: &mut Results) -> Result<()>
         if site.gateway().is_some() {
             let bytes = example(site, args)?;
             push(results, round, "tollgate", "example configuration, idle", bytes, 0);
+            tunnels(site, round, results)?;
+            let bytes = tls::idle(site, IDLE_CONNECTIONS, SETTLE)?;
+            push(results, round, "tollgate", "10,000 idle TLS connections", bytes, 0);
         }
         for kind in site.kinds() {
             let who = site.start(kind, kind.name(), site.origin_port(), 1)?;
@@ -71,6 +76,17 @@ fn waiting(site: &Site, kind: Kind, round: usize, results: &mut Results) -> Resu
     origin.release()?;
     let answered = answers(&mut open);
     push(results, round, &who.name, "5,000 requests in flight", bytes, IN_FLIGHT - answered);
+    Ok(())
+}
+
+/// WebSockets through which nothing moves any more. The peers would need another configuration for them.
+fn tunnels(site: &Site, round: usize, results: &mut Results) -> Result<()> {
+    let origin = HoldingOrigin::start()?;
+    let who = site.start(Kind::Tollgate, Kind::Tollgate.name(), origin.port, 1)?;
+    let open = websockets(who.port, WEBSOCKETS)?;
+    hold(SETTLE)?;
+    push(results, round, &who.name, "1,000 idle WebSockets", who.process.resident_bytes()?, 0);
+    drop(open);
     Ok(())
 }
 
