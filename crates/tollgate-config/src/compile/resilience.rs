@@ -56,7 +56,9 @@ pub(super) fn health_check(slot: &Slot<spec::HealthCheck>, report: &mut Report) 
 pub(super) fn outlier(slot: &Slot<spec::Outlier>, targets: usize, report: &mut Report) -> Option<Outlier> {
     let block = slot.value()?;
     let percent = block.max_ejected().0;
-    if let Some(key) = slot.key().filter(|_| targets < 2 || (targets as u64).saturating_mul(percent.into()) < 100) {
+    if let Some(key) =
+        slot.key().filter(|_| targets < 2 || (targets as u64).saturating_mul(percent.into()) < 100)
+    {
         let message = match targets {
             1 => "`outlier` changes nothing: the last target is never left out, and there is only one"
                 .to_owned(),
