@@ -17,6 +17,8 @@ const END_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) struct Conn {
     pub(crate) io: Stream,
     hold: Hold,
+    /// The era of its target in which it was made.
+    era: u64,
     /// It has carried an exchange before.
     pub(crate) reused: Cell<bool>,
     /// Since when it is idle.
@@ -35,15 +37,22 @@ enum Hold {
 struct Whole(Rc<TargetLive>);
 
 impl Conn {
-    pub(crate) fn new(io: Stream, target: Rc<TargetLive>, now: Instant) -> Rc<Conn> {
+    /// A connection that was made in this era of the target.
+    pub(crate) fn new(io: Stream, target: Rc<TargetLive>, era: u64, now: Instant) -> Rc<Conn> {
         let hold = Hold::Whole(Whole(target));
-        Rc::new(Conn { io, hold, reused: Cell::new(false), idle_since: Cell::new(now) })
+        Rc::new(Conn { io, hold, era, reused: Cell::new(false), idle_since: Cell::new(now) })
     }
 
     /// One stream of a connection that others use too.
     pub(crate) fn on_stream(io: Stream, lease: Lease, now: Instant) -> Rc<Conn> {
         let reused = Cell::new(lease.is_proven());
-        Rc::new(Conn { io, hold: Hold::Stream(lease), reused, idle_since: Cell::new(now) })
+        // A stream is never kept; whether its connection is, the session knows.
+        Rc::new(Conn { io, hold: Hold::Stream(lease), era: 0, reused, idle_since: Cell::new(now) })
+    }
+
+    /// The era of its target in which it was made.
+    pub(crate) fn era(&self) -> u64 {
+        self.era
     }
 
     /// The stream's part in its connection, where it is one.

@@ -181,10 +181,15 @@ impl TargetLive {
         Opening(self)
     }
 
-    /// Speaks HTTP/2 on a connection whose place is taken: ready when the peer has said its settings.
+    /// Speaks HTTP/2 on a connection whose place is taken and that was made in this era of the target: ready when the
+    /// peer has said its settings.
     ///
     /// An error gives the place back; none in it means that the peer left without a word.
-    pub(crate) async fn begin_session(self: &Rc<Self>, io: Stream) -> Result<Lease, Option<h2::Error>> {
+    pub(crate) async fn begin_session(
+        self: &Rc<Self>,
+        io: Stream,
+        era: u64,
+    ) -> Result<Lease, Option<h2::Error>> {
         let place = Place(self.clone());
         let wire = Wire::new(io, Vec::new());
         let (send, connection) = builder().handshake(wire.clone()).await.map_err(Some)?;
@@ -207,7 +212,13 @@ impl TargetLive {
         if session.max.get() == 0 {
             return Err(session.error());
         }
-        self.sessions.all.borrow_mut().push(session);
+        if era == self.era() {
+            self.sessions.all.borrow_mut().push(session);
+        } else {
+            // The settings of TLS changed meanwhile: it serves who made it, and nobody else.
+            session.leaves.set(true);
+            self.sessions.leaving.set(self.sessions.leaving.get() + 1);
+        }
         Ok(lease)
     }
 }

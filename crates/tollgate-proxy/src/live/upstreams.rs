@@ -43,6 +43,8 @@ pub(crate) struct TargetLive {
     pool: Cell<Pool>,
     /// How TLS is spoken to it, and the name that its certificate must have.
     tls: RefCell<Option<(Box<str>, Arc<ClientSide>)>>,
+    /// How often that changed. What was connected before the last change is used for nothing new.
+    era: Cell<u64>,
     /// Requests that wait for a place under `max_connections`.
     pub(crate) waiting: Queue,
 }
@@ -57,6 +59,7 @@ impl TargetLive {
             penalty: Cell::default(),
             pool: Cell::new(pool),
             tls: RefCell::default(),
+            era: Cell::new(0),
             waiting: Queue::default(),
         }
     }
@@ -76,7 +79,8 @@ impl TargetLive {
     pub(crate) fn keep(&self, conn: Rc<Conn>) {
         let pool = self.pool.get();
         let wanted_elsewhere = self.shared.is_wanted() && self.waiting.is_empty();
-        if wanted_elsewhere || self.idle.borrow().len() >= pool.max_idle_per_worker {
+        let outdated = conn.era() != self.era.get();
+        if outdated || wanted_elsewhere || self.idle.borrow().len() >= pool.max_idle_per_worker {
             return drop(conn);
         }
         self.idle.borrow_mut().push_back(conn);
@@ -122,12 +126,18 @@ impl TargetLive {
         self.sessions.release(|_| true);
     }
 
+    /// Which settings of TLS connections are made with now: the same number, the same settings.
+    pub(crate) fn era(&self) -> u64 {
+        self.era.get()
+    }
+
     /// How TLS is spoken to it, and the name that its certificate must have.
     pub(crate) fn tls(&self) -> Option<(Box<str>, Arc<ClientSide>)> {
         self.tls.borrow().clone()
     }
 
     /// Speaks TLS so from now on. What was connected otherwise serves no more requests: it may have trusted others.
+    /// What is in use, or still in its handshake, is known by its era when it comes to be kept.
     fn speak(&self, tls: Option<(Box<str>, Arc<ClientSide>)>) {
         let same = match (&*self.tls.borrow(), &tls) {
             (None, None) => true,
@@ -138,6 +148,7 @@ impl TargetLive {
         };
         if !same {
             *self.tls.borrow_mut() = tls;
+            self.era.set(self.era.get() + 1);
             drop(self.idle.take());
             self.sessions.release(|_| true);
         }

@@ -94,9 +94,9 @@ pub(super) async fn connect(
     let opening = may_be_http2(target, live, wanted).then(|| live.opening());
     let made = match open(worker, target, timer, now + wanted.patience).await {
         Ok(io) => match secure(worker, io, target, live, timer, wanted).await {
-            Ok((io, http2)) => {
+            Ok(made) => {
                 std::mem::forget(slot);
-                begin(io, target.http2 || http2, live, timer, now).await
+                begin(made, live, timer, now).await
             }
             Err(reject) => Err(reject),
         },
@@ -112,7 +112,15 @@ pub(super) async fn connect(
     made
 }
 
-/// Makes the TLS handshake, where the target is reached over TLS; whether it chose HTTP/2.
+/// A connection that is ready for HTTP.
+struct Made {
+    io: Stream,
+    http2: bool,
+    /// The target's era when it was decided whom to trust.
+    era: u64,
+}
+
+/// Makes the TLS handshake, where the target is reached over TLS.
 async fn secure(
     worker: &Worker,
     io: Stream,
@@ -120,9 +128,10 @@ async fn secure(
     live: &TargetLive,
     timer: &Timer,
     wanted: Wanted,
-) -> Result<(Stream, bool), Reject> {
+) -> Result<Made, Reject> {
+    let era = live.era();
     if target.tls.is_none() {
-        return Ok((io, false));
+        return Ok(Made { io, http2: target.http2, era });
     }
     let (Stream::Socket(socket), Some((name, side))) = (io, live.tls()) else {
         return Err(Reject::internal("a target over TLS, and no TLS"));
@@ -139,7 +148,7 @@ async fn secure(
             if wanted.http2 {
                 live.sessions.chose(http2);
             }
-            Ok((Stream::Tls(Box::new(tls)), http2))
+            Ok(Made { io: Stream::Tls(Box::new(tls)), http2: target.http2 || http2, era })
         }
         Ok(Err(error)) => {
             if let Some(failures) = live.shared.tls_failures.note(Instant::now()) {
@@ -153,17 +162,16 @@ async fn secure(
 
 /// Takes a connection whose place is taken into use.
 async fn begin(
-    io: Stream,
-    http2: bool,
+    Made { io, http2, era }: Made,
     live: &Rc<TargetLive>,
     timer: &Timer,
     now: Instant,
 ) -> Result<Link, Reject> {
     if !http2 {
-        return Ok(Link::Whole(Conn::new(io, live.clone(), now)));
+        return Ok(Link::Whole(Conn::new(io, live.clone(), era, now)));
     }
     let unready = |detail| Reject::new(Reason::UpstreamConnect, detail);
-    match within(timer, live.begin_session(io)).await {
+    match within(timer, live.begin_session(io, era)).await {
         Ok(Ok(lease)) => Ok(Link::Stream(lease)),
         Ok(Err(None)) => Err(unready("the service closed the connection")),
         Ok(Err(Some(_))) => Err(Reject::new(Reason::UpstreamProtocol, "the service does not speak HTTP/2")),
