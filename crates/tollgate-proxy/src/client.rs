@@ -7,10 +7,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tollgate_wire::HeaderBlock;
+use tollgate_plan::Plan;
+use tollgate_wire::{EntryRef, HeaderBlock, Name};
 
-use tollgate_wire::Name;
-
+use crate::credentials::spells;
 use crate::io::{H2Stream, Stream};
 use crate::live::Counts;
 use crate::live::listeners::ListenerLive;
@@ -88,6 +88,23 @@ impl Client {
         self._place.as_ref().is_some_and(|place| place.listener().speaks_http2())
     }
 
+    /// The subject of its certificate, and the header that tells the upstream, where it is to be told.
+    pub(crate) fn subject(&self) -> Option<&(Name, Box<str>)> {
+        self.secure.as_ref()?.subject.as_ref()
+    }
+
+    /// Whether a line is one that tells of certificates, on whatever listener: no client says it of itself.
+    pub(crate) fn owns(&self, plan: &Plan, entry: EntryRef<'_>) -> bool {
+        // A connection from before a reload may have another name for it.
+        let own = self.subject().map(|(name, _)| name);
+        plan.subject_headers.iter().chain(own).any(|name| spells(entry, name))
+    }
+
+    /// Whether the listener would let it in as it did. One request may still be under way when that ends.
+    pub(crate) fn is_welcome(&self) -> bool {
+        self._place.as_ref().is_none_or(Place::holds)
+    }
+
     /// Tells the client something in front of the answer (1xx). What the connection does not take is owed.
     pub(crate) fn inform(&self, status: u16, headers: &HeaderBlock) {
         match self.io.h2() {
@@ -152,6 +169,8 @@ impl Unread {
 /// A connection's place in the counts, from accept on; given back when dropped.
 pub(crate) struct Place {
     listener: Arc<ListenerLive>,
+    /// On what terms of the listener it came in.
+    terms: u64,
     counts: Arc<Counts>,
     /// Who serves it.
     pub(crate) worker: usize,
@@ -171,12 +190,18 @@ impl Place {
         }
         listener.enter();
         let worker = counts.assign(worker);
-        Some(Place { listener: listener.clone(), counts: counts.clone(), worker })
+        let terms = listener.terms();
+        Some(Place { listener: listener.clone(), terms, counts: counts.clone(), worker })
     }
 
     /// Where the connection came in.
     pub(crate) fn listener(&self) -> &ListenerLive {
         &self.listener
+    }
+
+    /// Whether the terms on which it came in still hold.
+    fn holds(&self) -> bool {
+        self.listener.holds(self.terms)
     }
 
     /// Another worker serves it.

@@ -384,6 +384,7 @@ impl<'c> Exchange<'c> {
         self.kit.head.persistent
             && self.worker.phase.get() == Phase::Serving
             && (max == 0 || self.client.served.get() < max)
+            && self.client.is_welcome()
     }
 
     /// Whether the client speaks HTTP/1.1 or HTTP/2.

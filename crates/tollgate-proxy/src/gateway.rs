@@ -393,10 +393,11 @@ impl Shared {
         *lock(&self.current) = current.clone();
         let mut shares = self.adopt(fresh).into_iter();
         lock(&self.listeners).retain(|address, _| !gone.contains(address));
+        let mut renewed = false;
         for listener in &current.plan.listeners {
             listen::permit(listener);
             if let Some(live) = lock(&self.listeners).get(&listener.address) {
-                live.follow(listener, &current.sides);
+                renewed |= live.follow(listener, &current.sides);
             }
         }
         gone.iter().for_each(listen::unbind);
@@ -407,6 +408,7 @@ impl Shared {
                 current: current.clone(),
                 listen: shares.next().unwrap_or_default(),
                 unlisten: gone.clone(),
+                renewed,
                 done,
             };
             if inbox.send(Order::Apply(Box::new(order))).await.is_ok() {

@@ -56,6 +56,8 @@ pub(crate) struct Change {
     pub(crate) current: Current,
     pub(crate) listen: Vec<(OwnedFd, Arc<ListenerLive>)>,
     pub(crate) unlisten: Vec<ListenAddress>,
+    /// Connections of some listener should end, also those on which nothing comes.
+    pub(crate) renewed: bool,
     pub(crate) done: oneshot::Sender<()>,
 }
 
@@ -107,6 +109,9 @@ async fn take_orders(worker: &Rc<Worker>, mut inbox: mpsc::Receiver<Order>, acce
                 worker.activate(change.current);
                 worker.log.borrow_mut().tick();
                 stop(accepting, &change.unlisten);
+                if change.renewed {
+                    worker.timers.wake_all();
+                }
                 // Whoever waits for it may be gone.
                 let _ = change.done.send(());
             }

@@ -92,8 +92,9 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
             Arrival::Closed => return client.io.part(),
         };
         match next {
-            Next::Keep => {}
-            Next::Close => return linger(&worker, &client.io, &client.timer).await,
+            // What its last answer said was decided before the listener's terms changed.
+            Next::Keep if client.is_welcome() => {}
+            Next::Keep | Next::Close => return linger(&worker, &client.io, &client.timer).await,
             Next::Abort => return,
         }
     }

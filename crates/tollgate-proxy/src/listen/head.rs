@@ -152,6 +152,9 @@ impl Waiting {
             let late = Reject::new(Reason::RequestTimeout, "the request head took too long");
             return Poll::Ready(Arrival::Refused(late.closing()));
         }
+        if !client.is_welcome() {
+            return Poll::Ready(Arrival::Closed);
+        }
         // A connection that was idle for a while has nothing on its way when the drain begins.
         if should_end(worker) && worker.clock.now().saturating_duration_since(started) >= DRAIN_IDLE {
             return Poll::Ready(Arrival::Closed);

@@ -44,6 +44,12 @@ const SEND_BUFFER_BYTES: usize = 32 * 1024;
 /// asked to try again: a byte on the wire can stand for 4 KiB of a head.
 const HEADS_BYTES_MAX: usize = 512 * 1024;
 
+/// So much more than its text each field counts (RFC 9113 section 6.5.2).
+const FIELD_EXTRA_BYTES: usize = 32;
+
+/// So many cookies of one request have room as fields of their own: more than browsers keep for a site.
+const COOKIES_MAX: usize = 512;
+
 /// Requests that were taken back before anybody looked at them: so many in one read are no haste any more.
 const RESET_BEFORE_ACCEPT_MAX: usize = 100;
 
@@ -102,9 +108,11 @@ pub(super) async fn serve(worker: Rc<Worker>, client: Client) {
 }
 
 fn builder(active: &Active, limits: &HeadLimits) -> Builder {
-    // In HTTP/2 each field counts 32 bytes more (RFC 9113 section 6.5.2). What is somewhat too large is still read,
+    // What is somewhat too large is still read,
     // so that it gets an answer with a reason; what is larger gets the library's.
-    let list = limits.header_bytes.saturating_mul(2) + 64 * limits.header_count;
+    // Cookies may come one by one, and count as one line.
+    let list =
+        limits.header_bytes.saturating_mul(2) + FIELD_EXTRA_BYTES * (2 * limits.header_count + COOKIES_MAX);
     let mut builder = Builder::new();
     builder
         .max_concurrent_streams(active.plan.limits.http2_streams)
@@ -115,6 +123,14 @@ fn builder(active: &Active, limits: &HeadLimits) -> Builder {
         .max_pending_accept_reset_streams(RESET_BEFORE_ACCEPT_MAX)
         .max_local_error_reset_streams(Some(FAULTY_STREAMS_MAX));
     builder
+}
+
+/// Whether the type is that of gRPC in any coding. `application/grpc-web` is another protocol: its clients read HTTP.
+fn is_grpc(kind: &[u8]) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
+    kind.split_at_checked(GRPC.len()).is_some_and(|(start, rest)| {
+        start.eq_ignore_ascii_case(GRPC) && matches!(rest.first(), None | Some(b'+' | b';' | b' ' | b'\t'))
+    })
 }
 
 struct Driver {
@@ -185,7 +201,7 @@ impl Driver {
             return respond.send_reset(Reason::REFUSED_STREAM);
         };
         let grpc = parts.headers.get(http::header::CONTENT_TYPE);
-        let grpc = grpc.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        let grpc = grpc.is_some_and(|kind| is_grpc(kind.as_bytes()));
         let carrier = H2Stream::accepted(body, respond, grpc);
         let client = self.front.for_stream(&self.worker.timers, carrier);
         tokio::task::spawn_local(stream::serve(self.worker.clone(), client, read, place));

@@ -1,7 +1,8 @@
 //! A listener's identity and gauge over reloads.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use arc_swap::ArcSwapOption;
 use tollgate_plan::listener::{ListenAddress, Listener, ProxyProtocol};
@@ -22,6 +23,9 @@ pub(crate) struct ListenerLive {
     pub(crate) without_header: Seldom,
     /// What clients are served with; none: clear text. Reloads write it; it holds for connections from then on.
     tls: ArcSwapOption<ServerSide>,
+    /// How often it changed whom the listener lets in, and what it believes of them. Connections from before the last
+    /// change get to the end of what is under way on them.
+    terms: AtomicU64,
     /// TLS handshakes that came to nothing.
     handshakes_failed: AtomicU64,
     open: AtomicU64,
@@ -36,16 +40,41 @@ impl ListenerLive {
             http2: AtomicBool::new(false),
             without_header: Seldom::default(),
             tls: ArcSwapOption::empty(),
+            terms: AtomicU64::new(0),
             handshakes_failed: AtomicU64::new(0),
             open: AtomicU64::new(0),
         })
     }
 
-    /// Does as the configuration says from now on.
-    pub(crate) fn follow(&self, listener: &Listener, sides: &Sides) {
-        self.proxy_header.store(listener.proxy_protocol == ProxyProtocol::Require, Relaxed);
+    /// Does as the configuration says from now on. Whether connections that were open before should end: what they
+    /// were let in by, or what is believed of them, does not hold any more. Other certificates are no reason.
+    pub(crate) fn follow(&self, listener: &Listener, sides: &Sides) -> bool {
+        let proxy_header = listener.proxy_protocol == ProxyProtocol::Require;
+        let had_header = self.proxy_header.swap(proxy_header, Relaxed);
         self.http2.store(listener.http2, Relaxed);
-        self.tls.store(sides.listener(&self.address).cloned());
+        let tls = sides.listener(&self.address).cloned();
+        let old = self.tls.swap(tls.clone());
+        let same_clients = match (&old, &tls) {
+            (None, None) => true,
+            (Some(old), Some(new)) => old.knows_clients_like(new),
+            _ => false,
+        };
+        let renewed = had_header != proxy_header || !same_clients;
+        if renewed {
+            // Behind the changes themselves: who sees this number sees them as well.
+            self.terms.fetch_add(1, Release);
+        }
+        renewed
+    }
+
+    /// The terms on which a connection comes in; to be asked before anything else of the listener is.
+    pub(crate) fn terms(&self) -> u64 {
+        self.terms.load(Acquire)
+    }
+
+    /// Whether connections that came in on these terms may go on.
+    pub(crate) fn holds(&self, terms: u64) -> bool {
+        self.terms.load(Relaxed) == terms
     }
 
     /// Whether HTTP/2 is spoken.

@@ -34,6 +34,19 @@ pub(crate) fn facts(worker: &Worker, active: &Active, client: &Client, head: &Re
     facts
 }
 
+/// Takes away what a client says of its own certificate, in every spelling, and puts the truth there: conditions,
+/// templates, limits and logs read it as the upstream does.
+pub(crate) fn own_headers(active: &Active, client: &Client, head: &mut RequestHead) {
+    let subject = client.subject();
+    if subject.is_none() && active.plan.subject_headers.is_empty() {
+        return;
+    }
+    head.headers.retain_entries(|entry| !client.owns(&active.plan, entry));
+    if let Some((name, subject)) = subject {
+        head.headers.append(name, subject.as_bytes());
+    }
+}
+
 /// Brings path and host into their one form, or refuses.
 pub(crate) fn check(exchange: &mut Exchange<'_>) -> Result<(), Reject> {
     let Kit { head, host, path, .. } = &mut *exchange.kit;

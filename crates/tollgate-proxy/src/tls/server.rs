@@ -52,6 +52,12 @@ impl ServerSide {
         Ok(Arc::new(ServerSide { settings: settings.clone(), http2, config: Arc::new(config), tickets }))
     }
 
+    /// Whether both accept the same clients, and tell upstreams of them in the same way.
+    pub(crate) fn knows_clients_like(&self, other: &ServerSide) -> bool {
+        let (own, others) = (&self.settings, &other.settings);
+        own.client_ca == others.client_ca && own.client_subject == others.client_subject
+    }
+
     /// The header that tells the upstream of the client's certificate.
     pub(crate) fn client_subject(&self) -> Option<&Name> {
         self.settings.client_subject.as_ref()

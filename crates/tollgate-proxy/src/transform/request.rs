@@ -48,7 +48,7 @@ fn write_lines(exchange: &Exchange<'_>, route: &Route, told: Told<'_>, out: &mut
             && hop.keeps(entry)
             && forwarding::keeps(exchange, entry)
             && told.keeps(entry)
-            && !exchange.active.plan.subject_headers.iter().any(|name| spells(entry, name))
+            && !exchange.client.owns(&exchange.active.plan, entry)
             && !replaces(edits, |name| spells(entry, name))
             && only.is_none_or(|only| lists(only, entry) || is_needed(exchange, entry))
             && !(reshaped && lists(&OF_THE_CODING, entry))
@@ -86,8 +86,8 @@ fn write_own(
     };
     forwarding::write(exchange, value, &mut put);
     told.write(exchange, headers, value, &mut put);
-    if let Some((name, subject)) = exchange.client.secure.as_ref().and_then(|secure| secure.subject.as_ref())
-    {
+    // Not the line that stands in the block: the client's `Connection` may name it.
+    if let Some((name, subject)) = exchange.client.subject() {
         put(name, subject.as_bytes());
     }
     for edit in edits {
@@ -127,7 +127,7 @@ pub(crate) fn part(exchange: &Exchange<'_>, only: &[Name]) -> Vec<u8> {
             && hop.keeps(entry)
             && forwarding::keeps(exchange, entry)
             && told.keeps(entry)
-            && !exchange.active.plan.subject_headers.iter().any(|name| spells(entry, name))
+            && !exchange.client.owns(&exchange.active.plan, entry)
             && !replaces(edits, |name| spells(entry, name))
     });
     write_own(exchange, told, edits, Some(only), &mut out);
