@@ -19,7 +19,7 @@ pub(crate) async fn request_body(exchange: &mut Exchange<'_>) -> Result<(), Reje
     // Whatever happens now, what is left of it stands between this request and the next.
     exchange.body_read = false;
     let mut reading = Reading { body, payload: Vec::new() };
-    if reading.body.expects_continue && exchange.client.unread.is_empty() {
+    if reading.body.expects_continue && !has_begun(exchange.client).await {
         exchange.client.inform(100, &HeaderBlock::default());
     }
     exchange.arm(exchange.worker.clock.recent(), exchange.active.plan.limits.body_idle_timeout);
@@ -64,6 +64,12 @@ pub(crate) fn set_request_body(exchange: &mut Exchange<'_>, payload: Vec<u8>) {
         })
     });
     exchange.seen.bytes_in.get_or_insert_with(Rc::default);
+}
+
+/// Whether the client began to send its body without waiting for permission.
+async fn has_begun(client: &Client) -> bool {
+    let Some(h2) = client.io.h2() else { return !client.unread.is_empty() };
+    poll_fn(|cx| Poll::Ready(h2.poll_readable(cx).is_ready())).await
 }
 
 /// A body on its way into memory.

@@ -4,6 +4,7 @@ use crate::block::HeaderBlock;
 use crate::chunked::{ChunkLimits, ChunkedDecoder, Progress};
 use crate::error::{ChunkError, Truncated};
 use crate::framing::BodyLength;
+use crate::trailer::TrailersOf;
 
 /// Finds the payload of one body in the bytes of a connection.
 #[derive(Debug, Clone)]
@@ -43,12 +44,21 @@ pub enum Step {
 static NO_TRAILERS: HeaderBlock = HeaderBlock::new();
 
 impl BodyDecoder {
-    /// A decoder at the start of a body.
+    /// A decoder at the start of a request's body.
     pub fn new(length: BodyLength, limits: &ChunkLimits) -> BodyDecoder {
+        BodyDecoder::with(length, limits, TrailersOf::Request)
+    }
+
+    /// A decoder at the start of a response's body. It differs in what may stand in its trailers.
+    pub fn of_response(length: BodyLength, limits: &ChunkLimits) -> BodyDecoder {
+        BodyDecoder::with(length, limits, TrailersOf::Response)
+    }
+
+    fn with(length: BodyLength, limits: &ChunkLimits, of: TrailersOf) -> BodyDecoder {
         BodyDecoder(match length {
             BodyLength::None => Kind::Length { left: 0 },
             BodyLength::Length(left) => Kind::Length { left },
-            BodyLength::Chunked => Kind::Chunked(ChunkedDecoder::new(limits)),
+            BodyLength::Chunked => Kind::Chunked(ChunkedDecoder::new(limits, of)),
             BodyLength::UntilClose => Kind::UntilClose,
         })
     }

@@ -6,7 +6,7 @@
 use crate::ascii;
 use crate::block::HeaderBlock;
 use crate::error::ChunkError;
-use crate::trailer;
+use crate::trailer::{self, TrailersOf};
 
 /// Bounds on the framing of a chunked body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,7 @@ pub(crate) enum Progress {
 pub(crate) struct ChunkedDecoder {
     state: State,
     limits: ChunkLimits,
+    of: TrailersOf,
     extension_excess: u64,
     /// Trailer lines so far, as sent.
     section: Vec<u8>,
@@ -75,10 +76,11 @@ const START: State = State::Size { digits: 0, size: 0 };
 static NO_TRAILERS: HeaderBlock = HeaderBlock::new();
 
 impl ChunkedDecoder {
-    pub(crate) fn new(limits: &ChunkLimits) -> ChunkedDecoder {
+    pub(crate) fn new(limits: &ChunkLimits, of: TrailersOf) -> ChunkedDecoder {
         ChunkedDecoder {
             state: START,
             limits: *limits,
+            of,
             extension_excess: 0,
             section: Vec::new(),
             trailers: None,
@@ -197,7 +199,7 @@ impl ChunkedDecoder {
         if self.section == b"\r\n" {
             self.state = State::End;
         } else if self.section.ends_with(b"\n\r\n") {
-            let block = trailer::parse(&self.section, self.limits.trailer_count);
+            let block = trailer::parse(&self.section, self.limits.trailer_count, self.of);
             self.trailers = Some(Box::new(block.map_err(ChunkError::Trailer)?));
             self.section = Vec::new();
             self.state = State::End;

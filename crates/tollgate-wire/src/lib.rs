@@ -55,5 +55,5 @@ pub use request::{RequestHead, parse_request};
 pub use response::{ResponseHead, parse_response};
 pub use search::HeadProgress;
 pub use target::TargetForm;
-pub use trailer::parse_trailers;
+pub use trailer::{TrailersOf, parse_trailers};
 pub use version::Version;

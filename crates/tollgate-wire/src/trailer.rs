@@ -6,12 +6,22 @@ use crate::error::HeadError;
 use crate::head;
 use crate::name::{Known, KnownSet};
 
-/// Fields that frame, route, authenticate or describe the message, which are decided on before its trailers
-/// come (RFC 9110 section 6.5.1), and those that the gateway owns.
-const FORBIDDEN: KnownSet = KnownSet::of(&[
-    // Framing and connection.
+/// Whose trailers they are: what may stand among them differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrailersOf {
+    /// Of a request. A field that frames the message, is for one connection or carries credentials is refused: who
+    /// sends it wants two readers to disagree. Others that belong into the head are left out.
+    Request,
+    /// Of a response. What a recipient has to ignore there (RFC 9110 section 6.5.1) is left out, and the rest stays: the
+    /// metadata of a gRPC call are trailers, whatever their names.
+    Response,
+}
+
+/// Fields that frame the message, or are for one connection.
+const FRAMING: KnownSet = KnownSet::of(&[
     Known::CONNECTION,
     Known::CONTENT_LENGTH,
+    Known::HOST,
     Known::HTTP2_SETTINGS,
     Known::KEEP_ALIVE,
     Known::PROXY_CONNECTION,
@@ -19,9 +29,36 @@ const FORBIDDEN: KnownSet = KnownSet::of(&[
     Known::TRAILER,
     Known::TRANSFER_ENCODING,
     Known::UPGRADE,
+]);
+
+/// Fields by which the gateway or a client decides what becomes of a message before its trailers come.
+const DECIDING: KnownSet = KnownSet::of(&[
+    // Authentication.
+    Known::PROXY_AUTHENTICATE,
+    Known::PROXY_AUTHENTICATION_INFO,
+    Known::SET_COOKIE,
+    Known::WWW_AUTHENTICATE,
+    // Caching and redirection.
+    Known::AGE,
+    Known::CACHE_CONTROL,
+    Known::EXPIRES,
+    Known::LOCATION,
+    Known::VARY,
+    // What the content is.
+    Known::CONTENT_ENCODING,
+    Known::CONTENT_RANGE,
+    Known::CONTENT_TYPE,
+]);
+
+/// Fields by which a client says who it is.
+const CREDENTIALS: KnownSet =
+    KnownSet::of(&[Known::AUTHORIZATION, Known::COOKIE, Known::PROXY_AUTHORIZATION, Known::X_API_KEY]);
+
+/// Fields that route a request, speak for its client or modify what it asks for, and those that only a response can
+/// have. In a response's trailers they steer nothing.
+const REQUEST_ONLY: KnownSet = KnownSet::of(&[
     // Routing.
     Known::FORWARDED,
-    Known::HOST,
     Known::ORIGIN,
     Known::VIA,
     Known::X_FORWARDED_FOR,
@@ -32,18 +69,7 @@ const FORBIDDEN: KnownSet = KnownSet::of(&[
     Known::X_FORWARDED_SERVER,
     Known::X_REAL_IP,
     Known::X_REQUEST_ID,
-    // Authentication.
-    Known::AUTHENTICATION_INFO,
-    Known::AUTHORIZATION,
-    Known::COOKIE,
-    Known::PROXY_AUTHENTICATE,
-    Known::PROXY_AUTHENTICATION_INFO,
-    Known::PROXY_AUTHORIZATION,
-    Known::SET_COOKIE,
-    Known::WWW_AUTHENTICATE,
-    Known::X_API_KEY,
-    // Request modifiers.
-    Known::CACHE_CONTROL,
+    // Modifiers.
     Known::EXPECT,
     Known::IF_MATCH,
     Known::IF_MODIFIED_SINCE,
@@ -53,27 +79,28 @@ const FORBIDDEN: KnownSet = KnownSet::of(&[
     Known::MAX_FORWARDS,
     Known::PRAGMA,
     Known::RANGE,
-    // Response control.
-    Known::AGE,
+    // What describes a response.
+    Known::AUTHENTICATION_INFO,
     Known::DATE,
-    Known::EXPIRES,
-    Known::LOCATION,
     Known::RETRY_AFTER,
-    Known::VARY,
     Known::WARNING,
-    // What the content is.
-    Known::CONTENT_ENCODING,
-    Known::CONTENT_RANGE,
-    Known::CONTENT_TYPE,
 ]);
 
+/// What becomes of a trailer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Stays,
+    LeftOut,
+    Refused,
+}
+
 /// Parses a trailer section, the empty line that ends it included. For trailers that did not come in a chunked body.
-pub fn parse_trailers(section: &[u8], max_count: usize) -> Result<HeaderBlock, HeadError> {
-    parse(section, max_count)
+pub fn parse_trailers(section: &[u8], max_count: usize, of: TrailersOf) -> Result<HeaderBlock, HeadError> {
+    parse(section, max_count, of)
 }
 
 /// Parses a trailer section, the empty line that ends it included.
-pub(crate) fn parse(section: &[u8], max_count: usize) -> Result<HeaderBlock, HeadError> {
+pub(crate) fn parse(section: &[u8], max_count: usize, of: TrailersOf) -> Result<HeaderBlock, HeadError> {
     let mut block = HeaderBlock::default();
     let mut lines = vec![httparse::EMPTY_HEADER; max_count.min(head::most_lines(section.len()))];
     let lines = match httparse::parse_headers(section, &mut lines) {
@@ -82,23 +109,33 @@ pub(crate) fn parse(section: &[u8], max_count: usize) -> Result<HeaderBlock, Hea
         Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooManyHeaders),
         Err(_) => return Err(diagnose::trailer_offence(section).unwrap_or(HeadError::BadName)),
     };
-    let facts = head::load_lines(&mut block, section, section.len(), 0, lines)?;
-    if facts.disguised || block.entries().any(|entry| is_forbidden(entry.known(), entry.name())) {
+    head::load_lines(&mut block, section, section.len(), 0, lines)?;
+    let fates = |fate| block.entries().any(|entry| self::fate(entry.known(), entry.name(), of) == fate);
+    if fates(Fate::Refused) {
         return Err(HeadError::ForbiddenTrailer);
+    }
+    if fates(Fate::LeftOut) {
+        block.retain_entries(|entry| fate(entry.known(), entry.name(), of) == Fate::Stays);
     }
     Ok(block)
 }
 
-fn is_forbidden(known: Option<Known>, name: &[u8]) -> bool {
+fn fate(known: Option<Known>, name: &[u8], of: TrailersOf) -> Fate {
     if let Some(known) = known {
-        return FORBIDDEN.has(known);
+        return match of {
+            TrailersOf::Request if FRAMING.has(known) || CREDENTIALS.has(known) => Fate::Refused,
+            TrailersOf::Request if REQUEST_ONLY.has(known) => Fate::LeftOut,
+            _ if FRAMING.has(known) || DECIDING.has(known) => Fate::LeftOut,
+            _ => Fate::Stays,
+        };
     }
     // Programs that get headers as variables cannot tell `_` from `-`.
     if !name.contains(&b'_') {
-        return starts_like(name, b"x-forwarded-");
+        let speaks = of == TrailersOf::Request && starts_like(name, b"x-forwarded-");
+        return if speaks { Fate::LeftOut } else { Fate::Stays };
     }
     let hyphens: Vec<u8> = name.iter().map(|&b| if b == b'_' { b'-' } else { b }).collect();
-    is_forbidden(Known::find(&hyphens), &hyphens)
+    fate(Known::find(&hyphens), &hyphens, of)
 }
 
 fn starts_like(name: &[u8], prefix: &[u8]) -> bool {

@@ -16,7 +16,7 @@ use bytes::{Buf, Bytes};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::HeaderMap;
-use tollgate_wire::{HeadError, HeaderBlock};
+use tollgate_wire::{HeadError, HeaderBlock, TrailersOf};
 
 use super::Gone;
 use fields::{field_map, trailer_block};
@@ -33,6 +33,8 @@ pub(crate) struct H2Stream {
     outgoing: RefCell<Outgoing>,
     /// The peer gave the stream up, or its connection is gone.
     broken: Cell<bool>,
+    /// What is received.
+    from: TrailersOf,
     /// What a stream that cannot be finished is reset with.
     fault: Reason,
     /// A call of gRPC, whose caller reads errors in a way of its own.
@@ -68,7 +70,7 @@ impl H2Stream {
     /// The server's side: a request that came; whether it is a call of gRPC.
     pub(crate) fn accepted(body: RecvStream, respond: SendResponse<Bytes>, grpc: bool) -> H2Stream {
         let outgoing = Outgoing::Respond(respond);
-        H2Stream { grpc, ..H2Stream::new(Some(body), outgoing, Reason::INTERNAL_ERROR) }
+        H2Stream { grpc, ..H2Stream::new(Some(body), outgoing, TrailersOf::Request, Reason::INTERNAL_ERROR) }
     }
 
     /// Whether it is a call of gRPC.
@@ -79,7 +81,7 @@ impl H2Stream {
     /// The client's side: a request whose head was sent; `ended` says that it has no body.
     pub(crate) fn asked(stream: SendStream<Bytes>, ended: bool) -> H2Stream {
         let outgoing = Outgoing::Body { stream, left: None, ended };
-        H2Stream::new(None, outgoing, Reason::CANCEL)
+        H2Stream::new(None, outgoing, TrailersOf::Response, Reason::CANCEL)
     }
 
     /// The head of the answer came: this is its body.
@@ -87,12 +89,13 @@ impl H2Stream {
         self.incoming.borrow_mut().body = Some(body);
     }
 
-    fn new(body: Option<RecvStream>, outgoing: Outgoing, fault: Reason) -> H2Stream {
+    fn new(body: Option<RecvStream>, outgoing: Outgoing, from: TrailersOf, fault: Reason) -> H2Stream {
         let incoming = Incoming { body, chunk: Bytes::new(), ended: false, trailers: None };
         H2Stream {
             incoming: RefCell::new(incoming),
             outgoing: RefCell::new(outgoing),
             broken: Cell::new(false),
+            from,
             fault,
             grpc: false,
         }
@@ -129,10 +132,16 @@ impl H2Stream {
         read
     }
 
+    /// Ready when there is something to read: bytes, the end, or an error.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut incoming = self.incoming.borrow_mut();
+        if incoming.chunk.is_empty() { incoming.poll_chunk(cx).map(drop) } else { Poll::Ready(()) }
+    }
+
     /// What stood behind the body, once a read has come to its end; empty when nothing did.
     pub(crate) fn take_trailers(&self) -> Result<HeaderBlock, HeadError> {
         match self.incoming.borrow_mut().trailers.take() {
-            Some(trailers) => trailer_block(&trailers),
+            Some(trailers) => trailer_block(&trailers, self.from),
             None => Ok(HeaderBlock::default()),
         }
     }

@@ -67,7 +67,7 @@ impl Download {
     /// With a `coder` the body goes out coded by it.
     pub(crate) fn new(length: BodyLength, framing: Framing, coder: Option<Box<Coder>>) -> Download {
         Download {
-            decoder: BodyDecoder::new(length, &ChunkLimits::default()),
+            decoder: BodyDecoder::of_response(length, &ChunkLimits::default()),
             framing,
             pending: Pending::default(),
             window: if framing == Framing::Frames { Window::wary() } else { Window::default() },

@@ -179,7 +179,10 @@ impl Upload {
             let flushed = ready!(self.pending.poll_flush(to, cx, &mut self.moved));
             flushed.map_err(|_| UploadError::UpstreamClosed)?;
             if self.held {
-                return Poll::Pending;
+                // On HTTP/2 too the client may begin without permission, only that nobody has read of it yet.
+                let Some(h2) = self.client.io.h2() else { return Poll::Pending };
+                ready!(h2.poll_readable(cx));
+                self.held = false;
             }
             if self.decoded {
                 if let Some(h2) = to.h2() {

@@ -129,6 +129,8 @@ fn is_text(value: &[u8]) -> bool {
         return false;
     };
     match kind {
+        // Also `grpc+json`: its frames have lengths, and the client takes no coding of them.
+        "application" if subtype.starts_with("grpc") => false,
         "text" => subtype != "event-stream",
         "application" => {
             APPLICATIONS.contains(&subtype) || STRUCTURED.iter().any(|suffix| subtype.ends_with(suffix))

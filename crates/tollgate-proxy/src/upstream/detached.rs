@@ -190,7 +190,7 @@ async fn gather(
     let idle =
         plan.upstreams.get(upstream.0 as usize).map_or(Duration::ZERO, |upstream| upstream.idle_timeout);
     let rest = std::mem::take(&mut answer.rest);
-    let decoder = BodyDecoder::new(answer.source(), &ChunkLimits::default());
+    let decoder = BodyDecoder::of_response(answer.source(), &ChunkLimits::default());
     let mut gathering = Gathering { decoder, bounds, body: Vec::new(), seen: 0, surplus: false };
     let mut state = gathering.take(&rest);
     exchange.worker.spare.keep_buffer(rest);

@@ -137,7 +137,8 @@ pub(crate) fn chunked(bytes: &[u8], limits: &ChunkLimits) -> Option<Chunked> {
     }
     let (trailers, length) = lines(&bytes[at..])?;
     require(length <= limits.trailer_bytes && trailers.len() <= limits.trailer_count)?;
-    require(!trailers.iter().any(|(name, _)| is_forbidden_trailer(name)))?;
+    require(!trailers.iter().any(|(name, _)| is_any_of(name, REFUSED)))?;
+    let trailers = trailers.into_iter().filter(|(name, _)| !is_left_out(name)).collect();
     Some(Chunked { payload, trailers, bytes: at + length })
 }
 
@@ -202,15 +203,23 @@ fn with_plain_length(mut lines: Lines, body: BodyLength) -> Lines {
     lines
 }
 
-fn is_forbidden_trailer(name: &[u8]) -> bool {
-    const NAMES: &str = "connection content-length http2-settings keep-alive proxy-connection te trailer \
-        transfer-encoding upgrade forwarded host origin via x-real-ip x-request-id authentication-info \
-        authorization cookie proxy-authenticate proxy-authentication-info proxy-authorization set-cookie \
-        www-authenticate x-api-key cache-control expect if-match if-modified-since if-none-match if-range \
-        if-unmodified-since max-forwards pragma range age date expires location retry-after vary warning \
-        content-encoding content-range content-type";
-    let name = String::from_utf8_lossy(name).to_ascii_lowercase().replace('_', "-");
-    name.starts_with("x-forwarded-") || NAMES.split_ascii_whitespace().any(|forbidden| forbidden == name)
+/// What is refused among the trailers of a request.
+const REFUSED: &str = "connection content-length host http2-settings keep-alive proxy-connection te trailer \
+    transfer-encoding upgrade authorization cookie proxy-authorization x-api-key";
+
+fn is_left_out(name: &[u8]) -> bool {
+    const NAMES: &str = "forwarded origin via x-real-ip x-request-id authentication-info \
+        proxy-authenticate proxy-authentication-info set-cookie www-authenticate cache-control expect if-match if-modified-since if-none-match if-range if-unmodified-since max-forwards \
+        pragma range age date expires location retry-after vary warning content-encoding content-range content-type";
+    plain(name).starts_with("x-forwarded-") || is_any_of(name, NAMES)
+}
+
+fn is_any_of(name: &[u8], names: &str) -> bool {
+    names.split_ascii_whitespace().any(|one| one == plain(name))
+}
+
+fn plain(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).to_ascii_lowercase().replace('_', "-")
 }
 
 fn is_authority(text: &[u8]) -> bool {

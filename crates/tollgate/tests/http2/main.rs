@@ -7,6 +7,7 @@ mod heads;
 mod life;
 mod peer;
 mod spec;
+mod trailers;
 
 /// A request line's worth of pseudo fields, and more.
 fn fields<'a>(method: &'a str, path: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {

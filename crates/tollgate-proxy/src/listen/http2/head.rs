@@ -32,7 +32,9 @@ pub(super) fn read(
     limits: &HeadLimits,
 ) -> Result<Box<Kit>, Refusal> {
     check(parts)?;
-    if parts.headers.len() > limits.header_count {
+    // Cookies are one line, however many fields they came in.
+    let more_cookies = parts.headers.get_all(header::COOKIE).iter().skip(1).count();
+    if parts.headers.len() - more_cookies > limits.header_count {
         // Not even written out.
         return Err(Refusal::Answer(Reject::new(Reason::HeadersTooLarge, "the head has too many lines")));
     }
