@@ -309,7 +309,7 @@ impl Tls {
             if session.is_connected() {
                 return Poll::Ready(Ok(()));
             }
-            if let Some(Ok(()) | Err(_)) = session.end_of_input() {
+            if session.end_of_input().is_some() {
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
             ready!(self.poll_input(&mut session, cx, &mut []))?;

@@ -38,12 +38,11 @@ pub(super) async fn greet(
     (listener, peer): (&ListenerLive, Option<IpAddr>),
 ) -> Option<Greeted> {
     let made = within(worker, timer, async {
-        match poll_fn(|cx| socket.poll_peek(cx, &mut [0u8; 1]).map_ok(|_| ())).await {
-            Ok(()) if speaks_http(&socket) => {
-                return Ok(Greeted { io: Stream::Socket(socket), secure: None });
-            }
-            Ok(()) => {}
-            Err(error) => return Err(HandshakeError::Io(error)),
+        let mut first = [0u8];
+        poll_fn(|cx| socket.poll_peek(cx, &mut first)).await.map_err(HandshakeError::Io)?;
+        // A handshake begins with 22 (RFC 8446 section 5.1), a request with a letter of its method.
+        if first.iter().all(u8::is_ascii_uppercase) {
+            return Ok(Greeted { io: Stream::Socket(socket), secure: None });
         }
         let tls = Tls::accept(socket, side.config.clone(), worker.room.clone()).await?;
         let secure = Rc::new(Secure { version: tls.version(), subject: subject(side, &tls) });
@@ -66,14 +65,6 @@ pub(super) async fn greet(
 /// What a client is told that speaks plain HTTP where TLS is spoken.
 pub(super) fn misled() -> Reject {
     Reject::new(Reason::BadRequestLine, "plain HTTP was sent to a port that speaks TLS").closing()
-}
-
-/// Whether the first byte is that of a method. A handshake begins with 22 (RFC 8446 section 5.1).
-fn speaks_http(socket: &Socket) -> bool {
-    let mut first = [0u8; 1];
-    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    let seen = socket.poll_peek(&mut cx, &mut first);
-    matches!(seen, Poll::Ready(Ok(1))) && first.iter().all(u8::is_ascii_uppercase)
 }
 
 /// The subject of the client's certificate, where the upstream is to know it.

@@ -182,7 +182,7 @@ impl Session {
     }
 
     pub(super) fn is_connected(&self) -> bool {
-        self.progress != Progress::Handshake
+        !matches!(self.progress, Progress::Fresh | Progress::Handshake)
     }
 
     /// Whether nothing came that waits for somebody.

@@ -169,6 +169,8 @@ fn what_is_no_tls_is_refused_with_an_alert() {
             let mut answer = [0; 100];
             poll_fn(|cx| client.poll_write(cx, b"SSH-2.0-OpenSSH_9.2\r\n")).await.expect("it is sent");
             let got = poll_fn(|cx| client.poll_read(cx, &mut answer)).await.expect("an answer");
+            // The server reads on until the client has gone.
+            client.end().expect("it ends");
             answer[..got].to_vec()
         };
         let (refused, answer) = tokio::join!(accepting, talking);
