@@ -13,6 +13,7 @@ use tollgate_plan::Reason;
 use tollgate_plan::aggregate::{Call, Part, PartBody, Source, Times};
 use tollgate_plan::query;
 use tollgate_plan::template::{Template, Var};
+use tollgate_plan::upstream::UpstreamId;
 use tollgate_wire::{name, write_header};
 
 use super::Work;
@@ -34,10 +35,13 @@ pub(super) enum Came {
     /// One for each element of a list.
     Each(Vec<Result<Rc<str>, Failed>>),
     /// One for each target: its URL, and the status with the document.
-    Targets(Vec<(Rc<str>, Result<(u16, Rc<str>), Failed>)>),
+    Targets(Vec<(Rc<str>, Target)>),
     /// Nothing.
     Failed(Failed),
 }
+
+/// What one target of several came to: its status, and the document.
+pub(super) type Target = Result<(u16, Rc<str>), Failed>;
 
 /// Why there is nothing.
 #[derive(Debug, Clone)]
@@ -131,12 +135,9 @@ impl Work<'_, '_> {
         Ok(Came::Each(came.into_inner()))
     }
 
-    /// Asks every target.
+    /// Asks every target; where hosts stand for a service that DNS knows, each of them.
     async fn targets(&self, call: &Call) -> Came {
-        let plan = &self.exchange.active.plan;
-        let targets =
-            plan.upstreams.get(call.upstream.0 as usize).map(|upstream| upstream.targets.as_slice());
-        let targets = targets.unwrap_or_default();
+        let targets = self.target_urls(call.upstream);
         let came = RefCell::new(vec![None; targets.len()]);
         let one = async |at: usize| {
             let answer = self.ask(call, None, Some(at)).await;
@@ -148,10 +149,22 @@ impl Work<'_, '_> {
             .map(|at| -> Pin<Box<dyn Future<Output = ()>>> { Box::pin(one(at)) })
             .collect())
         .await;
-        let came = targets.iter().zip(came.into_inner()).map(|(target, came)| {
-            (Rc::from(&*target.url), came.unwrap_or_else(|| Err(Failed::of(Reason::PartFailed))))
-        });
+        let came = targets
+            .into_iter()
+            .zip(came.into_inner())
+            .map(|(url, came)| (url, came.unwrap_or_else(|| Err(Failed::of(Reason::PartFailed)))));
         Came::Targets(came.collect())
+    }
+
+    /// What each target of an upstream is called; as configured when no host stands for any.
+    fn target_urls(&self, upstream: UpstreamId) -> Vec<Rc<str>> {
+        let (active, at) = (&self.exchange.active, upstream.0 as usize);
+        let served = active.upstreams.get(at).map(|live| live.shared.targets.as_slice()).unwrap_or_default();
+        let configured = active.plan.upstreams.get(at).map(|upstream| upstream.targets.as_slice());
+        match served {
+            [] => configured.unwrap_or_default().iter().map(|target| Rc::from(&*target.url)).collect(),
+            served => served.iter().map(|target| Rc::from(&*target.url)).collect(),
+        }
     }
 
     /// One request: the status, and the document that came.

@@ -165,7 +165,7 @@ mod tests {
         check(&["svc"], &["5 60 a:1", "5 20 b:1"], &["0 3 http://a:1 <0>", "0 1 http://b:1 <0>"]);
         check(&["svc"], &["0 1 a:1", "0 1 a:2", "1 9 a:1"], &["0 1 http://a:1 <0>", "0 1 http://a:2 <0>"]);
         // A weight of 0 among others is a very small chance, and never none.
-        check(&["svc"], &["0 0 a:1", "0 1 b:1"], &["0 9 http://a:1 <0>", "0 990 http://b:1 <0>"]);
+        check(&["svc"], &["0 0 a:1", "0 1 b:1"], &["0 1 http://a:1 <0>", "0 110 http://b:1 <0>"]);
         check(&["svc"], &["0 0 a:1", "0 65535 b:1"], &["0 1 http://a:1 <0>", "0 999 http://b:1 <0>"]);
     }
 

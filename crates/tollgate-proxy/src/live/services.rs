@@ -168,10 +168,10 @@ pub(crate) async fn attend(services: Arc<ServicesLive>, servers: NameServers) {
             stays
         });
         for name in names {
-            if !asking.contains_key(&name) {
+            asking.entry(name).or_insert_with_key(|name| {
                 let task = keep_asking(services.clone(), Services::new(&servers), name.clone());
-                asking.insert(name, tokio::task::spawn_local(task).abort_handle());
-            }
+                tokio::task::spawn_local(task).abort_handle()
+            });
         }
         if wanted.changed().await.is_err() {
             return;

@@ -53,6 +53,8 @@ fn route(name: &str) -> Route {
         cors: None,
         addresses: None,
         user_agents: None,
+        checks: None,
+        scripts: None,
         auth: None,
         limits: None,
         concurrency: None,
