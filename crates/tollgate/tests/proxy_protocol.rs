@@ -216,7 +216,8 @@ fn a_reload_switches_it_on_and_off() {
     gateway.replace_file(&gateway.complete(&text("require"), &[]));
     gateway.wait_generation(2);
     assert_eq!(gateway.client().exchange([&inet()[..], GET].concat()).text(), "192.0.2.1");
-    assert_eq!(old.exchange(GET).text(), "127.0.0.1", "a connection stays what it was");
+    // It could say whatever it likes of where it comes from.
+    old.assert_closed();
     gateway.replace_file(&gateway.complete(&text("off"), &[]));
     gateway.wait_generation(3);
     assert_eq!(gateway.client().exchange(GET).text(), "127.0.0.1");

@@ -7,4 +7,5 @@ mod pki;
 mod listeners;
 mod mutual;
 mod reload;
+mod terms;
 mod upstreams;

@@ -19,6 +19,13 @@ listeners:
   - address: \"@PLAIN@\"
 routes:
   - { path: /*, to: @ORIGIN@ }
+  - path: /copy
+    request: { set_headers: { x-copy: \"{header:x-client-subject}\" } }
+    to: @ORIGIN@
+  - { path: /only, headers: { x-client-subject: CN=admin }, respond: { body: admin } }
+  - { path: /only, headers: { x-client-subject: \"CN=bus 7,O=Example\" }, respond: { body: bus } }
+  - { path: /only, respond: { body: nobody } }
+  - { path: /guarded, guard: [{ if: \"!('x-client-subject' in request.headers)\" }], respond: { body: unsaid } }
 ";
 
 struct Setting {
@@ -41,8 +48,12 @@ fn setting() -> Setting {
 
 impl Setting {
     fn get(&self, identity: Option<&Issued>, lines: &str) -> io::Result<Reply> {
+        self.get_at("/x", identity, lines)
+    }
+
+    fn get_at(&self, path: &str, identity: Option<&Issued>, lines: &str) -> io::Result<Reply> {
         let way = Way::with(&self.servers, identity, rustls::ALL_VERSIONS);
-        way.connect(&self.gateway.address(), "a.example")?.get("/x", lines)
+        way.connect(&self.gateway.address(), "a.example")?.get(path, lines)
     }
 }
 
@@ -105,6 +116,30 @@ fn the_upstream_is_told_who_the_client_is() {
                    1\r\nx\r\n0\r\nX-Client-Subject: CN=admin\r\nX-Other: 1\r\n\r\n";
     assert_eq!(plain.exchange(chunked).status, 200);
     assert_eq!(setting._origin.last().trailers, [("X-Other".to_owned(), "1".to_owned())]);
+}
+
+#[test]
+fn nothing_that_reads_a_request_believes_the_client() {
+    const FORGED: &str = "X-Client-Subject: CN=admin\r\nX_Client_Subject: CN=admin\r\n";
+    let setting = setting();
+    let bus = setting.clients.client("Example", "bus 7");
+    let mut plain = tollgate_testkit::Client::connect(&setting.plain.address());
+    let mut unsaid =
+        |path: &str, lines: &str| plain.exchange(format!("GET {path} HTTP/1.1\r\nHost: test\r\n{lines}\r\n"));
+    // The client's `Connection` takes away what the client said, and no more.
+    for lines in ["", FORGED, "X-Client-Subject: CN=admin\r\nConnection: X-Client-Subject\r\n"] {
+        let told = |path: &str| setting.get_at(path, Some(&bus), lines).expect("an answer");
+        let seen = headers(&told("/copy"));
+        let subject = json!(["CN=bus 7,O=Example"]);
+        assert_eq!((&seen["x-client-subject"], &seen["x-copy"]), (&subject, &subject), "{lines}: {seen}");
+        assert_eq!((told("/only").text().as_str(), told("/guarded").status), ("bus", 403), "{lines}");
+
+        let seen = unsaid("/copy", lines).json()["headers"].clone();
+        let nothing = (&Value::Null, &json!([""]));
+        assert_eq!((&seen["x-client-subject"], &seen["x-copy"]), nothing, "{lines}: {seen}");
+        assert_eq!(unsaid("/only", lines).text(), "nobody", "{lines}");
+        assert_eq!(unsaid("/guarded", lines).text(), "unsaid", "{lines}");
+    }
 }
 
 #[test]
