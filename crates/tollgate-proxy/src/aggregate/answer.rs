@@ -8,7 +8,7 @@ use tollgate_plan::Reason;
 use tollgate_plan::aggregate::{Aggregate, Part};
 use tollgate_wire::{HeaderBlock, name};
 
-use super::part::{Came, Failed};
+use super::part::{Came, Failed, Target};
 use crate::exchange::{Exchange, Reject, Reply};
 
 /// The answer that the parts come to.
@@ -79,7 +79,7 @@ fn node<'a>(part: &'a Part, came: &'a Came) -> Option<Node<'a>> {
                 .collect(),
         ),
         Came::Targets(targets) => {
-            let target = |target: &'a Result<(u16, std::rc::Rc<str>), Failed>| {
+            let target = |target: &'a Target| {
                 let mut object = Object::default();
                 match target {
                     Ok((status, json)) => {

@@ -29,8 +29,7 @@ const OF_THE_BODY_ONCE: [&[u8]; 3] = [b"content-md5", b"digest", b"repr-digest"]
 pub(crate) fn rules<'a>(exchange: &'a Exchange<'_>, answer: &Answer) -> Option<&'a BodyRules> {
     let rules = exchange.matched()?.response.as_ref()?.body.as_deref()?;
     let status = answer.head.status;
-    ((200..300).contains(&status) && !matches!(status, 204 | 205 | 206) && !exchange.is_head())
-        .then_some(rules)
+    ((200..300).contains(&status) && !matches!(status, 204..=206) && !exchange.is_head()).then_some(rules)
 }
 
 /// Makes the answer out of the upstream's, all of which is there.
