@@ -193,7 +193,12 @@ impl<'a> Reading<'a> {
                 let known = !call.func_name.starts_with(|first: char| first.is_ascii_alphabetic())
                     || FUNCTIONS.contains(&call.func_name.as_str());
                 if !known {
-                    return self.fail(at, format!("there is no function `{}`", call.func_name), FUNCTIONS);
+                    let message = format!("there is no function `{}`", call.func_name);
+                    return self.fail(at, message, FUNCTIONS).map_err(|error| ExprError {
+                        // The place of a call is that of its parenthesis.
+                        offset: error.offset.saturating_sub(call.func_name.len()),
+                        ..error
+                    });
                 }
                 call.target.as_deref().into_iter().chain(&call.args).try_for_each(|part| self.read(part))
             }

@@ -1,6 +1,6 @@
 //! Server-sent events and long polling: nothing waits for more, and silence has its own bounds.
 
-use std::sync::mpsc::channel;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

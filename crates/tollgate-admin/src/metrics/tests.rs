@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tollgate_proxy::{
-    IssuerStatus, LimitLabels, LogCounts, RejectedLabels, RequestLabels, TargetHealth, UpstreamConnections,
-    UpstreamLabels,
+    CopyLabels, IssuerStatus, LimitLabels, LogCounts, RejectedLabels, RequestLabels, TargetHealth,
+    UpstreamConnections, UpstreamLabels,
 };
 
 use super::*;
@@ -109,6 +109,8 @@ fn scrape() -> Scrape {
     snapshot.upstream_requests.insert(labels, 3);
     snapshot.upstream_duration.insert("u".into(), Histogram::new());
     snapshot.retries.insert("u".into(), 1);
+    snapshot.mirrored.insert(CopyLabels { route: "none".into(), result: "sent" }, 16);
+    snapshot.script_duration.insert(NASTY.into(), Histogram::new());
     snapshot.inflight_requests = 4;
     snapshot.connections.insert("0.0.0.0:8080".into(), 5);
     snapshot.tls_handshake_failures.insert("0.0.0.0:8080".into(), 15);

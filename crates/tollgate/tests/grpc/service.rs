@@ -22,16 +22,16 @@ use tonic_prost::ProstCodec;
 
 /// The only message.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct Note {
+pub(crate) struct Note {
     #[prost(string, tag = "1")]
-    pub text: String,
+    pub(crate) text: String,
     #[prost(bytes = "vec", tag = "2")]
-    pub payload: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
     #[prost(uint32, tag = "3")]
-    pub number: u32,
+    pub(crate) number: u32,
 }
 
-pub fn note(text: &str) -> Note {
+pub(crate) fn note(text: &str) -> Note {
     Note { text: text.to_owned(), ..Note::default() }
 }
 
@@ -39,15 +39,15 @@ type Notes = Pin<Box<dyn Stream<Item = Result<Note, Status>> + Send>>;
 
 /// The service. `/test.Notes/Echo` is unary, `Collect` takes a stream, `Count` gives one, `Chat` does both.
 #[derive(Clone, Default)]
-pub struct Service4 {
+pub(crate) struct Service4 {
     /// Calls that are under way.
-    pub under_way: Arc<AtomicUsize>,
+    pub(crate) under_way: Arc<AtomicUsize>,
     /// Calls that were begun.
-    pub begun: Arc<AtomicUsize>,
+    pub(crate) begun: Arc<AtomicUsize>,
 }
 
 /// A running service; it stops with its runtime.
-pub async fn serve() -> (SocketAddr, Service4) {
+pub(crate) async fn serve() -> (SocketAddr, Service4) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let address = listener.local_addr().expect("a bound listener has an address");
     let service = Service4::default();
@@ -189,10 +189,10 @@ async fn chat(request: Request<Streaming<Note>>, call: UnderWay) -> Result<Respo
 }
 
 /// The client's side.
-pub struct Client4(tonic::client::Grpc<Channel>);
+pub(crate) struct Client4(tonic::client::Grpc<Channel>);
 
 impl Client4 {
-    pub async fn connect(address: &str) -> Client4 {
+    pub(crate) async fn connect(address: &str) -> Client4 {
         let endpoint = Channel::from_shared(format!("http://{address}")).expect("an address");
         Client4(tonic::client::Grpc::new(endpoint.connect().await.expect("the gateway listens")))
     }
@@ -201,7 +201,7 @@ impl Client4 {
         self.0.ready().await.map_err(|error| Status::unknown(error.to_string()))
     }
 
-    pub async fn unary(
+    pub(crate) async fn unary(
         &mut self,
         method: &'static str,
         request: Request<Note>,
@@ -211,11 +211,11 @@ impl Client4 {
         self.0.unary(request, path, ProstCodec::<Note, Note>::default()).await
     }
 
-    pub async fn echo(&mut self, text: &str) -> Result<Response<Note>, Status> {
+    pub(crate) async fn echo(&mut self, text: &str) -> Result<Response<Note>, Status> {
         self.unary("/test.Notes/Echo", Request::new(note(text))).await
     }
 
-    pub async fn collect(
+    pub(crate) async fn collect(
         &mut self,
         notes: impl Stream<Item = Note> + Send + 'static,
     ) -> Result<Response<Note>, Status> {
@@ -224,7 +224,7 @@ impl Client4 {
         self.0.client_streaming(Request::new(notes), path, ProstCodec::<Note, Note>::default()).await
     }
 
-    pub async fn count(
+    pub(crate) async fn count(
         &mut self,
         text: &str,
         number: u32,
@@ -237,7 +237,7 @@ impl Client4 {
         self.0.server_streaming(Request::new(asked), path, codec).await.map(Response::into_inner)
     }
 
-    pub async fn chat(&mut self) -> Result<(mpsc::Sender<Note>, Streaming<Note>), Status> {
+    pub(crate) async fn chat(&mut self) -> Result<(mpsc::Sender<Note>, Streaming<Note>), Status> {
         self.ready().await?;
         let path = http::uri::PathAndQuery::from_static("/test.Notes/Chat");
         let (send, notes) = mpsc::channel(1);
