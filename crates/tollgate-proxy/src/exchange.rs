@@ -20,6 +20,8 @@ use crate::live::conn::Conn;
 use crate::live::gate::Place;
 use crate::live::trial::Trial;
 use crate::live::upstreams::InFlight;
+// What became of a copy is counted by the observe stage, and known to the upstream stage.
+pub(crate) use crate::observe::Copied;
 use crate::observe::{Outcome as AttemptOutcome, RequestId};
 use crate::pump::{Upload, Watch};
 use crate::transform::Coder;

@@ -27,6 +27,8 @@ use crate::live::registry::{UpstreamRegistry, Upstreams};
 use crate::live::services::ServicesLive;
 use crate::live::store::{Leases, StoreHealth, StoreReport};
 use crate::live::targets::TargetShared;
+#[cfg(test)]
+pub(crate) use crate::observe::fixture;
 use crate::observe::{LogWriter, Snapshot, WorkerSnapshot};
 use crate::run::{self, Order};
 use crate::tls::Sides;

@@ -10,8 +10,7 @@ use tollgate_plan::route::Mirror;
 use tollgate_wire::BodyLength;
 
 use super::detached::{Bounds, Detached, fetch};
-use crate::exchange::{Exchange, Outgoing};
-use crate::observe::Copied;
+use crate::exchange::{Copied, Exchange, Outgoing};
 use crate::pump::KEPT_BYTES_MAX;
 use crate::worker::Active;
 

@@ -10,8 +10,7 @@ use tollgate_testkit::{Conn, Origin as Service, Seen, behaviour};
 use tollgate_wire::{HeadLimits, HeadProgress, Parsed, parse_request};
 
 use super::*;
-use crate::gateway::Gateway;
-use crate::observe::fixture;
+use crate::gateway::{Gateway, fixture};
 
 const CLIENTS: &[u8] = b"GET /clients HTTP/1.1\r\nHost: api.test\r\nX-Secret: s\r\nContent-Length: 9\r\n\r\n";
 const WITHIN: Duration = Duration::from_secs(5);
