@@ -14,7 +14,7 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-
 fn every_event_arrives_before_the_next_one_is_made() {
     const EVENTS: usize = 100;
     for chunked in [true, false] {
-        let (go, gone) = channel::<()>();
+        let (go, gone) = sync_channel::<()>(1);
         let gone = Arc::new(Mutex::new(gone));
         let origin = Origin::start(move |conn| {
             conn.request()?;

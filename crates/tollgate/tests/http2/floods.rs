@@ -109,7 +109,7 @@ fn floods_of_frames_that_ask_for_nothing() {
     ] {
         let mut peer = open();
         // Nobody reads what comes back.
-        peer.flood(&[frame.clone()], 100_000);
+        peer.flood(std::slice::from_ref(&frame), 100_000);
         check_turned_away(&gateway, peer, &[ENHANCE_YOUR_CALM, 1, 3, 5]);
     }
     assert!(gateway.resident_kib().saturating_sub(before) < 8 * 1024);

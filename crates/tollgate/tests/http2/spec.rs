@@ -63,7 +63,6 @@ fn followed_by(bytes: &[u8]) -> Vec<u8> {
 
 #[track_caller]
 fn check(gateway: &Gateway, (name, frames, expect): Case) {
-    println!("{name}");
     let mut peer = Peer::connect(gateway);
     peer.send(&frames);
     match expect {

@@ -16,8 +16,8 @@ use tokio::task::AbortHandle;
 use tollgate_plan::Plan;
 use tollgate_plan::issuer::{Issuer, TokenCheck};
 
-use http::Rim;
 use crate::upstream::NameServers;
+use http::Rim;
 pub(crate) use introspection::{IntrospectionLive, Question};
 pub(crate) use keys::KeysLive;
 pub use report::{IssuerHealth, IssuerStatus};
