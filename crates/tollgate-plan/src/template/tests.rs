@@ -87,7 +87,9 @@ fn texts_are_parsed_or_the_offence_is_named() {
     check("{cookie:a=b}", "BadName at 0 [cookie:a=b]");
     check("{ id }", "BadName at 0 [ id ]");
     check("{7}", "BadName at 0 [7]");
-    check("{a.b}", "BadName at 0 [a.b]");
+    check("{a.b.0}", "<a.b.0>");
+    check("{a..b}", "BadName at 0 [a..b]");
+    check("{a.b[].c}", "BadName at 0 [a.b[].c]");
     check("{rest*}", "BadName at 0 [rest*]");
 }
 

@@ -21,9 +21,10 @@ async fn through() -> (Gateway, Service4, Client4) {
 
 /// Waits while the service, on the same thread, goes on.
 async fn until(what: &str, condition: impl Fn() -> bool) {
+    let mut again = tokio::time::interval(Duration::from_millis(5));
     let looking = async {
         while !condition() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            again.tick().await;
         }
     };
     tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| panic!("waited in vain for {what}"));

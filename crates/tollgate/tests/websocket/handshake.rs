@@ -10,6 +10,36 @@ use tollgate_testkit::{Client, Closed, Origin, assert_problem, gateway, wait_for
 
 use crate::{KEY, ROUTES, echo, handshake, open, switch};
 
+/// What the client is told, sorted.
+const ANSWERED: [&str; 10] = [
+    "http/1.1 101 switching protocols",
+    "access-control-allow-origin: https://app.example.com",
+    "connection: upgrade",
+    "sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=",
+    "sec-websocket-extensions: permessage-deflate",
+    "sec-websocket-protocol: chat.v2",
+    "upgrade: websocket",
+    "vary: origin",
+    "x-by: tollgate",
+    "x-own: 1",
+];
+
+/// What the service is told.
+const SENT: [(&str, Option<&str>); 12] = [
+    ("connection", Some("Upgrade")),
+    ("upgrade", Some("websocket")),
+    ("sec-websocket-key", Some(KEY)),
+    ("sec-websocket-version", Some("13")),
+    ("sec-websocket-protocol", Some("chat.v1, chat.v2")),
+    ("sec-websocket-extensions", Some("permessage-deflate; client_max_window_bits")),
+    ("origin", Some("https://app.example.com")),
+    ("x-room", Some("7")),
+    ("cookie", None),
+    ("x-forwarded-for", Some("127.0.0.1")),
+    ("x-forwarded-host", Some("test")),
+    ("via", Some("1.1 tollgate")),
+];
+
 #[test]
 fn a_handshake_goes_through_the_pipeline_and_comes_back_as_a_tunnel() {
     let origin = Origin::start(|conn| {
@@ -50,41 +80,14 @@ routes:
     let mut lines: Vec<&str> = head.trim_end().split("\r\n").collect();
     lines[1..].sort_unstable();
     lines.retain(|line| !line.starts_with("ratelimit"));
-    assert_eq!(
-        lines,
-        [
-            "http/1.1 101 switching protocols",
-            "access-control-allow-origin: https://app.example.com",
-            "connection: upgrade",
-            "sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=",
-            "sec-websocket-extensions: permessage-deflate",
-            "sec-websocket-protocol: chat.v2",
-            "upgrade: websocket",
-            "vary: origin",
-            "x-by: tollgate",
-            "x-own: 1",
-        ]
-    );
+    assert_eq!(lines, ANSWERED);
     client.send("ping!");
     assert_eq!(client.bytes(6), b"<ping!");
     drop(client);
 
     let seen = &origin.requests()[0];
     assert_eq!(seen.head.start, "GET /base/rooms/7?token=x HTTP/1.1");
-    for (name, value) in [
-        ("connection", Some("Upgrade")),
-        ("upgrade", Some("websocket")),
-        ("sec-websocket-key", Some(KEY)),
-        ("sec-websocket-version", Some("13")),
-        ("sec-websocket-protocol", Some("chat.v1, chat.v2")),
-        ("sec-websocket-extensions", Some("permessage-deflate; client_max_window_bits")),
-        ("origin", Some("https://app.example.com")),
-        ("x-room", Some("7")),
-        ("cookie", None),
-        ("x-forwarded-for", Some("127.0.0.1")),
-        ("x-forwarded-host", Some("test")),
-        ("via", Some("1.1 tollgate")),
-    ] {
+    for (name, value) in SENT {
         assert_eq!(seen.header(name), value, "{name}");
     }
     let record = gateway.record_of("/chat/7");
