@@ -387,7 +387,7 @@ mod tests {
         check("a ==", 4, "");
         check("", 0, "");
         let deep = "claims.r.all(a, claims.r.all(b, claims.r.all(c, true)))";
-        check(deep, 32, "more than 2 comprehensions");
+        check(deep, 44, "more than 2 comprehensions");
         let many = vec!["true"; 600].join("||");
         assert!(Expr::parse(&many).is_err(), "too many parts");
         assert!(Expr::parse(&format!("{}true{}", "(".repeat(300), ")".repeat(300))).is_err(), "too deep");

@@ -222,14 +222,18 @@ fn a_connection_that_goes_finishes_what_is_on_it() {
     first.send("GET /first HTTP/1.1\r\nHost: a\r\n\r\n");
     origin.wait_requests(1);
     origin.go_away();
-    let mut second = gateway.client();
+    // Those that were faster than the farewell are on the first connection, too, and wait there.
+    let mut others = Vec::new();
     wait_for("a request on a second connection", || {
-        second.send("GET /second HTTP/1.1\r\nHost: a\r\n\r\n");
-        origin.wait_requests(2);
+        let mut other = gateway.client();
+        other.send("GET /second HTTP/1.1\r\nHost: a\r\n\r\n");
+        others.push(other);
+        origin.wait_requests(1 + others.len());
         origin.connections().0 == 2
     });
     gate.send_replace(true);
-    assert_eq!((first.response().status, second.response().status), (200, 200));
+    assert_eq!(first.response().status, 200);
+    others.iter_mut().for_each(|other| assert_eq!(other.response().status, 200));
     wait_for("the first connection to end", || origin.connections() == (2, 1));
 }
 
