@@ -130,6 +130,11 @@ fn lists_and_targets_are_asked_for_one_by_one() {
     assert_eq!(completed(&answer), (Some("false"), Some("stops;part_failed")));
     assert_eq!(answer.header("cache-control"), Some("no-store"));
 
+    // A part of several requests has not failed because one of them has.
+    let required = format!("{stops}, required: true");
+    let answer = aggregate(&origin, "", &[&format!("{VEHICLE}, pick: [fuel]"), &required]).get("/7");
+    assert_eq!((answer.status, completed(&answer)), (200, (Some("false"), Some("stops;part_failed"))));
+
     let (up, down) = (fleet(), Origin::start(|_| Ok(())));
     let gateway = gateway!(
         "upstreams:\n  buses: { targets: [@UP@, @DOWN@] }\nroutes:\n  - path: /all\n    aggregate:\n      parts:\n        - { name: fleet, to: buses, each_target: true, path: /stops/1, pick: [id], wrap: buses }\n",
@@ -212,6 +217,8 @@ fn without_a_required_part_there_is_no_answer() {
     };
     check("/error", 502, "part_failed");
     check("/broken", 502, "part_failed");
+    // A list cannot be merged with another part.
+    check("/list", 502, "part_failed");
     check("/hang", 504, "upstream_timeout");
     check("/close", 502, "upstream_reset");
     // Its own 4xx is about the client's request.

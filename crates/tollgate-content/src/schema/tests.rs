@@ -176,3 +176,18 @@ proptest! {
         }
     }
 }
+
+/// A schema that refers to itself without going into the document must not make the check endless.
+#[test]
+fn a_schema_that_is_itself() {
+    for schema in [
+        json!({ "$ref": "#" }),
+        json!({ "allOf": [{ "$ref": "#" }] }),
+        json!({ "$defs": { "a": { "$ref": "#/$defs/b" }, "b": { "$ref": "#/$defs/a" } }, "$ref": "#/$defs/a" }),
+    ] {
+        // Refused when it is compiled, or it ends: either is fine, a stack that overflows is not.
+        if let Ok(compiled) = Schema::compile(&schema) {
+            let _ = compiled.check(b"{}");
+        }
+    }
+}

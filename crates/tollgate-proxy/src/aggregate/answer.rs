@@ -11,6 +11,9 @@ use tollgate_wire::{HeaderBlock, name};
 use super::part::{Came, Failed, Target};
 use crate::exchange::{Exchange, Reject, Reply};
 
+/// What is made of a part is no object, so it cannot be merged with others.
+const NO_OBJECT: &Failed = &Failed { reason: Reason::PartFailed, answer: None };
+
 /// The answer that the parts come to.
 pub(super) fn answer(
     exchange: &Exchange<'_>,
@@ -20,12 +23,13 @@ pub(super) fn answer(
     let parts = || aggregate.parts.iter().zip(came);
     let mut failures: Vec<(&Part, &Failed)> =
         parts().filter_map(|(part, came)| Some((part, came.failure()?))).collect();
-    let gives = |(part, came): (&Part, &Came)| part.fallback.is_some() || !matches!(came, Came::Failed(_));
-    let lost = failures.iter().find(|(part, _)| part.required).or(match parts().any(gives) {
+    let nothing = || parts().filter(|(_, came)| came.is_nothing());
+    let gives = |(part, came): (&Part, &Came)| part.fallback.is_some() || !came.is_nothing();
+    let lost = nothing().find(|(part, _)| part.required).or(match parts().any(gives) {
         true => None,
-        false => failures.first(),
+        false => nothing().next(),
     });
-    if let Some((_, failed)) = lost {
+    if let Some(failed) = lost.and_then(|(_, came)| came.failure()) {
         return refuse(failed, &failures);
     }
     let mut whole = Object::default();
@@ -36,7 +40,12 @@ pub(super) fn answer(
             Ok(()) => {}
             // One part alone may be a list.
             Err(node) if aggregate.parts.len() == 1 => only = Some(node),
-            Err(_) => failures.push((part, const { &Failed { reason: Reason::PartFailed, answer: None } })),
+            Err(_) => {
+                failures.push((part, NO_OBJECT));
+                if part.required {
+                    return refuse(NO_OBJECT, &failures);
+                }
+            }
         }
     }
     let node = only.unwrap_or(Node::Object(whole));

@@ -122,9 +122,8 @@ impl Work<'_, '_> {
 
     /// Whether a part failed without which there is no answer.
     fn is_lost(&self) -> bool {
-        let failed = |(at, part): (usize, &Part)| {
-            part.required && self.came(at).is_some_and(|came| came.failure().is_some())
-        };
+        let failed =
+            |(at, part): (usize, &Part)| part.required && self.came(at).is_some_and(Came::is_nothing);
         self.aggregate.parts.iter().enumerate().any(failed)
     }
 

@@ -66,6 +66,11 @@ impl Failed {
 }
 
 impl Came {
+    /// Whether the part failed as a whole. Elements and targets that fail make an answer incomplete, no more.
+    pub(super) fn is_nothing(&self) -> bool {
+        matches!(self, Came::Failed(_))
+    }
+
     /// The first failure in it.
     pub(super) fn failure(&self) -> Option<&Failed> {
         match self {
