@@ -9,19 +9,31 @@ use crate::tree::Tree;
 
 /// Crate, and the crates of ours that it may link.
 const ALLOWED: &[(&str, &[&str])] = &[
-    ("tollgate", &["tollgate-admin", "tollgate-config", "tollgate-plan", "tollgate-proxy", "tollgate-token"]),
+    (
+        "tollgate",
+        &[
+            "tollgate-admin",
+            "tollgate-config",
+            "tollgate-logship",
+            "tollgate-plan",
+            "tollgate-proxy",
+            "tollgate-token",
+        ],
+    ),
     ("tollgate-admin", &["tollgate-config", "tollgate-plan", "tollgate-proxy"]),
     (
         "tollgate-config",
         &["tollgate-content", "tollgate-plan", "tollgate-script", "tollgate-token", "tollgate-wire"],
     ),
     ("tollgate-content", &[]),
+    ("tollgate-logship", &[]),
     ("tollgate-plan", &["tollgate-content", "tollgate-script", "tollgate-token", "tollgate-wire"]),
-    ("tollgate-policy", &["tollgate-plan"]),
+    ("tollgate-policy", &["tollgate-plan", "tollgate-wire"]),
     (
         "tollgate-proxy",
         &[
             "tollgate-content",
+            "tollgate-logship",
             "tollgate-plan",
             "tollgate-policy",
             "tollgate-script",
