@@ -6,14 +6,18 @@
 mod contestant;
 mod held;
 mod load;
+mod paced;
 mod process;
 
+mod aggregation;
 mod bodies;
+mod dying;
 mod http2;
 mod identity;
 mod memory;
 mod plain;
 mod routes;
+mod stages;
 mod start;
 mod stores;
 mod tls;
@@ -76,6 +80,8 @@ pub enum Case {
     P4,
     /// Memory
     P5,
+    /// One answer of four parts
+    P6,
     /// A limit kept locally, leased from Redis, and asked for in Redis
     P7,
     /// Answers and uploads of 1 MiB
@@ -84,6 +90,14 @@ pub enum Case {
     P9,
     /// From exec to the first answer
     P10,
+    /// A script on each request
+    P11,
+    /// Answers out of the cache
+    Cache,
+    /// A long document, picked and merged
+    Merge,
+    /// One of four targets dies under load
+    Dying,
     /// Plain proxying to clients of HTTP/2
     Http2,
     /// Refusing bad tokens
@@ -111,10 +125,15 @@ pub fn run(args: &Args) -> Result<()> {
             Case::P3 => identity::many_tokens(&site, args, &mut results)?,
             Case::P4 => routes::run(&site, args, &mut results)?,
             Case::P5 => memory::run(&site, args, &mut results)?,
+            Case::P6 => aggregation::four_parts(&site, args, &mut results)?,
             Case::P7 => stores::run(&site, args, &mut results)?,
             Case::P8 => bodies::run(&site, args, &mut results)?,
             Case::P9 => tls::run(&site, args, &mut results)?,
             Case::P10 => start::run(&site, args, &mut results)?,
+            Case::P11 => stages::script(&site, args, &mut results)?,
+            Case::Cache => stages::cache(&site, args, &mut results)?,
+            Case::Merge => aggregation::long_document(&site, args, &mut results)?,
+            Case::Dying => dying::run(&site, args, &mut results)?,
             Case::Http2 => http2::run(&site, args, &mut results)?,
             Case::Flood401 => identity::flood(&site, args, &mut results)?,
         }

@@ -92,11 +92,12 @@ impl Site {
         let folder = TempDir::with_prefix("tollgate-bench-")?;
         let dir = folder.path();
         fs::write(dir.join("mebibyte"), vec![b'm'; 1024 * 1024])?;
+        fs::write(dir.join("document.json"), document())?;
         let origin_port = free_port()?;
         let config = fill(
             "bench/origin.conf",
             dir,
-            &[("ORIGIN", &origin_port.to_string()), ("KILOBYTE", &"k".repeat(1024))],
+            &[("ORIGIN", &origin_port.to_string()), ("KILOBYTE", &"k".repeat(1024)), ("PART", &part())],
         )?;
         let config = config.to_string_lossy().into_owned();
         let mut origin = Running::start("origin", args.load_core, &["nginx", "-c", &config], dir)?;
@@ -270,6 +271,32 @@ impl Site {
     }
 }
 
+/// Bytes of a part of an aggregate.
+pub(super) const PART_BYTES: usize = 256;
+
+/// Elements of the list in the long document.
+const ELEMENTS: usize = 4096;
+
+/// A small document, as services give it.
+pub(super) fn part() -> String {
+    filled(r#"{"id":7,"ok":true,"level":0.5,"tags":["a","b"],"owner":{"id":12,"name":"Ann"},"note":""#)
+}
+
+/// 1 MiB of JSON: a list of small documents under `items`.
+fn document() -> String {
+    let elements = (0..ELEMENTS).map(|id| filled(&format!(r#"{{"id":{id},"name":"name of {id}","note":""#)));
+    let mut text = format!(r#"{{"total":{ELEMENTS},"items":["#);
+    text.push_str(&elements.collect::<Vec<_>>().join(","));
+    text.push_str("]}");
+    text
+}
+
+/// A document that ends within a text, filled up to the bytes of a part.
+fn filled(begun: &str) -> String {
+    let fill = PART_BYTES.saturating_sub(begun.len() + 2);
+    format!("{begun}{}\"}}", "n".repeat(fill))
+}
+
 /// One route per line. A single one takes every path; many are told apart by their first segment.
 fn route_lines(count: usize) -> String {
     match count {
@@ -346,4 +373,18 @@ fn find_envoy(dir: &Path) -> Option<PathBuf> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_json_of_the_size_that_they_are_for() {
+        let small: serde_json::Value = serde_json::from_str(&part()).expect("JSON");
+        assert_eq!((part().len(), small["owner"]["name"].as_str()), (PART_BYTES, Some("Ann")));
+        let long: serde_json::Value = serde_json::from_str(&document()).expect("JSON");
+        assert_eq!(long["items"].as_array().map(Vec::len), Some(ELEMENTS));
+        assert!((1 << 20..(1 << 20) + (1 << 13)).contains(&document().len()), "{}", document().len());
+    }
 }

@@ -168,7 +168,8 @@ pub(super) fn get_text(port: u16, path: &str) -> Result<String> {
     }
 }
 
-fn connect(port: u16) -> Result<TcpStream> {
+/// A connection on which any single wait has an end.
+pub(super) fn connect(port: u16) -> Result<TcpStream> {
     let stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(IO_LIMIT))?;
     stream.set_write_timeout(Some(IO_LIMIT))?;
@@ -181,7 +182,8 @@ fn request(port: u16) -> Result<TcpStream> {
     Ok(stream)
 }
 
-fn read_head(stream: &mut TcpStream) -> Result<Vec<u8>> {
+/// Reads to the end of a head; what came with it of the body is at its end.
+pub(super) fn read_head(stream: &mut TcpStream) -> Result<Vec<u8>> {
     stream.set_read_timeout(Some(IO_LIMIT))?;
     let mut head = Vec::new();
     let mut piece = [0; 4096];
@@ -200,7 +202,7 @@ fn read_head(stream: &mut TcpStream) -> Result<Vec<u8>> {
 }
 
 /// Reads a head and the body that its Content-Length announces; the status.
-fn read_answer(stream: &mut TcpStream) -> Result<u16> {
+pub(super) fn read_answer(stream: &mut TcpStream) -> Result<u16> {
     let bytes = read_head(stream)?;
     let text = String::from_utf8_lossy(&bytes);
     let (head, body) = text.split_once("\r\n\r\n").context("no head")?;

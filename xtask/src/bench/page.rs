@@ -1,5 +1,6 @@
 //! `docs/benchmarks.md`, made from the samples alone: tables, and each bar with what was measured.
 
+mod content;
 mod http2;
 mod identity;
 
@@ -49,10 +50,15 @@ const SECTIONS: &[(&str, &str, Section)] = &[
     ("p3", "P3: a new token on every request", identity::many_tokens),
     ("p4", "P4: from 10 to 10,000 routes", routes),
     ("p5", "P5: memory", memory),
+    ("p6", "P6: one answer of four parts of 256 B", content::four_parts),
     ("p7", "P7: a limit kept locally, leased from Redis, asked for in Redis", identity::stores),
     ("p8", "P8: bodies of 1 MiB", bodies),
     ("p9", "P9: TLS 1.3 with a certificate on P-256", tls),
     ("p10", "P10: from exec to the first answer, 100 routes", start),
+    ("p11", "P11: a Lua script that sets a header of each request", content::script),
+    ("cache", "Answers out of the cache, 1 KB", content::cache),
+    ("merge", "A JSON document of 1 MiB, picked and merged", content::long_document),
+    ("dying", "One target of four dies under load", content::dying),
     ("http2", "HTTP/2: plain proxying, 1 KB answers", http2::section),
     ("flood401", "A flood of bad tokens", identity::flood),
 ];
