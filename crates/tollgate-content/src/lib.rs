@@ -21,6 +21,7 @@ mod shape;
 pub mod decode;
 pub mod encode;
 pub mod expr;
+pub mod openapi;
 pub mod schema;
 
 pub use merge::{Merge, merge};

@@ -3,12 +3,12 @@
 //! Drafts from 4 to 2020-12, by `$schema`; 2020-12 without. Nothing is fetched: what a `$ref` points at stands in the
 //! same document. Formats are checked, and patterns are run by the engine that is linear in the text.
 
-mod strict;
+pub(crate) mod strict;
 
 use std::fmt;
 
-use jsonschema::{PatternOptions, ValidationError, Validator};
-use serde_json::{Map, Value};
+use jsonschema::{PatternOptions, Registry, ValidationError, ValidationOptions, Validator};
+use serde_json::{Map, Value, json};
 
 /// Faults that are told; the others wait until these are gone.
 const TOLD: usize = 3;
@@ -40,11 +40,7 @@ impl fmt::Debug for Schema {
 impl Schema {
     /// Compiles a schema, or says what is wrong with it.
     pub fn compile(document: &Value) -> Result<Schema, String> {
-        let options = jsonschema::options()
-            .should_validate_formats(true)
-            .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_MAX))
-            .offline();
-        let validator = options.build(document).map_err(|error| {
+        let validator = options().build(document).map_err(|error| {
             let place = error.instance_path().to_string();
             let place = if place.is_empty() { String::new() } else { format!(" at {place}") };
             format!("{error}{place}")
@@ -53,6 +49,13 @@ impl Schema {
         let required = document.get("required").and_then(Value::as_array);
         let required = required.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
         Ok(Schema { validator, properties, required })
+    }
+
+    /// Compiles the schema that stands at a place in one of several documents.
+    pub(crate) fn within(documents: &Registry<'_>, place: &str) -> Result<Schema, String> {
+        let document = json!({ "$ref": place });
+        let validator = options().with_registry(documents).build(&document).map_err(|error| error.to_string())?;
+        Ok(Schema { validator, properties: Map::new(), required: Vec::new() })
     }
 
     /// The members that it names.
@@ -80,6 +83,11 @@ impl Schema {
         self.judge(&Value::Object(texts.into_iter().map(mean).collect()), true)
     }
 
+    /// Checks a value that was made of a request.
+    pub(crate) fn check_value(&self, value: &Value) -> Result<(), String> {
+        self.judge(value, true)
+    }
+
     fn judge(&self, value: &Value, several: bool) -> Result<(), String> {
         if !several {
             return self.validator.validate(value).map_err(|error| told(&error));
@@ -90,6 +98,13 @@ impl Schema {
         let faults: Vec<String> = self.validator.iter_errors(value).take(TOLD).map(|it| told(&it)).collect();
         Err(faults.join("; "))
     }
+}
+
+fn options<'i>() -> ValidationOptions<'i> {
+    jsonschema::options()
+        .should_validate_formats(true)
+        .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_MAX))
+        .offline()
 }
 
 /// Where it is and what was expected there, without the value.

@@ -7,7 +7,7 @@ use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
 /// Reads a document, no deeper than the library goes by itself (128 levels).
-pub(super) fn read(document: &[u8]) -> Result<Value, serde_json::Error> {
+pub(crate) fn read(document: &[u8]) -> Result<Value, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(document);
     let value = Strict.deserialize(&mut reader)?;
     reader.end()?;
