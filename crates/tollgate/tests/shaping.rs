@@ -93,3 +93,20 @@ fn the_upstream_is_asked_for_all_of_it_as_it_is() {
     let seen = origin.last();
     assert_eq!((seen.header("accept-encoding"), seen.header("range")), (None, None));
 }
+
+/// The first example of the page: what is configured there makes the one document out of the other.
+#[test]
+fn the_page_says_what_is_so() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/shaping.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let block = |text: &str, fence: &str| -> String {
+        let inside = text.split_once(fence).and_then(|(_, rest)| rest.split_once("```"));
+        inside.expect("a block").0.to_owned()
+    };
+    let (before, after) = page.split_once("\nFrom `").expect("the example");
+    let (from, after) = after.split_once("` comes").expect("what it is made of");
+    let origin = saying("", from);
+    let text = block(before, "```yaml\n").replace("http://127.0.0.1:3000", &origin.url());
+    let wanted: Value = serde_json::from_str(&block(after, "```\n")).expect("JSON");
+    assert_eq!(gateway!(&text).get("/orders/7").json(), wanted);
+}

@@ -77,10 +77,11 @@ pub(super) fn dying(record: &Record) -> Result<String> {
     let [without, with] = dying::RETRIES.map(|(work, _)| work);
     let rounds = |work, field| record.rounds("tollgate", work, field).into_iter().map(|(_, value)| value);
     // In the worst round: how many more failed than were in its hands.
-    let more = rounds(without, "failed").zip(rounds(without, "in_hands")).map(|(failed, held)| failed - held);
+    let pairs = rounds(without, "failed").zip(rounds(without, "in_hands"));
+    let more = pairs.map(|(failed, held)| (failed - held).max(0.0));
     let more = more.reduce(f64::max);
     let show = |count: Option<f64>| count.map_or("–".into(), |count| format!("{count:.0}"));
-    let bar = "without retry no more fail than were in its hands: at most 0 more in any round";
+    let bar = "without retry: in no round more than were in its hands";
     bar_row(&mut text, bar, more, |more| more <= 0.0, show)?;
     let failed = rounds(with, "failed").reduce(f64::max);
     bar_row(&mut text, "with retry none fails", failed, |failed| failed == 0.0, show)?;
