@@ -12,6 +12,7 @@
 
 mod raw;
 mod scan;
+mod read;
 mod path;
 mod node;
 
@@ -21,6 +22,8 @@ mod shape;
 pub mod decode;
 pub mod encode;
 pub mod expr;
+pub mod jq;
+pub mod render;
 pub mod openapi;
 pub mod schema;
 
