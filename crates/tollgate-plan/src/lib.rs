@@ -14,6 +14,7 @@ pub mod secret;
 
 pub mod route;
 pub mod aggregate;
+pub mod cache;
 pub mod table;
 pub mod host;
 pub mod path;

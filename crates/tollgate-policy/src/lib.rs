@@ -21,6 +21,7 @@ mod health;
 mod outlier;
 mod retry;
 
+pub mod cache;
 pub mod limit;
 
 pub use breaker::{Breaker, Circuit, Ending, Ticket};

@@ -49,6 +49,10 @@ impl Shard {
         }
     }
 
+    pub(super) fn resize(&mut self, max: usize) {
+        self.max = max;
+    }
+
     pub(super) fn take(&mut self, limit: u64, place: Hash128, quota: &Quota, now_ns: u64) -> Decision {
         let now_ns = self.moved_on(now_ns);
         self.sweep(now_ns, SWEPT_PER_TAKE);

@@ -61,6 +61,15 @@ impl Table {
         Table { shards: Box::new(shards), secret }
     }
 
+    /// Has room for so many buckets from now on. Fewer than there are: they leave when they are full, and until then
+    /// no others come.
+    pub fn resize(&self, max_buckets: usize) {
+        let per_shard = max_buckets.div_ceil(SHARDS).max(1);
+        for shard in self.shards.iter() {
+            lock(shard).resize(per_shard);
+        }
+    }
+
     /// Takes one token from the bucket of `key` under `limit`.
     pub fn take(&self, limit: u64, key: &[u8], quota: &Quota, now_ns: u64) -> Decision {
         self.with(limit, key, |shard, place| shard.take(limit, place, quota, now_ns))
