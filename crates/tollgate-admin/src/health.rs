@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use tollgate_plan::redis::OnFailure;
-use tollgate_proxy::{IssuerHealth, Status, StoreReport, rfc3339};
+use tollgate_proxy::{IssuerHealth, Status, StoreReport, TokenHealth, rfc3339};
 
 use crate::reload::LastReload;
 
@@ -19,6 +19,11 @@ pub(crate) fn readiness(status: &Status, last: &LastReload) -> Value {
 /// `{ name: { "status", "keys", "age_s", "last_error" } }`
 pub(crate) fn issuers(issuers: &[IssuerHealth]) -> Value {
     issuers.iter().map(|issuer| (issuer.name.to_string(), issuer.to_json())).collect::<Map<_, _>>().into()
+}
+
+/// `{ upstream: { "status", "ends_in_s", "last_error" } }`, of the upstreams that are shown a token of the gateway's own.
+pub(crate) fn tokens(tokens: &[TokenHealth]) -> Value {
+    tokens.iter().map(|token| (token.upstream.to_string(), token.to_json())).collect::<Map<_, _>>().into()
 }
 
 /// `{ "status", "since", "on_failure", "last_error" }`; null where no Redis is configured.

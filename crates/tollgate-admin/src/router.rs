@@ -25,7 +25,7 @@ const RELOAD_WAIT: Duration = Duration::from_secs(60);
 const ENDPOINTS: &[(&str, &str, &str)] = &[
     ("GET", "/livez", "the process answers"),
     ("GET", "/readyz", "configuration active, listeners bound, not draining"),
-    ("GET", "/health", "version, uptime, generation, upstreams and targets, issuers, Redis, last reload"),
+    ("GET", "/health", "version, uptime, generation, upstreams and targets, issuers, tokens, Redis, last reload"),
     ("GET", "/metrics", "Prometheus text, or OpenMetrics by Accept"),
     ("GET", "/api/v1/routes", "the routes that serve now"),
     ("GET", "/api/v1/upstreams", "the upstreams that serve now"),
@@ -66,6 +66,7 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 async fn health_of_all(State(admin): State<Admin>) -> Json<Value> {
     let mut body = admin.control.health().to_json(admin.build.version);
     body["issuers"] = health::issuers(&admin.control.issuers());
+    body["tokens"] = health::tokens(&admin.control.tokens());
     let on_failure = admin.control.plan().redis.as_ref().map(|redis| redis.on_failure);
     body["redis"] = health::redis(admin.control.store(), on_failure);
     body["last_reload"] = health::last_reload(&admin.reloads.last());

@@ -31,6 +31,7 @@ pub mod issuer;
 pub mod consumer;
 
 pub mod upstream;
+pub mod credentials;
 pub mod resilience;
 pub mod reason;
 

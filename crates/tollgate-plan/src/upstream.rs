@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tollgate_wire::Name;
 
+use crate::credentials::ClientCredentials;
 use crate::resilience::{CircuitBreaker, HealthCheck, Outlier, Retry, StatusSet};
 use crate::tls::ClientTls;
 
@@ -47,6 +48,10 @@ pub struct Upstream {
     pub circuit_breaker: Option<CircuitBreaker>,
     /// Answers that count as failures.
     pub failure_status: StatusSet,
+    /// A token of the gateway's own that requests carry in the place of the client's `Authorization`.
+    pub credentials: Option<Arc<ClientCredentials>>,
+    /// Redirects to the upstream itself that the gateway follows for one request; 0: they pass to the client.
+    pub follow_redirects: u32,
 }
 
 /// One address that serves the upstream.

@@ -1,18 +1,20 @@
 //! The background thread: what must go on beside requests, and must not take a worker's time.
 //!
-//! It talks to issuers, asks targets how they are, and DNS where services are. Workers hand it questions and read what it wrote; it never
+//! It talks to issuers, gets tokens for upstreams, asks targets how they are, and DNS where services are. Workers hand it questions and read what it wrote; it never
 //! waits for a worker.
 
 use std::io;
+use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
+use crate::live::http::Rim;
 use crate::live::issuers::{self, IssuerRegistry, Question};
 use crate::live::registry::UpstreamRegistry;
-use crate::live::{checks, services};
+use crate::live::{checks, services, tokens};
 use crate::upstream::NameServers;
 
 /// Questions that the thread has not taken yet. It takes them at once, so this is seldom more than one.
@@ -35,6 +37,7 @@ impl Background {
         let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
         let (end, mut ended) = watch::channel(false);
         let (wanted, checked) = (issuers.wanted(), upstreams.checked());
+        let tokens = upstreams.tokens.wanted();
         let (services, servers) = (upstreams.services.clone(), servers.clone());
         let run = move || {
             let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
@@ -43,8 +46,10 @@ impl Background {
                 Err(error) => return tracing::error!(%error, "the background thread cannot start"),
             };
             runtime.block_on(async {
+                let rim = Rc::new(Rim::new(&servers));
                 tokio::select! {
-                    () = issuers::attend(wanted, asked, &servers) => {}
+                    () = issuers::attend(wanted, asked, rim.clone()) => {}
+                    () = tokens::attend(tokens, rim) => {}
                     () = checks::attend(checked, &servers) => {}
                     () = services::attend(services, servers.clone()) => {}
                     _ = ended.wait_for(|end| *end) => {}

@@ -11,6 +11,7 @@ use crate::health::HealthReport;
 use crate::live::issuers::IssuerHealth;
 use crate::live::limits::BadLimit;
 use crate::live::store::StoreReport;
+use crate::live::tokens::TokenHealth;
 use crate::observe::Snapshot;
 
 /// A handle on the running data plane. Cheap to clone; usable from any thread and any runtime.
@@ -122,6 +123,11 @@ impl Control {
     /// How each issuer is doing, in the order of the configuration.
     pub fn issuers(&self) -> Vec<IssuerHealth> {
         self.shared.issuer_health()
+    }
+
+    /// How the gateway's own tokens toward upstreams are doing, in the order of the configuration.
+    pub fn tokens(&self) -> Vec<TokenHealth> {
+        self.shared.token_health()
     }
 
     /// How the Redis of shared limits is doing; none where the configuration has none.

@@ -51,6 +51,8 @@ pub(crate) struct Exchange<'c> {
     pub(crate) body: Option<Box<RequestBody>>,
     /// Where `body` is none: whether the client's bytes were all read, so that the next request can follow.
     pub(crate) body_read: bool,
+    /// A redirect asked for GET in the place of what the client asked for.
+    pub(crate) as_get: Cell<bool>,
     pub(crate) seen: Seen,
 }
 
@@ -323,6 +325,7 @@ impl<'c> Exchange<'c> {
             place: None,
             body,
             body_read: true,
+            as_get: Cell::new(false),
             seen,
         }
     }
@@ -330,6 +333,12 @@ impl<'c> Exchange<'c> {
     /// The path in normal form; as it came when it has none and the request is refused.
     pub(crate) fn path(&self) -> &str {
         &self.kit.path
+    }
+
+    /// The method that the upstream sees.
+    pub(crate) fn sent_method(&self) -> &Method {
+        const GET: &Method = &Method::Get;
+        if self.as_get.get() { GET } else { &self.kit.head.method }
     }
 
     /// The route; every stage after `route` has one.

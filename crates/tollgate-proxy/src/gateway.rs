@@ -27,6 +27,7 @@ use crate::live::registry::{UpstreamRegistry, Upstreams};
 use crate::live::services::ServicesLive;
 use crate::live::store::{Leases, StoreHealth, StoreReport};
 use crate::live::targets::TargetShared;
+use crate::live::tokens::TokenHealth;
 #[cfg(test)]
 pub(crate) use crate::observe::fixture;
 use crate::observe::{LogWriter, Snapshot, WorkerSnapshot};
@@ -288,7 +289,7 @@ impl Shared {
 
     /// The health of the named upstreams, of all or of these.
     pub(crate) fn health(&self, only: Option<&[UpstreamId]>) -> HealthReport {
-        let current = self.current();
+        let (current, now) = (self.current(), Instant::now());
         let shown = current.plan.upstreams.iter().zip(current.upstreams.iter()).enumerate();
         let wanted = |at: usize| only.is_none_or(|only| only.contains(&UpstreamId(at as u32)));
         let upstreams =
@@ -296,7 +297,8 @@ impl Shared {
                 UpstreamHealth {
                     name: upstream.name.clone(),
                     targets: TargetHealth::of(upstream, live),
-                    circuit: live.circuit(Instant::now()),
+                    circuit: live.circuit(now),
+                    token: live.token.as_ref().map(|token| token.health(&live.name, now).status),
                 }
             });
         HealthReport { status: self.status(), upstreams: upstreams.collect() }
@@ -307,6 +309,13 @@ impl Shared {
         let (current, now) = (self.current(), Instant::now());
         let issuers = current.plan.issuers.iter().zip(current.issuers.iter());
         issuers.map(|(issuer, live)| IssuerHealth::of(issuer, live, now)).collect()
+    }
+
+    /// How the gateway's own tokens toward upstreams are doing, in the order of the configuration.
+    pub(crate) fn token_health(&self) -> Vec<TokenHealth> {
+        let (current, now) = (self.current(), Instant::now());
+        let upstreams = current.upstreams.iter();
+        upstreams.filter_map(|live| Some(live.token.as_ref()?.health(&live.name, now))).collect()
     }
 
     /// Gives an accepted connection to the worker that should serve it; back when that takes none at the moment.

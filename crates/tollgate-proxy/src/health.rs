@@ -9,6 +9,7 @@ use tollgate_policy::Circuit;
 
 use crate::control::Status;
 use crate::live::shield::UpstreamShared;
+use crate::live::tokens::TokenStatus;
 use crate::observe::rfc3339;
 
 /// The health of the gateway and its named upstreams.
@@ -29,6 +30,8 @@ pub struct UpstreamHealth {
     pub targets: Vec<TargetHealth>,
     /// Its circuit breaker; none where none is configured.
     pub circuit: Option<Circuit>,
+    /// The gateway's own token toward it; none where none is configured.
+    pub token: Option<TokenStatus>,
 }
 
 /// The health of one target.
@@ -96,17 +99,20 @@ impl HealthReport {
 }
 
 impl UpstreamHealth {
-    /// `ok`, `degraded` or `down`: an upstream is down when nothing of it can serve.
+    /// `ok`, `degraded` or `down`: an upstream is down when nothing of it can serve, or nothing can be sent to it.
     pub fn verdict(&self) -> &'static str {
+        let stale = self.token == Some(TokenStatus::Stale);
         match self.targets.iter().filter(|target| target.healthy).count() {
             0 => "down",
+            _ if self.token == Some(TokenStatus::Unavailable) => "down",
             _ if self.circuit == Some(Circuit::Open) => "down",
-            all if all == self.targets.len() && self.circuit != Some(Circuit::HalfOpen) => "ok",
+            all if all == self.targets.len() && !stale && self.circuit != Some(Circuit::HalfOpen) => "ok",
             _ => "degraded",
         }
     }
 
-    /// `{ "status", "targets": [{ "url", "healthy", "since" }] }`, and `"circuit"` where there is a breaker.
+    /// `{ "status", "targets": [{ "url", "healthy", "since" }] }`, `"circuit"` where there is a breaker, and `"token"`
+    /// where the gateway shows one.
     pub fn to_json(&self) -> Value {
         let targets = self.targets.iter().map(
             |target| json!({ "url": *target.url, "healthy": target.healthy, "since": rfc3339(target.since) }),
@@ -114,6 +120,9 @@ impl UpstreamHealth {
         let mut json = json!({ "status": self.verdict(), "targets": targets.collect::<Vec<_>>() });
         if let (Some(circuit), Some(members)) = (self.circuit, json.as_object_mut()) {
             members.insert("circuit".to_owned(), circuit.as_str().into());
+        }
+        if let (Some(token), Some(members)) = (self.token, json.as_object_mut()) {
+            members.insert("token".to_owned(), token.as_str().into());
         }
         json
     }
@@ -136,6 +145,7 @@ mod tests {
             name: "orders".into(),
             targets: healthy.iter().map(target).collect(),
             circuit: None,
+            token: None,
         };
         let status = Status { generation: 3, draining: false, ready: true, started: SystemTime::now() };
         HealthReport { status, upstreams: upstreams.iter().map(upstream).collect() }
@@ -163,6 +173,18 @@ mod tests {
             report.upstreams[0].circuit = Some(circuit);
             assert_eq!(report.verdict(), expect);
             assert_eq!(report.upstreams[0].to_json()["circuit"], circuit.as_str());
+        }
+    }
+
+    #[test]
+    fn an_upstream_without_its_token_serves_nobody() {
+        for (token, expect) in
+            [(TokenStatus::Ok, "ok"), (TokenStatus::Stale, "degraded"), (TokenStatus::Unavailable, "down")]
+        {
+            let mut report = report(&[&[true, true]]);
+            report.upstreams[0].token = Some(token);
+            assert_eq!(report.verdict(), expect);
+            assert_eq!(report.upstreams[0].to_json()["token"], token.as_str());
         }
     }
 

@@ -50,6 +50,7 @@ pub use gateway::{Gateway, StartError};
 pub use health::{HealthReport, TargetHealth, UpstreamHealth};
 pub use live::issuers::{IssuerHealth, IssuerStatus};
 pub use live::store::StoreReport;
+pub use live::tokens::{TokenHealth, TokenStatus};
 pub use observe::{
     CopyLabels, Histogram, LimitLabels, LogCounts, RejectedLabels, RequestLabels, Snapshot,
     UpstreamConnections, UpstreamLabels, rfc3339,

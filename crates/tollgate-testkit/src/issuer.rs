@@ -1,4 +1,5 @@
-//! An issuer of tokens that does what a test tells it to: OIDC discovery, a key set, RFC 7662 introspection.
+//! An issuer of tokens that does what a test tells it to: OIDC discovery, a key set, RFC 7662 introspection, tokens for
+//! machines by RFC 6749 section 4.4.
 //!
 //! ```no_run
 //! use serde_json::json;
@@ -29,9 +30,9 @@ use crate::wait::{pause, wait_for};
 
 /// The audience that its tokens are for unless they say otherwise.
 pub const AUDIENCE: &str = "api";
-/// The name that introspection asks for.
+/// The name that introspection and the token endpoint ask for.
 pub const CLIENT_ID: &str = "gate:way";
-/// The secret that introspection asks for; with characters that RFC 6749 section 2.3.1 wants encoded.
+/// The secret that they ask for; with characters that RFC 6749 section 2.3.1 wants encoded.
 pub const CLIENT_SECRET: &str = "introspection s3cret/with:odd+characters%";
 /// How long its tokens are good unless they say otherwise.
 const LIFE_S: u64 = 3600;
@@ -41,6 +42,7 @@ const OVERSIZED_BYTES: usize = 3 * 1024 * 1024;
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 const JWKS: &str = "/jwks";
 const INTROSPECTION: &str = "/introspect";
+const TOKEN: &str = "/token";
 
 /// A running issuer; it stops when dropped.
 pub struct Issuer {
@@ -64,6 +66,12 @@ struct State {
     named: Option<String>,
     /// What is known about opaque tokens.
     opaque: HashMap<String, Value>,
+    /// Seconds that the tokens of the token endpoint are said to live; null says nothing.
+    granted_life: Value,
+    /// Tokens granted so far.
+    granted: usize,
+    /// The form that came last to the token endpoint.
+    asked: HashMap<String, String>,
     counts: BTreeMap<String, usize>,
 }
 
@@ -104,6 +112,9 @@ impl Issuer {
             delay: Duration::ZERO,
             named: None,
             opaque: HashMap::new(),
+            granted_life: json!(LIFE_S),
+            granted: 0,
+            asked: HashMap::new(),
             counts: BTreeMap::new(),
         };
         for algorithm in algorithms {
@@ -125,6 +136,27 @@ impl Issuer {
     /// Where opaque tokens are asked about, as [`CLIENT_ID`] with [`CLIENT_SECRET`].
     pub fn introspection_url(&self) -> String {
         self.url() + INTROSPECTION
+    }
+
+    /// Where [`CLIENT_ID`] with [`CLIENT_SECRET`], by HTTP Basic or in the form, gets tokens for itself: `granted-1`,
+    /// `granted-2`, ….
+    pub fn token_url(&self) -> String {
+        self.url() + TOKEN
+    }
+
+    /// From now on such tokens are said to live so many seconds; null says nothing.
+    pub fn granted_life(&self, seconds: Value) {
+        self.lock().granted_life = seconds;
+    }
+
+    /// The form that came last to the token endpoint.
+    pub fn asked(&self) -> HashMap<String, String> {
+        self.lock().asked.clone()
+    }
+
+    /// How often a token was asked for there.
+    pub fn count_token(&self) -> usize {
+        self.count(TOKEN)
     }
 
     /// A token of the first key. `iss`, `aud`, `iat` and `exp` are filled in; a claim that is null is left out.
@@ -292,7 +324,7 @@ impl State {
     }
 
     /// What a request is answered when all is well.
-    fn answer(&self, seen: &Seen, path: &str) -> (u16, Value) {
+    fn answer(&mut self, seen: &Seen, path: &str) -> (u16, Value) {
         match (seen.method(), path) {
             ("GET", DISCOVERY) => {
                 let url = &self.url;
@@ -311,6 +343,25 @@ impl State {
             ("POST", INTROSPECTION) => {
                 let token = form(&seen.body).remove("token").unwrap_or_default();
                 (200, self.opaque.get(&token).cloned().unwrap_or(json!({ "active": false })))
+            }
+            ("POST", TOKEN) => {
+                self.asked = form(&seen.body);
+                let own = [("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET)];
+                let told =
+                    own.iter().all(|(name, value)| self.asked.get(*name).is_some_and(|told| told == value));
+                if !told && !authenticates(seen) {
+                    return (401, json!({ "error": "invalid_client" }));
+                }
+                if self.asked.get("grant_type").is_none_or(|kind| kind != "client_credentials") {
+                    return (400, json!({ "error": "unsupported_grant_type" }));
+                }
+                self.granted += 1;
+                let token = format!("granted-{}", self.granted);
+                let mut answer = json!({ "access_token": token, "token_type": "Bearer" });
+                if !self.granted_life.is_null() {
+                    answer["expires_in"] = self.granted_life.clone();
+                }
+                (200, answer)
             }
             _ => (404, json!({ "error": "not_found" })),
         }

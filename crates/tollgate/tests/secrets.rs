@@ -17,6 +17,10 @@ issuers:
   shared: { issuer: keeper, audience: any, algorithms: [HS256], secret: 'HMAC-SECRET-of-at-least-32-bytes-long' }
   legacy:
     introspection: { url: '@ISSUER@/introspect', client_id: 'gate:way', client_secret: '@CLIENT_SECRET@', cache: 0s }
+upstreams:
+  service:
+    targets: [@ORIGIN@]
+    auth: { oauth2: { token_url: '@ISSUER@/token', client_id: 'gate:way', client_secret: '@CLIENT_SECRET@' } }
 consumers:
   - { name: mobile, keys: ['@HASH@'], basic: { user: mobile, password: '@PHC@' } }
 routes:
@@ -29,6 +33,8 @@ routes:
       forward: { x-user: sub }
     rate_limit: { rate: 100000/s, per: consumer, store: redis }
     to: @ORIGIN@
+  - path: /service
+    to: service
   - path: /down
     auth: { api_key: { header: x-api-key }, strip: true }
     to: http://127.0.0.1:1
@@ -120,6 +126,7 @@ fn send_everything(gateway: &Gateway, issuer: &Issuer, secrets: &mut Secrets) {
     for password in [&right, &guess] {
         requests.push(("/all".to_owned(), format!("Authorization: Basic {password}\r\n")));
     }
+    requests.push(("/service".to_owned(), String::new()));
     // What is no request at all is told about, too.
     requests.push(("/all".to_owned(), format!("Authorization: Bearer {good}\0\r\n")));
     requests.push(("/all".to_owned(), format!(": Bearer {good}\r\n")));
@@ -150,6 +157,7 @@ fn nothing_that_the_process_writes_has_a_secret() {
     secrets.add("the client secret", CLIENT_SECRET);
     secrets.add("the client secret in base64", STANDARD.encode(format!("gate:way:{CLIENT_SECRET}")));
     secrets.add("the client secret, encoded", "introspection+s3cret%2Fwith%3Aodd%2Bcharacters%25");
+    secrets.add("a token of the gateway's own", "granted-");
     secrets.add("the HMAC secret", "HMAC-SECRET-of-at-least-32-bytes-long");
     secrets.add("the password of Redis", "REDIS-PASSWORD-1");
     secrets.add("a secret in a key set", "SECRET-KEY-THAT-IS-NOT-USED");

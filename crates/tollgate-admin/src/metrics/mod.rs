@@ -6,7 +6,9 @@
 mod process;
 mod text;
 
-use tollgate_proxy::{Circuit, Control, Histogram, IssuerHealth, Snapshot, Status, UpstreamHealth};
+use tollgate_proxy::{
+    Circuit, Control, Histogram, IssuerHealth, Snapshot, Status, TokenHealth, UpstreamHealth,
+};
 
 use crate::Build;
 use crate::reload::Reloads;
@@ -90,6 +92,10 @@ metrics! {
         "Time since the issuer's keys were last fetched; absent before the first time.";
     JWKS_REFRESH = Counter "tollgate_jwks_refresh_total" ["issuer", "result"]
         "Fetches of the issuer's keys, `ok` or `failed`, since it is configured as it is.";
+    TOKEN_ENDS = Gauge "tollgate_upstream_token_seconds" ["upstream"]
+        "Time until the gateway's own token toward the upstream ends; absent where there is none, or no end.";
+    TOKEN_REFRESH = Counter "tollgate_upstream_token_refresh_total" ["upstream", "result"]
+        "Fetches of the gateway's own token toward the upstream, `ok` or `failed`, since it is configured as it is.";
     REDIS_UP = Gauge "tollgate_redis_up" []
         "Whether every worker can use Redis. Not there where none is configured.";
     LOG_RECORDS = Counter "tollgate_log_records_total" ["sink"]
@@ -122,6 +128,7 @@ pub(crate) struct Scrape {
     pub(crate) snapshot: Snapshot,
     pub(crate) health: Vec<UpstreamHealth>,
     pub(crate) issuers: Vec<IssuerHealth>,
+    pub(crate) tokens: Vec<TokenHealth>,
     /// Whether every worker can use Redis; none where none is configured.
     pub(crate) redis: Option<bool>,
     /// Reloads applied and rejected.
@@ -136,6 +143,7 @@ impl Scrape {
             status: control.status(),
             health: control.health().upstreams,
             issuers: control.issuers(),
+            tokens: control.tokens(),
             redis: control.store().map(|store| store.up),
             reloads: reloads.counts(),
             process: Process::read(),
@@ -148,6 +156,7 @@ impl Scrape {
         self.write_requests(&mut out);
         self.write_upstreams(&mut out);
         self.write_issuers(&mut out);
+        self.write_tokens(&mut out);
         self.write_redis(&mut out);
         self.write_gateway(&mut out, build);
         if let Some(process) = &self.process {
@@ -233,6 +242,20 @@ impl Scrape {
             if let Some((ok, failed)) = issuer.refreshes {
                 out.sample(&[&issuer.name, "ok"], ok).sample(&[&issuer.name, "failed"], failed);
             }
+        }
+    }
+
+    fn write_tokens(&self, out: &mut Writer) {
+        out.family(&TOKEN_ENDS);
+        for token in &self.tokens {
+            if let Some(time) = token.ends_in {
+                out.sample(&[&token.upstream], time.as_secs_f64());
+            }
+        }
+        out.family(&TOKEN_REFRESH);
+        for token in &self.tokens {
+            let (ok, failed) = token.refreshes;
+            out.sample(&[&token.upstream, "ok"], ok).sample(&[&token.upstream, "failed"], failed);
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tollgate_proxy::{
-    CopyLabels, IssuerStatus, LimitLabels, LogCounts, RejectedLabels, RequestLabels, TargetHealth,
+    CopyLabels, IssuerStatus, LimitLabels, LogCounts, RejectedLabels, RequestLabels, TargetHealth, TokenStatus,
     UpstreamConnections, UpstreamLabels,
 };
 
@@ -131,8 +131,16 @@ fn scrape() -> Scrape {
         last_error: Some("answered 500 instead of 200".into()),
         refreshes: Some((3, 4)),
     };
+    let token = TokenHealth {
+        upstream: "u".into(),
+        status: TokenStatus::Ok,
+        ends_in: Some(Duration::from_millis(2500)),
+        last_error: None,
+        refreshes: (17, 18),
+    };
     Scrape {
         issuers: vec![issuer],
+        tokens: vec![token],
         redis: Some(true),
         status: Status { generation: 12, draining: false, ready: true, started: SystemTime::now() },
         snapshot,
@@ -140,6 +148,7 @@ fn scrape() -> Scrape {
             name: "u".into(),
             targets: vec![target],
             circuit: Some(Circuit::HalfOpen),
+            token: Some(TokenStatus::Ok),
         }],
         reloads: (13, 0),
         process: Process::read(),
@@ -195,6 +204,8 @@ fn values_arrive() {
         "tollgate_retries_total{upstream=\"u\"} 1",
         "tollgate_jwks_age_seconds{issuer=\"main\"} 1.5",
         "tollgate_jwks_refresh_total{issuer=\"main\",result=\"failed\"} 4",
+        "tollgate_upstream_token_seconds{upstream=\"u\"} 2.5",
+        "tollgate_upstream_token_refresh_total{upstream=\"u\",result=\"failed\"} 18",
         "tollgate_inflight_requests 4",
         "tollgate_connections{listener=\"0.0.0.0:8080\"} 5",
         "tollgate_connections_refused_total 6",

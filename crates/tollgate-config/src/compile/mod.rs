@@ -16,6 +16,7 @@ mod lua;
 mod matching;
 mod merge;
 mod names;
+mod oauth2;
 mod redis;
 mod resilience;
 mod routes;

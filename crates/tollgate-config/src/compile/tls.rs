@@ -149,8 +149,11 @@ pub(super) fn files<'a>(
 
 fn of_upstreams(slot: &Slot<Dict<UpstreamName, spec::Upstream>>) -> impl Iterator<Item = &Slot<PathBuf>> {
     let blocks = slot.value().into_iter().flat_map(|dict| dict.iter());
-    let blocks = blocks.filter_map(|(_, block)| block.value.tls.value());
-    blocks.flat_map(|tls| [&tls.ca, &tls.cert, &tls.key])
+    blocks.flat_map(|(_, block)| {
+        let tls = block.value.tls.value().into_iter().flat_map(|tls| [&tls.ca, &tls.cert, &tls.key]);
+        let auth = block.value.auth.value().and_then(|auth| auth.oauth2.value());
+        tls.chain(auth.map(|oauth2| &oauth2.ca))
+    })
 }
 
 /// Certificates of authorities that can be used as such.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tollgate_plan::upstream::{Address, Pool, Target, Upstream, UpstreamId};
 
-use super::{File, Input, resilience, tls};
+use super::{File, Input, oauth2, resilience, tls};
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{At, List};
@@ -138,6 +138,7 @@ fn named(name: &str, block: &spec::Upstream, input: &Input<'_>, report: &mut Rep
         health_check: resilience::health_check(&block.health_check, report),
         outlier: resilience::outlier(&block.outlier, count, report),
         circuit_breaker: resilience::circuit_breaker(&block.circuit_breaker),
+        credentials: oauth2::credentials(&block.auth, input, report),
         ..upstream(name, true, targets, block)
     })
 }
@@ -166,6 +167,8 @@ fn upstream(name: &str, named: bool, targets: Vec<Target>, block: &spec::Upstrea
         outlier: None,
         circuit_breaker: None,
         failure_status: resilience::status_set(&block.failure_status()),
+        credentials: None,
+        follow_redirects: block.follow_redirects().0 as u32,
     }
 }
 

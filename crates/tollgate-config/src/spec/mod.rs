@@ -10,6 +10,7 @@ mod issuer;
 mod json;
 mod limit;
 mod lua;
+mod oauth2;
 mod redis;
 mod resilience;
 mod resolver;
@@ -33,6 +34,7 @@ pub(crate) use limit::{
     Concurrency, LimitName, PER_HINT, PerKey, Rate, RateLimit, RateLimitHeaders, Sharing, Store,
 };
 pub(crate) use lua::{Lua, LuaLimits, ScriptText};
+pub(crate) use oauth2::{ClientAuth, UpstreamAuth};
 pub(crate) use redis::{OnFailure, Redis, RedisUrl};
 pub(crate) use resilience::{CheckedPath, CircuitBreaker, HealthCheck, Outlier, Retry, RetryCause, Statuses};
 pub(crate) use root::{Included, Root};

@@ -5,6 +5,7 @@ use tollgate_plan::host::Host;
 use tollgate_plan::upstream::{Balance as PlanBalance, HashKey, HostMode};
 use tollgate_wire::Name as WireName;
 
+use super::oauth2::UpstreamAuth;
 use super::resilience::{CircuitBreaker, HealthCheck, Outlier, Retry, Statuses};
 use super::target::Target;
 use super::tls::UpstreamTls;
@@ -12,8 +13,8 @@ use crate::bounds;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{
-    Catalogue, Description, Int, Key, Later, List, OneOrMany, Seconds, Shape, choose, neutral, or_expansion,
-    plain_name, shown, text,
+    Catalogue, Description, Int, Key, List, OneOrMany, Seconds, Shape, choose, or_expansion, plain_name,
+    shown, text,
 };
 use crate::source_map::Span;
 use crate::yaml::NodeRef;
@@ -38,8 +39,9 @@ block! {
         pool: Pool;
         /// TLS to its `https://` targets.
         tls: UpstreamTls;
-        /// How many redirects the gateway follows itself.
-        follow_redirects: Later<neutral::Zero>;
+        /// How many redirects of the upstream to itself the gateway follows for one request; others, and one more than
+        /// that, pass to the client.
+        follow_redirects: Int<0, 20> = Int(0);
         /// Trying again. Off when it is absent.
         retry: Retry;
         /// Asking targets for their health. Off when it is absent.
@@ -48,8 +50,8 @@ block! {
         outlier: Outlier;
         /// Sparing an upstream that fails. Off when it is absent.
         circuit_breaker: CircuitBreaker;
-        /// Credentials toward the upstream.
-        auth: Later;
+        /// The gateway's own credentials toward the upstream. Left out: what the client shows goes on.
+        auth: UpstreamAuth;
         /// Answers that count as failures of a target, for `outlier` and `circuit_breaker`. No connection, a reset, no
         /// answer in time and an answer that is not HTTP always do; a client that leaves never does.
         failure_status: OneOrMany<Statuses> = OneOrMany::of([Statuses(500, 599)]);

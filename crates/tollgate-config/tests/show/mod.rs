@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tollgate_config::posture;
 use tollgate_plan::Plan;
+use tollgate_plan::credentials::ClientCredentials;
+use tollgate_plan::issuer::Reach;
 use tollgate_plan::limits::Limits;
 use tollgate_plan::listener::ProxyProtocol;
 use tollgate_plan::resilience::StatusSet;
@@ -82,6 +84,15 @@ fn upstream(out: &mut String, upstream: &Upstream) {
     }
     if *upstream.tls != ClientTls::default() {
         client_tls(out, &upstream.tls);
+    }
+    if let Some(credentials) = &upstream.credentials {
+        let roots = credentials.reach.roots.as_ref().map(|roots| roots.len());
+        let reach = Reach { roots: None, ..credentials.reach };
+        let shown = ClientCredentials { reach, ..(**credentials).clone() };
+        line(out, format!("  {shown:?}, authorities {roots:?}"));
+    }
+    if upstream.follow_redirects > 0 {
+        line(out, format!("  follows {} redirects", upstream.follow_redirects));
     }
     for target in &upstream.targets {
         let (address, authority) = (&target.address, &target.authority);

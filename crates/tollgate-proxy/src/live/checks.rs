@@ -19,6 +19,7 @@ use tollgate_plan::upstream::Address;
 use tollgate_wire::{HeadLimits, HeadProgress, Method, Parsed, ResponseHead, parse_response};
 
 use super::targets::TargetShared;
+use super::tokens::{Token, TokenLive};
 use crate::tls::{ClientSide, HTTP_1_1, HTTP_2, server_name};
 use crate::upstream::{NameServers, Resolver};
 use crate::worker::Random;
@@ -45,6 +46,8 @@ pub(crate) struct Checked {
     pub(crate) http2: bool,
     /// Over TLS: the name that its certificate must have, and how it is spoken.
     pub(crate) tls: Option<(Box<str>, Arc<ClientSide>)>,
+    /// The gateway's own token toward it.
+    pub(crate) token: Option<Arc<TokenLive>>,
     pub(crate) rules: HealthCheck,
 }
 
@@ -57,8 +60,13 @@ impl Checked {
             (Some((name, side)), Some((other, other_side))) => name == other && Arc::ptr_eq(side, other_side),
             _ => false,
         };
+        let same_token = match (&self.token, &other.token) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
         let same_target = Arc::ptr_eq(&self.target, &other.target) && place(self) == place(other);
-        same_target && same_tls && self.rules == other.rules
+        same_target && same_tls && same_token && self.rules == other.rules
     }
 }
 
@@ -99,11 +107,14 @@ async fn keep_checking(checked: Arc<Checked>, resolver: Rc<Resolver>) {
     sleep(FIRST_WITHIN.min(rules.every).mul_f64(share())).await;
     loop {
         let begun = Instant::now();
-        let outcome = match timeout(rules.timeout, check(&checked, &resolver)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
-        };
-        tell(&checked, &outcome);
+        // Without its token the answer would say nothing of the target, which stays as it is.
+        if let Ok(token) = shown(&checked).await {
+            let outcome = match timeout(rules.timeout, check(&checked, token.as_deref(), &resolver)).await {
+                Ok(outcome) => outcome,
+                Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
+            };
+            tell(&checked, &outcome);
+        }
         // Never in step with other gateways: from nine tenths to eleven tenths of the time.
         sleep_until(begun + rules.every.mul_f64(0.9 + 0.2 * share())).await;
     }
@@ -122,12 +133,21 @@ fn tell(checked: &Checked, outcome: &io::Result<()>) {
     }
 }
 
-async fn check(checked: &Checked, resolver: &Resolver) -> io::Result<()> {
+/// The token that the target is to be shown; an error where there is none at the moment.
+async fn shown(checked: &Checked) -> Result<Option<Arc<Token>>, ()> {
+    let Some(live) = &checked.token else { return Ok(None) };
+    match timeout(checked.rules.timeout, live.soon(Instant::now().into_std())).await {
+        Ok(Some(token)) => Ok(Some(token)),
+        Ok(None) | Err(_) => Err(()),
+    }
+}
+
+async fn check(checked: &Checked, token: Option<&Token>, resolver: &Resolver) -> io::Result<()> {
     match &checked.address {
-        Address::Socket(address) => ask(TcpStream::connect(address).await?, checked).await,
+        Address::Socket(address) => ask(TcpStream::connect(address).await?, checked, token).await,
         // Its hosts are checked in its place.
         Address::Service { .. } => Err(io::ErrorKind::Unsupported.into()),
-        Address::Unix(path) => ask(UnixStream::connect(path).await?, checked).await,
+        Address::Unix(path) => ask(UnixStream::connect(path).await?, checked, token).await,
         Address::Name { host, port } => {
             let addresses = resolver.lookup(host).await.map_err(io::Error::other)?;
             let addresses = addresses.get(..ADDRESSES_MAX).unwrap_or(&addresses);
@@ -136,7 +156,7 @@ async fn check(checked: &Checked, resolver: &Resolver) -> io::Result<()> {
             for ip in addresses {
                 // Requests go to the first address that answers, so that is the one to ask.
                 match timeout(share, TcpStream::connect(SocketAddr::new(*ip, *port))).await {
-                    Ok(Ok(stream)) => return ask(stream, checked).await,
+                    Ok(Ok(stream)) => return ask(stream, checked, token).await,
                     Ok(Err(error)) => last = error,
                     Err(_) => last = io::Error::from(io::ErrorKind::TimedOut),
                 }
@@ -146,41 +166,50 @@ async fn check(checked: &Checked, resolver: &Resolver) -> io::Result<()> {
     }
 }
 
-async fn ask(stream: impl AsyncRead + AsyncWrite + Unpin, checked: &Checked) -> io::Result<()> {
+async fn ask(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    checked: &Checked,
+    token: Option<&Token>,
+) -> io::Result<()> {
     if matches!(checked.rules.probe, Probe::Tcp) {
         return Ok(());
     }
     let Some((name, side)) = &checked.tls else {
-        return ask_http(stream, checked, "http", checked.http2).await;
+        return ask_http(stream, checked, token, ("http", checked.http2)).await;
     };
     let name = server_name(name).ok_or(io::ErrorKind::InvalidInput)?;
     let connector = TlsConnector::from(side.config.clone());
     let connector = connector.with_alpn(vec![HTTP_2.to_vec(), HTTP_1_1.to_vec()]);
     let stream = connector.connect(name, stream).await?;
     let http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
-    ask_http(stream, checked, "https", http2).await
+    ask_http(stream, checked, token, ("https", http2)).await
 }
 
 async fn ask_http(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     checked: &Checked,
-    scheme: &str,
-    http2: bool,
+    token: Option<&Token>,
+    (scheme, http2): (&str, bool),
 ) -> io::Result<()> {
     let Probe::Http { path, success } = &checked.rules.probe else { return Ok(()) };
     let Checked { host, prefix, .. } = checked;
+    let shown = token.map(|token| token.line.expose());
     let status = if http2 {
-        http2::ask(stream, scheme, host, &format!("{prefix}{path}")).await?
+        http2::ask(stream, (scheme, host, &format!("{prefix}{path}")), shown).await?
     } else {
+        let shown = shown.map_or(String::new(), |line| format!("authorization: {line}\r\n"));
         let request = format!(
             "GET {prefix}{path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: tollgate-health-check\r\naccept: */*\r\n\
-             connection: close\r\n\r\n"
+             {shown}connection: close\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).await?;
         final_status(&mut stream).await?
     };
     if success.contains(status) {
         return Ok(());
+    }
+    if let (401, Some(live), Some(token)) = (status, &checked.token, token) {
+        live.refused(token.generation, Instant::now().into_std());
     }
     Err(io::Error::other(format!("the answer was {status}")))
 }

@@ -6,6 +6,8 @@ pub(crate) mod conn;
 pub(crate) mod counts;
 pub(crate) mod expand;
 pub(crate) mod gate;
+mod form;
+pub(crate) mod http;
 pub(crate) mod issuers;
 pub(crate) mod limits;
 pub(crate) mod listeners;
@@ -17,6 +19,7 @@ pub(crate) mod services;
 pub(crate) mod shield;
 pub(crate) mod store;
 pub(crate) mod targets;
+pub(crate) mod tokens;
 pub(crate) mod trial;
 pub(crate) mod upstreams;
 

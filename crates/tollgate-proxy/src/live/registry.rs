@@ -6,11 +6,13 @@ use std::time::SystemTime;
 
 use tokio::sync::watch;
 use tollgate_plan::Plan;
+use tollgate_plan::resilience::Probe;
 use tollgate_plan::upstream::{HostMode, Upstream};
 
 use super::checks::Checked;
 use super::services::ServicesLive;
 use super::shield::UpstreamShared;
+use super::tokens::TokenRegistry;
 use crate::tls::Sides;
 
 /// The upstreams of a plan, indexed by `UpstreamId`.
@@ -22,6 +24,8 @@ pub(crate) struct UpstreamRegistry {
     checked: watch::Sender<Vec<Arc<Checked>>>,
     /// What DNS says of the services among the targets.
     pub(crate) services: Arc<ServicesLive>,
+    /// The gateway's own tokens toward upstreams.
+    pub(crate) tokens: TokenRegistry,
 }
 
 impl Default for UpstreamRegistry {
@@ -30,6 +34,7 @@ impl Default for UpstreamRegistry {
             known: Mutex::default(),
             checked: watch::channel(Vec::new()).0,
             services: Arc::default(),
+            tokens: TokenRegistry::default(),
         }
     }
 }
@@ -38,13 +43,16 @@ impl UpstreamRegistry {
     /// The upstreams of `plan`; what it does not name any more is forgotten here.
     pub(crate) fn reconcile(&self, plan: &Plan, sides: &Sides, now: SystemTime) -> Upstreams {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let tokens = self.tokens.reconcile(&plan.upstreams);
         let upstreams: Upstreams = plan
             .upstreams
             .iter()
-            .map(|upstream| {
+            .zip(tokens)
+            .map(|(upstream, token)| {
                 let tls = sides.upstream(upstream).cloned();
                 let expanded = self.services.expand(upstream);
-                Arc::new(UpstreamShared::new(upstream, expanded, tls, known.get(&upstream.name), now))
+                let old = known.get(&upstream.name);
+                Arc::new(UpstreamShared::new(upstream, expanded, (tls, token), old, now))
             })
             .collect();
         *known = upstreams.iter().map(|live| (live.name.clone(), live.clone())).collect();
@@ -83,6 +91,7 @@ fn to_check<'a>(upstream: &'a Upstream, live: &'a UpstreamShared) -> impl Iterat
             prefix: target.prefix.clone(),
             http2: target.http2,
             tls: target.tls.clone().zip(live.tls.clone()),
+            token: live.token.clone().filter(|_| matches!(rules.probe, Probe::Http { .. })),
             rules: rules.clone(),
         })
     })

@@ -13,6 +13,7 @@ use tollgate_policy::{Breaker, Budget, Circuit, Ending, Outliers, Ticket};
 
 use super::expand::Expanded;
 use super::targets::TargetShared;
+use super::tokens::TokenLive;
 use crate::tls::ClientSide;
 
 /// One upstream. What its parts hold survives reloads that keep them.
@@ -26,6 +27,8 @@ pub(crate) struct UpstreamShared {
     unserved_since: Option<SystemTime>,
     /// What those targets are spoken to with that are reached over TLS.
     pub(crate) tls: Option<Arc<ClientSide>>,
+    /// The gateway's own token toward it.
+    pub(crate) token: Option<Arc<TokenLive>>,
     outliers: Option<(Outlier, Arc<Mutex<Outliers>>)>,
     breaker: Option<Arc<Mutex<Guarded>>>,
     budget: Option<Arc<Mutex<Budget>>>,
@@ -46,7 +49,7 @@ impl UpstreamShared {
     pub(super) fn new(
         upstream: &Upstream,
         expanded: Option<Expanded>,
-        tls: Option<Arc<ClientSide>>,
+        (tls, token): (Option<Arc<ClientSide>>, Option<Arc<TokenLive>>),
         old: Option<&Arc<UpstreamShared>>,
         now: SystemTime,
     ) -> UpstreamShared {
@@ -65,6 +68,7 @@ impl UpstreamShared {
         UpstreamShared {
             name: upstream.name.clone(),
             tls,
+            token,
             outliers: upstream.outlier.map(|rules| (rules, outliers(&places, old))),
             breaker: upstream.circuit_breaker.map(|rules| {
                 let known = old.and_then(|old| old.breaker.clone());

@@ -95,6 +95,8 @@ fn upstream(name: &str, urls: &[&str]) -> Upstream {
         outlier: None,
         circuit_breaker: None,
         failure_status: StatusSet::default(),
+        credentials: None,
+        follow_redirects: 0,
     }
 }
 

@@ -12,8 +12,8 @@ use tollgate_plan::upstream::{HostMode, Target, Upstream, UpstreamId};
 use super::attempt::{Attempt, Failure};
 use super::choose::choose;
 use super::connect::{Link, Wanted, connect};
-use super::retry::{Tried, discard};
-use super::translate;
+use super::retry::{Tried, discard, is_replayable};
+use super::{redirect, token, translate};
 use crate::exchange::{Answer, Exchange, Outgoing, Reject};
 use crate::live::trial::Trial;
 use crate::live::upstreams::{InFlight, TargetLive, UpstreamLive};
@@ -32,7 +32,7 @@ pub(crate) async fn call(exchange: &mut Exchange<'_>, outgoing: Outgoing) -> Res
 pub(super) async fn call_to(
     exchange: &mut Exchange<'_>,
     id: UpstreamId,
-    outgoing: Outgoing,
+    mut outgoing: Outgoing,
 ) -> Result<Answer, Reject> {
     let active = exchange.active.clone();
     let at = id.0 as usize;
@@ -45,9 +45,16 @@ pub(super) async fn call_to(
     let here = body.as_ref().is_some_and(|body| body.here.is_some());
     let received = if here { Some(Rc::default()) } else { exchange.seen.bytes_in.clone() };
     let body = body.zip(received);
-    let keep = upstream.retry.is_some();
+    let led = upstream.credentials.is_some() || upstream.follow_redirects > 0;
+    let keep = upstream.retry.is_some() || led;
     let mut upload = body.map(|(body, received)| Box::new(Upload::new(exchange, body, received, keep)));
-    let outcome = attempts(exchange, id, upstream, live, &outgoing, &mut upload).await;
+    live.shared.count_request(exchange.worker.clock.recent());
+    let outcome = match led {
+        false => attempts(exchange, id, (upstream, live), &outgoing, None, &mut upload).await,
+        // Boxed: most upstreams are not, and their requests need not carry the room.
+        true => Box::pin(lead(exchange, id, (upstream, live), &mut outgoing, &mut upload)).await,
+    };
+    let outcome = outcome.map(accept);
     exchange.body_read = here
         || match &outcome {
             Ok(answer) => answer.upload.is_none(),
@@ -58,18 +65,57 @@ pub(super) async fn call_to(
     outcome
 }
 
+/// The same for an upstream that is shown a token of the gateway's own, or whose redirects are followed.
+async fn lead(
+    exchange: &Exchange<'_>,
+    id: UpstreamId,
+    place: (&Upstream, &Rc<UpstreamLive>),
+    outgoing: &mut Outgoing,
+    upload: &mut Option<Box<Upload>>,
+) -> Result<Answer, Reject> {
+    let (upstream, live) = place;
+    let shown = token::show(exchange, upstream, live.shared.token.as_ref(), outgoing).await;
+    let mut shown = shown.inspect_err(|_| exchange.seen.upstream.set(Some((id, NO_TARGET))))?;
+    let (mut followed, mut named) = (0, None);
+    loop {
+        let answer = attempts(exchange, id, place, outgoing, named, upload).await?;
+        if answer.head.status == 401
+            && is_replayable(exchange, answer.upload.as_deref())
+            && let Some(shown) = &mut shown
+            && shown.renew(exchange, upstream, outgoing).await?
+        {
+            // What was refused was not done: whatever the method, it may be asked again.
+            exchange.active.series.count_retry(id);
+            *upload = discard(exchange, answer);
+            continue;
+        }
+        let from = exchange.seen.upstream.get().map_or(NO_TARGET, |(_, at)| at);
+        let onward = match followed < upstream.follow_redirects {
+            true => redirect::onward(exchange, &upstream.targets, from, outgoing, &answer),
+            false => None,
+        };
+        let Some(onward) = onward else { return Ok(answer) };
+        followed += 1;
+        named = Some(onward.target);
+        let rest = discard(exchange, answer);
+        *upload = onward.turn(exchange, outgoing, rest);
+        if let Some(shown) = &shown {
+            shown.again(outgoing);
+        }
+    }
+}
+
 /// Tries once; once more, on a fresh connection, when a kept one turned out dead before anything came back; and as
 /// often as the upstream's `retry` allows.
 async fn attempts(
     exchange: &Exchange<'_>,
     id: UpstreamId,
-    upstream: &Upstream,
-    live: &Rc<UpstreamLive>,
+    (upstream, live): (&Upstream, &Rc<UpstreamLive>),
     outgoing: &Outgoing,
+    named: Option<usize>,
     upload: &mut Option<Box<Upload>>,
 ) -> Result<Answer, Reject> {
-    live.shared.count_request(exchange.worker.clock.recent());
-    let mut tried = Tried::default();
+    let mut tried = Tried::beginning_at(named);
     let mut fresh = false;
     loop {
         if exchange.is_overdue() {
@@ -97,7 +143,7 @@ async fn attempts(
         tell(&mut trial, &outcome, upstream, exchange.worker.clock.recent());
         let again = tried.again(exchange, (upstream, live), &outcome, upload.as_deref());
         match outcome {
-            Ok(answer) if !again => return Ok(accept(answer, trial)),
+            Ok(answer) if !again => return Ok(Answer { trial, ..answer }),
             Ok(answer) => *upload = discard(exchange, Answer { trial, ..answer }),
             Err(reject) => {
                 exchange.attempt_ended(started, Err(reject.reason));
@@ -121,7 +167,8 @@ fn begin(
     tried: &Tried,
     now: Instant,
 ) -> Result<(usize, Option<Trial>), Reject> {
-    let chosen = choose(exchange, live, &tried.targets, now);
+    let named = tried.named.filter(|_| tried.targets.is_empty());
+    let chosen = named.or_else(|| choose(exchange, live, &tried.targets, now));
     let refused = |reason, detail, after: Duration| {
         if exchange.seen.attempts.get() == 0 {
             exchange.seen.upstream.set(Some((id, NO_TARGET)));
@@ -155,13 +202,13 @@ fn tell(trial: &mut Option<Trial>, outcome: &Result<Answer, Reject>, upstream: &
 }
 
 /// The answer that the client will see: its request is not sent again.
-fn accept(answer: Answer, trial: Option<Trial>) -> Answer {
+fn accept(answer: Answer) -> Answer {
     let upload = answer.upload.filter(|upload| !upload.is_done());
     let upload = upload.map(|mut upload| {
         upload.settle();
         upload
     });
-    Answer { upload, trial, ..answer }
+    Answer { upload, ..answer }
 }
 
 async fn attempt(
@@ -231,7 +278,7 @@ fn write_head(
     out: &mut Vec<u8>,
 ) {
     let pieces: [&[u8]; 8] = [
-        exchange.kit.head.method.as_str().as_bytes(),
+        exchange.sent_method().as_str().as_bytes(),
         b" ",
         target.prefix.as_bytes(),
         &outgoing.target,
@@ -251,7 +298,7 @@ fn translated(
     outgoing: &Outgoing,
 ) -> Result<http::Request<()>, Reject> {
     translate::request(&translate::Parts {
-        method: exchange.kit.head.method.as_str(),
+        method: exchange.sent_method().as_str(),
         secure: target.tls.is_some(),
         host: host(exchange, upstream, target),
         target: [target.prefix.as_bytes(), &outgoing.target],

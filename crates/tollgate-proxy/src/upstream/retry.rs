@@ -17,6 +17,8 @@ use crate::pump::Upload;
 /// What one request has tried.
 #[derive(Default)]
 pub(super) struct Tried {
+    /// The target that the first attempt goes to, where an answer named it.
+    pub(super) named: Option<usize>,
     /// The targets, in order.
     pub(super) targets: Vec<usize>,
     /// Retries that the configuration allowed; a kept connection that turned out dead is none of them.
@@ -24,6 +26,11 @@ pub(super) struct Tried {
 }
 
 impl Tried {
+    /// Nothing yet. The first attempt is for this target, if there is one.
+    pub(super) fn beginning_at(named: Option<usize>) -> Tried {
+        Tried { named, ..Tried::default() }
+    }
+
     /// Whether there is to be another attempt after one that came to `outcome`; takes it from the budget.
     pub(super) fn again(
         &mut self,
@@ -34,11 +41,15 @@ impl Tried {
     ) -> bool {
         let Some(rules) = &upstream.retry else { return false };
         let Some(fault) = fault(outcome) else { return false };
-        let method = &exchange.kit.head.method;
+        let method = exchange.sent_method();
+        let upload = match outcome {
+            Ok(answer) => answer.upload.as_deref(),
+            Err(_) => upload,
+        };
         let attempted = Attempted {
             fault,
             repeatable: rules.methods.allow(method),
-            replayable: is_replayable(exchange, outcome, upload),
+            replayable: is_replayable(exchange, upload),
         };
         if exchange.is_overdue() || self.retries >= rules.attempts || !worth_retrying(rules, attempted) {
             return false;
@@ -93,13 +104,14 @@ fn fault(outcome: &Result<Answer, Reject>) -> Option<Fault> {
 }
 
 /// Whether the request's body, if it has one, can be sent again.
-fn is_replayable(exchange: &Exchange<'_>, outcome: &Result<Answer, Reject>, upload: Option<&Upload>) -> bool {
-    let upload = match outcome {
-        Ok(answer) => answer.upload.as_deref(),
-        Err(_) => upload,
-    };
+pub(super) fn is_replayable(exchange: &Exchange<'_>, upload: Option<&Upload>) -> bool {
     // An upload that went through, and of which nothing is kept, is not there any more.
-    exchange.seen.bytes_in.is_none() || upload.is_some_and(Upload::can_restart)
+    !has_body(exchange) || upload.is_some_and(Upload::can_restart)
+}
+
+/// Whether what the upstream is sent has a body.
+pub(super) fn has_body(exchange: &Exchange<'_>) -> bool {
+    exchange.seen.bytes_in.is_some() && !exchange.as_get.get()
 }
 
 /// Lets an answer go that nobody will see. Gives back the request's body, if it is still there.

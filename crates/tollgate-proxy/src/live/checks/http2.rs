@@ -7,18 +7,18 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use h2::client::Builder;
+use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Bytes of the head of an answer.
 const HEADER_LIST_BYTES: u32 = 64 * 1024;
 
-/// Asks for `path` and gives the status of the answer; its body is not read.
+/// Asks for `path`, showing the credentials if there are any, and gives the status of the answer; its body is not read.
 pub(super) async fn ask(
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    scheme: &str,
-    host: &str,
-    path: &str,
+    (scheme, host, path): (&str, &str, &str),
+    authorization: Option<&str>,
 ) -> io::Result<u16> {
     let uri = Uri::builder().scheme(scheme).authority(host).path_and_query(path).build();
     let mut request = Request::new(());
@@ -26,6 +26,11 @@ pub(super) async fn ask(
     *request.uri_mut() = uri.map_err(io::Error::other)?;
     for (name, value) in [("user-agent", "tollgate-health-check"), ("accept", "*/*")] {
         request.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    if let Some(line) = authorization {
+        let mut value = HeaderValue::from_str(line).map_err(io::Error::other)?;
+        value.set_sensitive(true);
+        request.headers_mut().insert(AUTHORIZATION, value);
     }
     let mut builder = Builder::new();
     builder.enable_push(false).max_header_list_size(HEADER_LIST_BYTES);

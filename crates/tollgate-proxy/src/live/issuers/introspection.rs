@@ -5,14 +5,13 @@
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use hyper::body::Bytes;
 use tokio::sync::{Semaphore, oneshot};
 use tollgate_plan::issuer::Introspection;
 use tollgate_token::introspection::{Answer, Unreadable};
 
-use super::http::{Fault, Http, Rim};
+use crate::live::form::{basic, form_encode};
+use crate::live::http::{Fault, Http, Rim};
 
 /// Questions on their way to one endpoint.
 const ASKED_MAX: usize = 64;
@@ -105,7 +104,7 @@ pub(super) async fn ask(mut question: Question, http: Rc<Http>) {
     }
     let mut form = String::from("token_type_hint=access_token&token=");
     form_encode(&question.token, &mut form);
-    let authorization = credentials(&endpoint.client_id, endpoint.client_secret.expose());
+    let authorization = basic(&endpoint.client_id, endpoint.client_secret.expose());
     let outcome = tokio::select! {
         outcome = http.post(&endpoint.url, &authorization, form) => outcome,
         () = question.answer.closed() => return,
@@ -120,42 +119,4 @@ pub(super) async fn ask(mut question: Question, http: Rc<Http>) {
 /// The answer, if it is one as RFC 7662 section 2.2 has it; what it means is not judged here.
 fn read(body: &Bytes) -> Result<Answer, Fault> {
     Answer::read(body).map_err(|Unreadable(why)| Fault::Content(why.to_owned()))
-}
-
-/// RFC 6749 section 2.3.1: both parts are form-encoded before HTTP Basic joins them.
-fn credentials(id: &str, secret: &str) -> String {
-    let mut pair = String::new();
-    form_encode(id, &mut pair);
-    pair.push(':');
-    form_encode(secret, &mut pair);
-    format!("Basic {}", STANDARD.encode(pair))
-}
-
-/// `application/x-www-form-urlencoded` (WHATWG URL section 5.2).
-fn form_encode(text: &str, out: &mut String) {
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => out.push(char::from(byte)),
-            b' ' => out.push('+'),
-            _ => {
-                // Writing to a string cannot fail.
-                let _ = std::fmt::Write::write_fmt(out, format_args!("%{byte:02X}"));
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_gateways_own_credentials_are_encoded_before_they_are_joined() {
-        for (id, secret, expect) in [
-            ("gateway", "s3cret", "gateway:s3cret"),
-            ("gate:way", "a b+c%/é", "gate%3Away:a+b%2Bc%25%2F%C3%A9"),
-        ] {
-            assert_eq!(credentials(id, secret), format!("Basic {}", STANDARD.encode(expect)), "{id}");
-        }
-    }
 }

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, watch};
 use tollgate_plan::issuer::{HttpUrl, KeyFetch, KeyUrl};
 use tollgate_token::KeySet;
 
-use super::http::{Fault, Http, Rim};
+use crate::live::http::{Fault, Http, Rim, backoff};
 
 /// An unknown key is asked for once in this time, whatever tokens name.
 const EARLY_EVERY: Duration = Duration::from_secs(30);
@@ -24,9 +24,6 @@ const EARLY_EVERY: Duration = Duration::from_secs(30);
 const WAIT_MAX: Duration = Duration::from_secs(5);
 /// Requests that wait for the keys of one issuer. Each holds a connection and nothing else.
 const WAITERS_MAX: usize = 256;
-/// After a failure the next try comes after this time, twice as long each time, up to the longer one.
-const RETRY_MIN: Duration = Duration::from_millis(200);
-const RETRY_MAX: Duration = Duration::from_secs(10);
 
 /// The keys of one issuer and how fresh they are. Written by its task, read by every worker.
 pub(crate) struct KeysLive {
@@ -265,15 +262,6 @@ fn jwks_uri(document: &[u8], issuer: &str, allow_http: bool) -> Result<HttpUrl, 
         return Err(fault("has a jwks_uri with plain http"));
     }
     Ok(url)
-}
-
-/// Doubles with every failure, and is spread, so that gateways that started together do not ask together.
-fn backoff(failures: u32) -> Duration {
-    let longest = RETRY_MIN.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(RETRY_MAX);
-    let mut spread = [0];
-    // Without randomness the time is only less spread.
-    let _ = aws_lc_rs::rand::fill(&mut spread);
-    longest.mul_f64(0.5 + f64::from(spread[0]) / 512.0)
 }
 
 fn millis(duration: Duration) -> u64 {

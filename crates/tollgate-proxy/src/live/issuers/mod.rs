@@ -2,7 +2,6 @@
 //!
 //! A reload keeps what stays the same: an issuer's keys are not fetched again because a route changed.
 
-mod http;
 mod introspection;
 mod keys;
 mod report;
@@ -16,8 +15,7 @@ use tokio::task::AbortHandle;
 use tollgate_plan::Plan;
 use tollgate_plan::issuer::{Issuer, TokenCheck};
 
-use crate::upstream::NameServers;
-use http::Rim;
+use crate::live::http::{Http, Rim};
 pub(crate) use introspection::{IntrospectionLive, Question};
 pub(crate) use keys::KeysLive;
 pub use report::{IssuerHealth, IssuerStatus};
@@ -104,9 +102,8 @@ impl IssuerLive {
 pub(crate) async fn attend(
     mut wanted: watch::Receiver<Vec<Arc<KeysLive>>>,
     mut questions: mpsc::Receiver<Question>,
-    servers: &NameServers,
+    rim: Rc<Rim>,
 ) {
-    let rim = Rc::new(Rim::new(servers));
     let mut fetching: Vec<(Arc<KeysLive>, AbortHandle)> = Vec::new();
     let mut asking = Asking::default();
     follow(&wanted.borrow_and_update(), &mut fetching, &rim);
@@ -146,7 +143,7 @@ fn follow(wanted: &[Arc<KeysLive>], fetching: &mut Vec<(Arc<KeysLive>, AbortHand
 /// The clients of introspection endpoints, which keep connections.
 #[derive(Default)]
 struct Asking {
-    clients: HashMap<*const IntrospectionLive, (std::sync::Weak<IntrospectionLive>, Rc<http::Http>)>,
+    clients: HashMap<*const IntrospectionLive, (std::sync::Weak<IntrospectionLive>, Rc<Http>)>,
 }
 
 impl Asking {

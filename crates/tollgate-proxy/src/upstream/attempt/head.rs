@@ -63,7 +63,7 @@ impl Attempt<'_, '_> {
                 return Ok(());
             }
             let head = self.head.get_or_insert_with(|| exchange.worker.spare.response());
-            let method = &exchange.kit.head.method;
+            let method = exchange.sent_method();
             let parsed = parse_response(rest, &mut self.progress, &RESPONSE_HEAD, method, head);
             match parsed.map_err(|_| protocol())? {
                 Parsed::Partial => {
@@ -117,7 +117,7 @@ impl Attempt<'_, '_> {
     /// The connection ended before the head was there.
     pub(super) fn lost(&self) -> Failure {
         let nothing_came = self.input.is_empty() && self.interims == 0;
-        let replayable = self.exchange.kit.head.method.is_idempotent()
+        let replayable = self.exchange.sent_method().is_idempotent()
             && self.upload.as_ref().is_none_or(|upload| upload.can_restart());
         if self.conn.reused.get() && nothing_came && replayable && !self.again {
             return Failure::DeadOnReuse;

@@ -59,7 +59,7 @@ impl Attempt<'_, '_> {
         let worker = self.exchange.worker;
         let head = self.head.get_or_insert_with(|| worker.spare.response());
         let mut text = std::mem::take(&mut worker.scratch.borrow_mut().out);
-        let outcome = read(&mut text, &self.exchange.kit.head.method, head);
+        let outcome = read(&mut text, self.exchange.sent_method(), head);
         worker.scratch.borrow_mut().out = text;
         outcome.map_err(|_| protocol())
     }

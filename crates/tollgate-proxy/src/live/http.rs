@@ -1,4 +1,4 @@
-//! The HTTP client for the URLs of issuers: one request, one bounded answer, within a bounded time.
+//! The HTTP client for the URLs of issuers and token endpoints: one request, one bounded answer, within a bounded time.
 //!
 //! Redirects are not followed: who asks a fixed URL for keys gets them from there or not at all. It runs on the
 //! background thread, never on a worker.
@@ -35,6 +35,9 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 const HEAD_LINES_MAX: usize = 100;
 /// Connections to one issuer that are kept for the next request.
 const IDLE_MAX: usize = 16;
+/// After a failure the next try comes after this time, twice as long each time, up to the longer one.
+const RETRY_MIN: Duration = Duration::from_millis(200);
+const RETRY_MAX: Duration = Duration::from_secs(10);
 
 /// Why there is no usable answer. Says nothing of URLs, which may hold what others should not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +54,8 @@ pub(crate) enum Fault {
     Late,
     /// Another status than 200.
     Status(u16),
+    /// A token endpoint says why it gives none (RFC 6749 section 5.2).
+    Refused(u16, Box<str>),
     /// The answer is longer than this many bytes, of which no more are read.
     TooLong(usize),
     /// The answer says something else than it should.
@@ -66,6 +71,7 @@ impl fmt::Display for Fault {
             Fault::Protocol(why) => write!(f, "not a whole HTTP answer: {why}"),
             Fault::Late => write!(f, "no whole answer within {} s", FETCH_WITHIN.as_secs()),
             Fault::Status(status) => write!(f, "answered {status} instead of 200"),
+            Fault::Refused(status, error) => write!(f, "answered {status}: {error}"),
             Fault::TooLong(bytes_max) => write!(f, "an answer of more than {bytes_max} bytes"),
             Fault::Content(why) => f.write_str(why),
         }
@@ -81,7 +87,7 @@ pub(crate) struct Rim {
 }
 
 impl Rim {
-    pub(super) fn new(servers: &NameServers) -> Rim {
+    pub(crate) fn new(servers: &NameServers) -> Rim {
         Rim { servers: servers.clone(), ..Rim::default() }
     }
 
@@ -152,6 +158,32 @@ impl Http {
         timeout(FETCH_WITHIN, asked).await.unwrap_or(Err(Fault::Late))
     }
 
+    /// Status and body of the answer to a form, for one that is sent once in a long while: its connection is not kept. Of
+    /// an answer that is neither 200 nor an error of the gateway's own the status is all.
+    pub(super) async fn submit(
+        &self,
+        url: &HttpUrl,
+        authorization: Option<&str>,
+        form: String,
+    ) -> Result<(u16, Bytes), Fault> {
+        let mut made = request(Method::POST, url)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(header::CONNECTION, "close");
+        if let Some(authorization) = authorization {
+            made = made.header(header::AUTHORIZATION, authorization);
+        }
+        let made = made.body(Full::new(Bytes::from(form))).map_err(unmade)?;
+        let asked = async {
+            let mut sender = self.connect(url).await?;
+            let answer = sender.send_request(made).await.map_err(protocol)?;
+            match answer.status().as_u16() {
+                status @ (200 | 400..=499) => Ok((status, collect(answer, MAX_ANSWER_BYTES).await?)),
+                status => Err(Fault::Status(status)),
+            }
+        };
+        timeout(FETCH_WITHIN, asked).await.unwrap_or(Err(Fault::Late))
+    }
+
     fn kept(&self) -> Option<SendRequest<Full<Bytes>>> {
         let mut idle = self.idle.borrow_mut();
         idle.retain(|sender| !sender.is_closed());
@@ -216,6 +248,15 @@ impl Http {
     }
 }
 
+/// The time to the next try after so many failures in a row. It doubles with every failure, and is spread, so that gateways that started together do not ask together.
+pub(super) fn backoff(failures: u32) -> Duration {
+    let longest = RETRY_MIN.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(RETRY_MAX);
+    let mut spread = [0];
+    // Without randomness the time is only less spread.
+    let _ = aws_lc_rs::rand::fill(&mut spread);
+    longest.mul_f64(0.5 + f64::from(spread[0]) / 512.0)
+}
+
 async fn handshake<S>(stream: S) -> Result<SendRequest<Full<Bytes>>, Fault>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -243,6 +284,10 @@ async fn read(answer: Response<Incoming>, bytes_max: usize) -> Result<Bytes, Fau
     if answer.status() != StatusCode::OK {
         return Err(Fault::Status(answer.status().as_u16()));
     }
+    collect(answer, bytes_max).await
+}
+
+async fn collect(answer: Response<Incoming>, bytes_max: usize) -> Result<Bytes, Fault> {
     let body =
         Limited::new(answer.into_body(), bytes_max).collect().await.map_err(|error| match error
             .is::<LengthLimitError>(
