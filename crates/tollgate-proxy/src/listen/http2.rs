@@ -19,12 +19,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream};
+use tollgate_plan::Reason as Refused;
 use tollgate_wire::HeadLimits;
 
 use self::stream::Streams;
 use super::connection::linger;
 use super::head::head_limits;
 use crate::client::Client;
+use crate::exchange::Reject;
 use crate::io::{Fault, H2Stream, Wire};
 use crate::worker::{Active, Kit, Phase, Worker};
 
@@ -52,10 +54,6 @@ const COOKIES_MAX: usize = 512;
 
 /// Requests that were taken back before anybody looked at them: so many in one read are no haste any more.
 const RESET_BEFORE_ACCEPT_MAX: usize = 100;
-
-/// Streams that the library itself had to reset, for the whole life of a connection: who breaks the rules so often
-/// does it on purpose.
-const FAULTY_STREAMS_MAX: usize = 256;
 
 /// After a goodbye the client gets so long to begin no further requests, and to close.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -121,7 +119,8 @@ fn builder(active: &Active, limits: &HeadLimits) -> Builder {
         .max_send_buffer_size(SEND_BUFFER_BYTES)
         .max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(RESET_BEFORE_ACCEPT_MAX)
-        .max_local_error_reset_streams(Some(FAULTY_STREAMS_MAX));
+        // It never forgets one, however long the connection lasts; the wire's meter counts them, and does.
+        .max_local_error_reset_streams(None);
     builder
 }
 
@@ -186,10 +185,11 @@ impl Driver {
         self.poll_deadline(cx).map(|()| false)
     }
 
-    fn begin(&mut self, request: http::Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    fn begin(&mut self, request: http::Request<RecvStream>, respond: SendResponse<Bytes>) {
         if self.goodbye.is_some_and(|since| since.elapsed() > GOODBYE) {
             // It was told, and had the time to hear it.
-            return respond.send_reset(Reason::REFUSED_STREAM);
+            let carrier = H2Stream::accepted(request.into_body(), respond, false);
+            return self.refuse(carrier, "the connection is about to end");
         }
         self.requests += 1;
         let (parts, body) = request.into_parts();
@@ -197,14 +197,21 @@ impl Driver {
         let read = head::read(&self.worker, &parts, body.is_end_stream(), &limits);
         let bytes = |kit: &Kit| kit.head.headers.byte_len() + kit.head.target().len();
         let head_bytes = read.as_ref().map_or(0, |kit| bytes(kit));
-        let Some(place) = self.streams.enter(head_bytes, self.heads_max) else {
-            return respond.send_reset(Reason::REFUSED_STREAM);
-        };
         let grpc = parts.headers.get(http::header::CONTENT_TYPE);
         let grpc = grpc.is_some_and(|kind| is_grpc(kind.as_bytes()));
         let carrier = H2Stream::accepted(body, respond, grpc);
+        let Some(place) = self.streams.enter(head_bytes, self.heads_max) else {
+            return self.refuse(carrier, "the heads of the requests under way leave no room");
+        };
         let client = self.front.for_stream(&self.worker.timers, carrier);
         tokio::task::spawn_local(stream::serve(self.worker.clone(), client, read, place));
+    }
+
+    /// Tells the client that nothing was done for a request, so that it asks again elsewhere; and whoever reads the log.
+    fn refuse(&self, carrier: H2Stream, why: &'static str) {
+        carrier.reset(Reason::REFUSED_STREAM);
+        let client = self.front.for_stream(&self.worker.timers, carrier);
+        crate::pipeline::reset(&self.worker, &client, &Reject::new(Refused::Overloaded, why));
     }
 
     /// Ends the connection of a client that sends more than its requests are worth. Whether the library has to say so.
@@ -213,7 +220,7 @@ impl Driver {
         tracing::debug!(client = %self.front.peer_text, ?fault, "an HTTP/2 client was turned away");
         self.connection.abrupt_shutdown(match fault {
             Fault::NoSettings => Reason::PROTOCOL_ERROR,
-            Fault::Chatter | Fault::Resets => Reason::ENHANCE_YOUR_CALM,
+            Fault::Chatter | Fault::Resets | Fault::Faulty => Reason::ENHANCE_YOUR_CALM,
         });
         self.wait(Waits::End, GOODBYE);
         true

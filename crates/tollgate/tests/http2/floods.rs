@@ -44,6 +44,21 @@ fn rapid_reset() {
     });
 }
 
+/// Clients give up on slow services: 150 a second of them are no flood.
+#[test]
+fn requests_that_are_taken_back_after_a_while() {
+    let origin = Origin::start(behaviour::hang);
+    let gateway = gateway!("workers: 1\nroutes:\n  - { path: /*, to: @TO@ }\n", TO = origin.url());
+    let mut peer = Peer::connect(&gateway);
+    for batch in 0..40 {
+        let ids = || (0..10).map(|n| 2 * (10 * batch + n) + 1);
+        peer.send(&ids().map(|id| Frame::headers(id, &fields("GET", "/", &[]), true)).collect::<Vec<_>>());
+        pause(Duration::from_millis(60));
+        peer.send(&ids().map(|id| Frame::reset(id, 8)).collect::<Vec<_>>());
+    }
+    assert!(peer.is_alive(), "400 of them");
+}
+
 #[test]
 fn rapid_reset_in_one_write() {
     let gateway = gateway!(ANSWERS);
@@ -139,6 +154,8 @@ fn header_bomb() {
         assert!(peer.is_alive());
         peers.push(peer);
     }
+    // Those that were not let in are told about, too.
+    gateway.record(|record| record["reason"] == "overloaded" && record["http"] == "2");
     let grown = gateway.resident_kib().saturating_sub(before);
     assert!(grown < 24 * 1024, "1,000 requests hold {grown} KiB");
     drop(peers);

@@ -1,10 +1,12 @@
-//! Counting what a client sends in frames that cost it next to nothing: pings, settings, resets.
+//! Counting what a client sends in frames that cost it next to nothing: pings, settings, resets, and what the gateway has
+//! to reset because it is against the rules.
 //!
 //! Each is answered or acted on, so a stream of them is work without a request (CVE-2019-9512, CVE-2019-9515,
-//! CVE-2023-44487). What an honest client sends of them goes with requests and bodies; so those, and time, earn an
+//! CVE-2023-44487, CVE-2025-8671). What an honest client sends of them goes with requests and bodies; so those, and time, earn an
 //! allowance, and a client that has used it up is told to calm down.
 //!
-//! The meter looks at frame headers only (RFC 9113 section 4.1) and judges nothing else: that is the library's part.
+//! The meter looks at frame headers (RFC 9113 section 4.1), and at what the gateway's own resets say; it judges nothing
+//! else: that is the library's part.
 
 use std::time::{Duration, Instant};
 
@@ -31,6 +33,11 @@ const CHATTER_PER_PIECE: u32 = 3;
 const RESETS_MAX: u32 = 200;
 const RESETS_PER_SECOND: u32 = 20;
 
+/// Requests that the gateway may have to reset at once because they are against the rules, and those that it forgives in
+/// a second: who breaks them so often does it on purpose.
+const FAULTY_MAX: u32 = 256;
+const FAULTY_PER_SECOND: u32 = 1;
+
 /// What a client has sent so far, as far as it has to be counted.
 pub(super) struct Meter {
     incoming: Frames,
@@ -38,6 +45,9 @@ pub(super) struct Meter {
     begun: bool,
     chatter: Allowance,
     resets: Allowance,
+    faulty: Allowance,
+    /// What is going out is a RST_STREAM: its last byte tells why.
+    resetting: bool,
     /// Bytes of bodies that have not earned anything yet.
     body_bytes: u64,
     fault: Option<Fault>,
@@ -52,6 +62,8 @@ pub(crate) enum Fault {
     Chatter,
     /// Too many requests that it took back.
     Resets,
+    /// Too many requests that were against the rules.
+    Faulty,
 }
 
 impl Meter {
@@ -62,6 +74,8 @@ impl Meter {
             begun: false,
             chatter: Allowance::new(CHATTER_MAX, CHATTER_PER_SECOND, now),
             resets: Allowance::new(RESETS_MAX, RESETS_PER_SECOND, now),
+            faulty: Allowance::new(FAULTY_MAX, FAULTY_PER_SECOND, now),
+            resetting: false,
             body_bytes: 0,
             fault: None,
         }
@@ -81,8 +95,18 @@ impl Meter {
     }
 
     /// Bytes that are to go out.
-    pub(super) fn sending(&mut self, mut bytes: &[u8]) {
-        while let Some([a, b, c, kind, ..]) = self.outgoing.next(&mut bytes) {
+    pub(super) fn sending(&mut self, mut bytes: &[u8], now: impl Fn() -> Instant) {
+        loop {
+            let header = self.outgoing.next(&mut bytes);
+            if let Some(code) = self.outgoing.last.take()
+                && std::mem::take(&mut self.resetting)
+                && is_the_clients_fault(code)
+                && !self.faulty.spend(now())
+            {
+                self.fault.get_or_insert(Fault::Faulty);
+            }
+            let Some([a, b, c, kind, ..]) = header else { return };
+            self.resetting = kind == 3;
             let data = kind == 0 && [a, b, c] != [0; 3];
             self.chatter.earn(if data { CHATTER_PER_PIECE } else { 0 });
         }
@@ -121,10 +145,17 @@ impl Meter {
         self.chatter.earn(u32::try_from(earned).unwrap_or(u32::MAX));
     }
 
-    /// A request was answered to its end: a client that takes back fewer than it lets finish goes on for ever.
+    /// A request was answered to its end, or taken back after it had held its place for a while: a client that takes back
+    /// others less often than that goes on for ever.
     pub(super) fn finished(&mut self) {
         self.resets.earn(1);
     }
+}
+
+/// Whether a reset with this code (RFC 9113 section 7) blames the client: PROTOCOL_ERROR, FLOW_CONTROL_ERROR,
+/// STREAM_CLOSED, FRAME_SIZE_ERROR. The others tell how the request went.
+fn is_the_clients_fault(code: u8) -> bool {
+    matches!(code, 1 | 3 | 5 | 6)
 }
 
 /// The headers of the frames of one direction.
@@ -135,6 +166,8 @@ struct Frames {
     have: usize,
     /// Bytes of the frame before it that are still to come.
     skip: u32,
+    /// The last byte of a frame that has just come to its end; whoever looks at it takes it.
+    last: Option<u8>,
 }
 
 impl Frames {
@@ -142,6 +175,9 @@ impl Frames {
     fn next(&mut self, bytes: &mut &[u8]) -> Option<[u8; HEADER_BYTES]> {
         let skipped = bytes.len().min(self.skip as usize);
         self.skip -= skipped as u32;
+        if skipped > 0 && self.skip == 0 {
+            self.last = bytes.get(skipped - 1).copied();
+        }
         let rest = bytes.get(skipped..)?;
         let room = self.header.get_mut(self.have..)?;
         let (taken, rest) = rest.split_at(rest.len().min(room.len()));
@@ -245,16 +281,42 @@ mod tests {
         let mut meter = Meter::new(now);
         meter.received(&[&[0u8; 24][..], SETTINGS].concat(), now);
         for _ in 0..5_000 {
-            piece.chunks(5).for_each(|bytes| meter.sending(bytes));
+            piece.chunks(5).for_each(|bytes| meter.sending(bytes, || now));
             meter.received(&update.repeat(2), now);
         }
         assert_eq!(meter.fault(), None);
         // What is no body earns nothing.
         for _ in 0..2_000 {
-            meter.sending(PING);
+            meter.sending(PING, || now);
             meter.received(PING, now);
         }
         assert_eq!(meter.fault(), Some(Fault::Chatter));
+    }
+
+    /// Those that it is to blame for, whatever the pieces that they go out in.
+    #[test]
+    fn resets_of_the_gateway_are_forgiven_in_time() {
+        let reset = |code: u8| [&RESET[..12], &[code]].concat();
+        let check = |code: u8, times: u64, every: Duration, expect: Option<Fault>| {
+            for piece in [1, 4, 13, 4096] {
+                let start = Instant::now();
+                let mut meter = Meter::new(start);
+                for n in 0..times {
+                    let now = start + every * n as u32;
+                    let frames = [&reset(code)[..], PING].concat();
+                    frames.chunks(piece).for_each(|bytes| meter.sending(bytes, || now));
+                }
+                assert_eq!(meter.fault(), expect, "{times} of {code}, {every:?} apart, in pieces of {piece}");
+            }
+        };
+        let apart = Duration::from_secs(2);
+        check(1, 256, Duration::ZERO, None);
+        check(1, 257, Duration::ZERO, Some(Fault::Faulty));
+        check(5, 10_000, Duration::from_millis(10), Some(Fault::Faulty));
+        check(1, 10_000, apart, None);
+        for ours in [0, 2, 7, 8, 11] {
+            check(ours, 10_000, Duration::ZERO, None);
+        }
     }
 
     #[test]

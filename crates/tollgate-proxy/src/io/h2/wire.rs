@@ -66,7 +66,7 @@ impl Wire {
         self.0.meter.as_ref().and_then(|meter| meter.borrow().fault())
     }
 
-    /// A request was answered to its end.
+    /// A request was answered to its end, or held its place for a while.
     pub(crate) fn finished(&self) {
         if let Some(meter) = &self.0.meter {
             meter.borrow_mut().finished();
@@ -146,7 +146,7 @@ impl AsyncWrite for Wire {
             ready!(self.poll_out(cx))?;
         }
         if let Some(meter) = &self.0.meter {
-            meter.borrow_mut().sending(bytes);
+            meter.borrow_mut().sending(bytes, Instant::now);
         }
         self.0.out.borrow_mut().keep(bytes);
         Poll::Ready(Ok(bytes.len()))

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use h2::Reason;
 
@@ -13,6 +14,10 @@ use crate::client::Client;
 use crate::exchange::Next;
 use crate::io::Wire;
 use crate::worker::{Kit, Worker};
+
+/// A request that was under way for so long and is then taken back was no haste: it held one of the connection's places
+/// as others do that are answered. Clients give up on slow services, and may do so often.
+const HELD: Duration = Duration::from_millis(50);
 
 /// What the requests of one connection have in common.
 pub(super) struct Streams {
@@ -77,6 +82,7 @@ pub(super) async fn serve(
     request: Result<Box<Kit>, Refusal>,
     place: Place,
 ) {
+    let started = worker.clock.recent();
     let next = match request {
         Ok(kit) => serve_while_there(&worker, &client, kit).await,
         Err(Refusal::Answer(reject)) => {
@@ -94,6 +100,9 @@ pub(super) async fn serve(
         Some(Next::Keep | Next::Close) => place.streams.wire.finished(),
         // Nothing may look as if it was complete.
         Some(Next::Abort) => client.io.reset_on_close(),
+        None if worker.clock.now().saturating_duration_since(started) >= HELD => {
+            place.streams.wire.finished()
+        }
         None => {}
     }
 }
