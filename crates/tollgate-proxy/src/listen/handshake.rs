@@ -8,7 +8,9 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustls::CertificateError;
 use tollgate_plan::Reason;
 use tollgate_token::certificate::Certificate;
 
@@ -45,6 +47,9 @@ pub(super) async fn greet(
             return Ok(Greeted { io: Stream::Socket(socket), secure: None });
         }
         let tls = Tls::accept(socket, side.config.clone(), worker.room.clone()).await?;
+        if !is_current(&tls) {
+            return Err(HandshakeError::Tls(CertificateError::Expired.into()));
+        }
         let secure = Rc::new(Secure { version: tls.version(), subject: subject(side, &tls) });
         Ok(Greeted { io: Stream::Tls(Box::new(tls)), secure: Some(secure) })
     });
@@ -65,6 +70,14 @@ pub(super) async fn greet(
 /// What a client is told that speaks plain HTTP where TLS is spoken.
 pub(super) fn misled() -> Reject {
     Reject::new(Reason::BadRequestLine, "plain HTTP was sent to a port that speaks TLS").closing()
+}
+
+/// Whether the time of the client's certificate, if it has one, is now. The library looks at that when it is shown; a
+/// resumed session has it from the one before.
+fn is_current(tls: &Tls) -> bool {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+    tls.peer_certificate(Certificate::parse).is_none_or(|read| read.is_valid_at(now))
 }
 
 /// The subject of the client's certificate, where the upstream is to know it.

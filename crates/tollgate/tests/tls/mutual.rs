@@ -1,10 +1,11 @@
 //! Client certificates: who is let in, and what the upstream is told.
 
 use std::io;
+use std::time::{Duration, SystemTime};
 
 use rustls::version::{TLS12, TLS13};
 use serde_json::{Value, json};
-use tollgate_testkit::{Gateway, Origin, Port, gateway};
+use tollgate_testkit::{Gateway, Origin, Port, gateway, wait_for};
 
 use crate::client::{Reply, Way};
 use crate::pki::{Authority, Files, Issued};
@@ -155,4 +156,24 @@ fn a_client_that_another_authority_vouched_for_does_not_come_back_with_its_sessi
     assert!(way.get(&address, "a.example", "/x").is_err());
     let new = fresh.client("Example", "new");
     assert_eq!(setting.get(Some(&new), "").expect("an answer").status, 200);
+}
+
+/// The end of a certificate is the end, also for a session that began before it.
+#[test]
+fn a_session_does_not_outlive_the_clients_certificate() {
+    let setting = setting();
+    let address = setting.gateway.address();
+    for versions in [&[&TLS12], &[&TLS13]] {
+        let short = setting.clients.client_until("bus 7", SystemTime::now() + Duration::from_secs(3));
+        let way = Way::with(&setting.servers, Some(&short), versions);
+        let get = || {
+            let mut client = way.connect(&address, "a.example")?;
+            let status = client.get("/x", "")?.status;
+            io::Result::Ok((status, client.is_resumed()))
+        };
+        assert_eq!(get().ok(), Some((200, false)), "{versions:?}");
+        assert_eq!(get().ok(), Some((200, true)), "{versions:?}");
+        wait_for("the end of the certificate", || get().is_err());
+        assert!(get().is_err(), "{versions:?}");
+    }
 }

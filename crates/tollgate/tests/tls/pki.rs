@@ -1,6 +1,7 @@
 //! Authorities and certificates, made for each test.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -49,6 +50,14 @@ impl Authority {
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::OrganizationName, organization);
         params.distinguished_name.push(DnType::CommonName, name);
+        self.sign(params, KeyPair::generate().expect("a key"))
+    }
+
+    /// The same, good until then.
+    pub(crate) fn client_until(&self, name: &str, end: SystemTime) -> Issued {
+        let mut params = params(&[]);
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.not_after = end.into();
         self.sign(params, KeyPair::generate().expect("a key"))
     }
 
