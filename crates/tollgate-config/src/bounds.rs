@@ -42,5 +42,7 @@ pub(crate) const NAME_SERVERS: usize = 8;
 pub(crate) const CERTIFICATES: usize = 10_000;
 /// Bytes of one file with a schema.
 pub(crate) const SCHEMA_FILE_BYTES: u64 = 1024 * 1024;
+/// Bytes of one file of a description of an interface.
+pub(crate) const INTERFACE_FILE_BYTES: u64 = 4 * 1024 * 1024;
 /// Bytes of a file with keys or certificates.
 pub(crate) const KEY_FILE_BYTES: u64 = 1024 * 1024;

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tollgate_content::openapi::Documents;
 use tollgate_script::{Script, Source};
 
 use crate::bounds;
@@ -50,11 +51,13 @@ impl Load<'_> {
         let included = self.includes(&main, path);
         let files = self.companions(&main, &included);
         let modules = self.modules(&main, &included, &files);
+        let referred = self.referred(&main, &included, &files);
         let input = Input {
             main: &main,
             included: &included,
             files: &files,
             modules: &modules,
+            referred: &referred,
             cores: self.reader.cores(),
             now: self.reader.now(),
         };
@@ -211,5 +214,30 @@ impl Load<'_> {
             drop(Script::read(source));
         }
         modules
+    }
+
+    /// The files that descriptions of interfaces refer to. Whatever is wrong with them is found again when they are
+    /// compiled.
+    fn referred(
+        &mut self,
+        main: &Root,
+        included: &[Included],
+        files: &compile::Contents,
+    ) -> compile::Referred {
+        let mut referred = compile::Referred::new();
+        let mut seen = HashSet::new();
+        for At { value: path, .. } in compile::interfaces(main, included) {
+            let Some(bytes) = files.get(path).filter(|_| seen.insert(path)) else { continue };
+            let folder = resolve::directory(path);
+            let mut load = |name: &str| {
+                let path = folder.join(name);
+                let read = self.reader.bytes(&path, bounds::INTERFACE_FILE_BYTES);
+                referred.insert(path, read.clone());
+                read
+            };
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            drop(Documents::read(&name, bytes, &mut load));
+        }
+        referred
     }
 }

@@ -1,8 +1,9 @@
-//! What a request must be like, beyond who sends it: expressions that must hold, and schemas.
+//! What a request must be like, beyond who sends it: expressions that must hold, interfaces and schemas.
 
 use std::sync::Arc;
 
 use tollgate_content::expr::Expr;
+use tollgate_content::openapi::OpenApi;
 use tollgate_content::schema::Schema;
 
 /// What a route asks of its requests, in the order in which it asks.
@@ -10,6 +11,8 @@ use tollgate_content::schema::Schema;
 pub struct Checks {
     /// All of them must hold; the first that does not decides the answer.
     pub guards: Vec<Guard>,
+    /// The interface that the request must be of.
+    pub interface: Option<Arc<OpenApi>>,
     /// What query parameters must be: names to a text, or to a list where a name is repeated.
     pub query: Option<Arc<Schema>>,
     /// What headers must be: lower-case names to a text.

@@ -41,6 +41,7 @@ async fn run<'a>(exchange: &mut Exchange<'_>, active: &'a Active) -> Result<Outc
     limit::concurrency(exchange).await?;
     validate::declared_size(exchange)?;
     validate::guards(exchange)?;
+    validate::interface(exchange).await?;
     validate::schemas(exchange).await?;
     let mut outcome = match active.action(exchange.route) {
         Some(Action::Respond(respond)) => Outcome::Reply(respond::fixed(exchange, respond)),

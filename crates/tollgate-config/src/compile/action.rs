@@ -12,6 +12,7 @@ use super::Contents;
 use super::checks::Schemas;
 use super::consumers::People;
 use super::edits::Scope;
+use super::interface::Interfaces;
 use super::issuers::Issuers;
 use super::limits::RateLimits;
 use super::lua::Compiled;
@@ -34,6 +35,7 @@ pub(super) struct Parts<'a> {
     pub(super) people: People,
     pub(super) rate_limits: RateLimits,
     pub(super) schemas: Schemas<'a>,
+    pub(super) interfaces: Interfaces<'a>,
     pub(super) scripts: Compiled<'a>,
     pub(super) files: &'a Contents,
 }

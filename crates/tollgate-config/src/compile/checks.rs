@@ -10,11 +10,12 @@ use tollgate_content::schema::Schema;
 use tollgate_plan::checks::{Checks, Guard};
 
 use super::Contents;
+use super::interface::Interfaces;
 use super::merge::Layers;
 use crate::bounds;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
-use crate::shape::{At, List, Rows, Slot};
+use crate::shape::{At, List, Pattern, Rows, Slot};
 use crate::source_map::Span;
 use crate::spec::{self, SchemaSource};
 
@@ -39,15 +40,24 @@ pub(super) fn files<'a>(
     main: &'a spec::Root,
     included: &'a [spec::Included],
 ) -> impl Iterator<Item = &'a At<PathBuf>> {
+    blocks(main, included).flat_map(spec::Validate::sources).filter_map(|(_, source)| {
+        match source.value()? {
+            SchemaSource::File(file) => Some(file),
+            SchemaSource::Inline(_) => None,
+        }
+    })
+}
+
+/// Every `validate`.
+pub(super) fn blocks<'a>(
+    main: &'a spec::Root,
+    included: &'a [spec::Included],
+) -> impl Iterator<Item = &'a spec::Validate> {
     let defaults = std::iter::once(&main.defaults).chain(included.iter().map(|file| &file.defaults));
     let routes = std::iter::once(&main.routes).chain(included.iter().map(|file| &file.routes));
     let of_defaults = defaults.filter_map(|slot| slot.value()?.validate.value());
     let of_routes = routes.filter_map(Slot::value).flat_map(|Rows(rows)| rows);
-    let blocks = of_defaults.chain(of_routes.filter_map(|route| route.value.validate.value()));
-    blocks.flat_map(spec::Validate::sources).filter_map(|(_, source)| match source.value()? {
-        SchemaSource::File(file) => Some(file),
-        SchemaSource::Inline(_) => None,
-    })
+    of_defaults.chain(of_routes.filter_map(|route| route.value.validate.value()))
 }
 
 impl<'a> Schemas<'a> {
@@ -55,8 +65,14 @@ impl<'a> Schemas<'a> {
         Schemas { files, compiled: HashMap::new() }
     }
 
-    /// What a route asks of its requests; none when that is nothing.
-    pub(super) fn of_route(&mut self, layers: &Layers<'_>, report: &mut Report) -> Option<Box<Checks>> {
+    /// What a route at this path asks of its requests; none when that is nothing.
+    pub(super) fn of_route(
+        &mut self,
+        interfaces: &mut Interfaces<'_>,
+        layers: &Layers<'_>,
+        path: &At<Pattern>,
+        report: &mut Report,
+    ) -> Option<Box<Checks>> {
         let mut checks = Checks::default();
         let guards = layers.key(|keys| keys.guard).value().map(|List(list)| list.as_slice());
         for At { value: guard, .. } in guards.unwrap_or_default() {
@@ -66,6 +82,7 @@ impl<'a> Schemas<'a> {
             checks.guards.push(Guard { holds: expr.clone(), status, detail: detail.into() });
         }
         if let Some(block) = layers.key(|keys| keys.validate).value() {
+            checks.interface = interfaces.of_route(&block.openapi, path, report);
             checks.body = self.schema(&block.body, report);
             checks.query = self.schema(&block.query, report);
             checks.headers = self.schema(&block.headers, report);
@@ -73,8 +90,9 @@ impl<'a> Schemas<'a> {
                 lower_case(headers, &block.headers, report);
             }
         }
-        let Checks { guards, query, headers, body } = &checks;
-        let asks = !guards.is_empty() || query.is_some() || headers.is_some() || body.is_some();
+        let Checks { guards, interface, query, headers, body } = &checks;
+        let schemas = query.is_some() || headers.is_some() || body.is_some();
+        let asks = !guards.is_empty() || interface.is_some() || schemas;
         asks.then(|| Box::new(checks))
     }
 

@@ -8,6 +8,7 @@ mod certificates;
 mod checks;
 mod consumers;
 mod edits;
+mod interface;
 mod issuers;
 mod keys;
 mod limits;
@@ -49,6 +50,7 @@ pub(crate) struct Input<'a> {
     /// What the [`companions`] hold, by path; those that could not be read are in the report.
     pub(crate) files: &'a Contents,
     pub(crate) modules: &'a Modules,
+    pub(crate) referred: &'a Referred,
     pub(crate) cores: usize,
     /// In Unix seconds.
     pub(crate) now: i64,
@@ -59,6 +61,9 @@ pub(crate) type Contents = HashMap<PathBuf, Arc<[u8]>>;
 
 /// Modules that scripts require, by path; or why one cannot be read, in words that complete "it …".
 pub(crate) type Modules = HashMap<PathBuf, Result<Arc<str>, String>>;
+
+/// Files that descriptions of interfaces refer to, by path; or why one cannot be read, in words that complete "it …".
+pub(crate) type Referred = HashMap<PathBuf, Result<Arc<[u8]>, String>>;
 
 /// What main and included files have in common.
 #[derive(Clone, Copy)]
@@ -88,6 +93,7 @@ pub(crate) fn compile(input: &Input<'_>, report: &mut Report) -> Option<Plan> {
         rate_limits: RateLimits::new(input.main.redis.key().is_some()),
         scripts: lua::Compiled::new(input.files, input.modules, &input.main.lua_limits),
         schemas: checks::Schemas::new(input.files),
+        interfaces: interface::Interfaces::new(input.files, input.referred),
         files: input.files,
     };
     let found = routes::compile(input, &files, &limits, &mut parts, report);
@@ -131,6 +137,7 @@ pub(crate) fn companions<'a>(main: &'a Root, included: &'a [Included]) -> Vec<(&
         .map(|file| (file, bounds::RESPOND_FILE_BYTES))
         .chain(scripts(main, included).map(|file| (file, tollgate_script::MAX_SOURCE_BYTES as u64)))
         .chain(checks::files(main, included).map(|file| (file, bounds::SCHEMA_FILE_BYTES)))
+        .chain(interfaces(main, included).map(|file| (file, bounds::INTERFACE_FILE_BYTES)))
         .chain(keys.chain(redis).chain(tls::files(main, included)).map(|file| (file, bounds::KEY_FILE_BYTES)))
         .collect()
 }
@@ -141,6 +148,14 @@ pub(crate) fn scripts<'a>(main: &'a Root, included: &'a [Included]) -> impl Iter
         ScriptText::File(file) => Some(file),
         ScriptText::Inline(_) => None,
     })
+}
+
+/// Files with descriptions of interfaces, with the places that name them.
+pub(crate) fn interfaces<'a>(
+    main: &'a Root,
+    included: &'a [Included],
+) -> impl Iterator<Item = &'a At<PathBuf>> {
+    checks::blocks(main, included).filter_map(|block| Some(&block.openapi.value()?.file))
 }
 
 fn files<'a>(input: &Input<'a>) -> impl Iterator<Item = File<'a>> {

@@ -122,7 +122,8 @@ fn build(
     let encode = layers.response(|response| &response.encode).value().copied().unwrap_or(spec::Encode::Json);
     let action = action::action(route, encode, parts, scope, report)?;
     let scripts = parts.scripts.of_route(layers, report);
-    let checks = parts.schemas.of_route(layers, report);
+    let path = route.value.path.given()?;
+    let checks = parts.schemas.of_route(&mut parts.interfaces, layers, path, report);
     let mirror = action::mirror(layers.key(|keys| keys.mirror), parts, report);
     check_scripts(scripts.as_deref(), &action, response.as_deref(), layers, report);
     if !action.forwards() {

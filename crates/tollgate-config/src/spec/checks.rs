@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::report::Report;
-use crate::shape::{At, Catalogue, Description, Int, Later, Shape, Slot, or_expansion, path_text};
+use crate::diagnostic::Code;
+use crate::report::{Finding, Report};
+use crate::shape::{At, Catalogue, Description, Int, Shape, Slot, or_expansion, path_text};
 use crate::yaml::NodeRef;
 
 use super::lua::With;
@@ -24,7 +25,17 @@ block! {
 }
 
 block! {
-    /// What a request must look like, in JSON Schema, else it is 400 `schema_invalid`.
+    /// A description of an interface.
+    "openapi" InterfaceBlock {
+        /// The file, in YAML or JSON. What it refers to must be in its folder, or below.
+        file: PathBuf, required;
+        /// The path in front of the paths of the description, as clients see it. Left out: what its `servers` say.
+        base: String;
+    }
+}
+
+block! {
+    /// What a request must look like, by schemas or by a description of the interface, else it is 400 `schema_invalid`.
     "validate" Validate {
         /// The body, which must be JSON.
         body: SchemaSource;
@@ -32,8 +43,8 @@ block! {
         query: SchemaSource;
         /// The headers: an object of texts by lower-case names.
         headers: SchemaSource;
-        /// A description of the interface.
-        openapi: Later;
+        /// A description of the interface in OpenAPI 3.0 or 3.1: method, path, parameters and body must be as it says.
+        openapi: Interface;
     }
 }
 
@@ -41,6 +52,48 @@ impl Validate {
     /// Every schema, with its key.
     pub(crate) fn sources(&self) -> [(&'static str, &Slot<SchemaSource>); 3] {
         [("body", &self.body), ("query", &self.query), ("headers", &self.headers)]
+    }
+}
+
+/// A description of an interface, and where its paths begin.
+#[derive(Debug, Clone)]
+pub(crate) struct Interface {
+    pub(crate) file: At<PathBuf>,
+    pub(crate) base: Option<String>,
+}
+
+impl Shape for Interface {
+    fn read(node: NodeRef<'_>, what: &str, report: &mut Report) -> Option<Self> {
+        if node.entries().is_none() {
+            let (span, key) = (node.span(), node.span());
+            let file = At { value: path_text(node, what, report)?, span, key };
+            return Some(Interface { file, base: None });
+        }
+        let block = InterfaceBlock::read(node, what, report)?;
+        let base = match block.base {
+            Slot::Given(base)
+                if !base.value.starts_with('/') || base.value.contains(['{', '}', '?', '#', '*']) =>
+            {
+                let finding =
+                    Finding::error(Code::BadValue, base.span, "`base` must be a path, without placeholders");
+                report.push(finding.hint("the path in front of those of the description, such as `/api/v1`"));
+                return None;
+            }
+            Slot::Given(base) => Some(base.value),
+            Slot::Absent => None,
+            Slot::Faulty(_) => return None,
+        };
+        match block.file {
+            Slot::Given(file) => Some(Interface { file: *file, base }),
+            Slot::Absent | Slot::Faulty(_) => None,
+        }
+    }
+
+    fn describe(catalogue: &mut Catalogue) -> Description {
+        let block = InterfaceBlock::describe(catalogue);
+        let file = or_expansion(json!({ "type": "string", "minLength": 1 }));
+        let label = format!("path, or {}", block.label);
+        Description::new(label, json!({ "anyOf": [file, block.schema] }))
     }
 }
 

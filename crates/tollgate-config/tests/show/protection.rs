@@ -96,6 +96,9 @@ pub(crate) fn of_route(out: &mut String, route: &Route) {
             let (expr, detail) = (guard.holds.as_str(), &guard.detail);
             writeln!(out, "  guard {expr:?} else {} {detail:?}", guard.status).expect("writing to text");
         }
+        if let Some(interface) = &checks.interface {
+            writeln!(out, "  as {interface:?}").expect("writing to text");
+        }
         let schemas = [("query", &checks.query), ("headers", &checks.headers), ("body", &checks.body)];
         for (name, schema) in schemas {
             if let Some(schema) = schema {

@@ -64,7 +64,7 @@ impl Documents {
         let mut left = BYTES_MAX;
         let fault =
             |pointer: &str, message| Fault { file: name.to_owned(), pointer: pointer.to_owned(), message };
-        let mut first = parse(name, bytes, &mut left).map_err(|why| fault("", why))?;
+        let mut first = parse(name, bytes, &mut left).map_err(|why| fault("", format!("it {why}")))?;
         let version = Version::of(&first).map_err(|(pointer, why)| fault(pointer, why))?;
         let mut wanted = dialect::adapt(&mut first, version);
         let mut files = vec![File { name: name.to_owned(), content: Ok(first) }];

@@ -1,6 +1,6 @@
 //! What a text means where a schema says that it is a number, a list or an object.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::documents::At;
 
@@ -59,10 +59,9 @@ impl Meant {
         if self.text {
             return text.into();
         }
-        if self.integer && text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
-            if let Ok(number) = serde_json::from_str::<serde_json::Number>(&text) {
-                return Value::Number(number);
-            }
+        let number = self.integer && text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+        if number && let Ok(number) = serde_json::from_str::<Number>(&text) {
+            return Value::Number(number);
         }
         match text.as_str() {
             "true" if self.boolean => true.into(),

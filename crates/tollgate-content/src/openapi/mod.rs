@@ -80,13 +80,12 @@ impl OpenApi {
     pub fn compile(documents: &Documents, base: Option<&str>) -> Result<OpenApi, Vec<Fault>> {
         let schemas = Schemas::new(documents).map_err(|fault| vec![fault])?;
         let base = base.map(|base| vec![path::base(base)]);
-        let mut compiler = Compiler { schemas, base, paths: Paths::default(), operations: Vec::new() };
-        let mut faults = Vec::new();
-        compiler.all(&documents.root(), &mut faults);
-        match faults.is_empty() {
-            true => Ok(OpenApi { paths: compiler.paths, operations: compiler.operations }),
-            false => Err(faults),
-        }
+        let (paths, operations, faults) = (Paths::default(), Vec::new(), Vec::new());
+        let mut compiler = Compiler { schemas, base, paths, operations, faults };
+        compiler.all(&documents.root());
+        let Compiler { paths, operations, mut faults, .. } = compiler;
+        faults.truncate(FAULTS_MAX);
+        if faults.is_empty() { Ok(OpenApi { paths, operations }) } else { Err(faults) }
     }
 
     /// The operation that a method and a path in normal form ask for; or why there is none.
@@ -146,83 +145,78 @@ struct Compiler<'a> {
     base: Option<Vec<String>>,
     paths: Paths<Item>,
     operations: Vec<String>,
+    faults: Vec<Fault>,
 }
 
 /// Methods as a description names them.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
 impl<'a> Compiler<'a> {
-    fn all(&mut self, root: &At<'a>, faults: &mut Vec<Fault>) {
-        let servers = self.servers(root).unwrap_or_else(|fault| {
-            faults.push(fault);
-            None
-        });
+    fn all(&mut self, root: &At<'a>) {
+        let servers = self.servers(root);
         for (path, item) in root.member("paths").iter().flat_map(At::members) {
-            self.item(path, item, servers.as_deref(), faults);
-            if faults.len() >= FAULTS_MAX {
+            match item.target() {
+                Ok(item) => self.item(path, &item, servers.as_deref()),
+                Err(fault) => self.faults.push(fault),
+            }
+            if self.faults.len() >= FAULTS_MAX {
                 return;
             }
         }
-        if self.operations.is_empty() && faults.is_empty() {
-            faults.push(root.fault("it describes no operation"));
+        if self.operations.is_empty() && self.faults.is_empty() {
+            self.faults.push(root.fault("it describes no operation"));
         }
     }
 
-    fn item(&mut self, path: &str, item: At<'a>, above: Option<&[String]>, faults: &mut Vec<Fault>) {
-        let mut shared = || -> Result<_, Fault> {
-            let item = item.clone().target()?;
-            let servers = self.servers(&item)?;
-            let parameters = operation::parameters(&item, &mut self.schemas)?;
-            Ok((item, servers, parameters))
-        };
-        let (item, servers, parameters) = match shared() {
-            Ok(shared) => shared,
-            Err(fault) => return faults.push(fault),
-        };
-        let above = servers.as_deref().or(above);
+    fn item(&mut self, path: &str, item: &At<'a>, above: Option<&[String]>) {
+        let servers = self.servers(item);
+        let servers = servers.as_deref().or(above);
+        let parameters = operation::parameters(item, &mut self.schemas, &mut self.faults);
         for method in METHODS {
             let Some(at) = item.member(method) else { continue };
-            if let Err(fault) = self.operation(method, path, &at, &parameters, above) {
-                faults.push(fault);
+            let operation = Operation::compile(&at, path, &parameters, &mut self.schemas, &mut self.faults);
+            let own = self.servers(&at);
+            let nowhere = [String::new()];
+            for base in own.as_deref().or(servers).unwrap_or(&nowhere) {
+                if let Err(fault) = self.add(method, base, path, &at, operation.clone()) {
+                    self.faults.push(fault);
+                    break;
+                }
             }
+            self.operations.push(format!("{} {path}", method.to_ascii_uppercase()));
         }
     }
 
-    fn operation(
+    fn add(
         &mut self,
         method: &str,
+        base: &str,
         path: &str,
         at: &At<'a>,
-        shared: &[operation::Shared],
-        above: Option<&[String]>,
+        operation: Operation,
     ) -> Result<(), Fault> {
-        let own = self.servers(at)?;
-        let nowhere = [String::new()];
-        let bases = own.as_deref().or(above).unwrap_or(&nowhere);
         let method = method.to_ascii_uppercase();
-        let operation = Operation::compile(at, path, shared, &mut self.schemas)?;
-        for base in bases {
-            let (template, variables) = Template::read(base, at, path)?;
-            let operation = Operation { variables, ..operation.clone() };
-            self.paths.with(template, |item| {
-                if item.operations.iter().any(|(known, _)| *known == method) {
-                    let other = documents::shown(&item.path);
-                    return Err(at.fault(format!("a request cannot be told from one of `{method} {other}`")));
-                }
-                path.clone_into(&mut item.path);
-                item.operations.push((method.clone(), operation));
-                Ok(())
-            })?;
-        }
-        self.operations.push(format!("{method} {path}"));
-        Ok(())
+        let (template, variables) = Template::read(base, at, path)?;
+        self.paths.with(template, |item| {
+            if item.operations.iter().any(|(known, _)| *known == method) {
+                let other = documents::shown(&item.path);
+                return Err(at.fault(format!("a request cannot be told from one of `{method} {other}`")));
+            }
+            path.clone_into(&mut item.path);
+            item.operations.push((method, Operation { variables, ..operation }));
+            Ok(())
+        })
     }
 
-    fn servers(&self, at: &At<'a>) -> Result<Option<Vec<String>>, Fault> {
-        match &self.base {
-            Some(base) => Ok(Some(base.clone())),
-            None => path::bases(at),
+    /// The paths in front of those of a place; none where it says nothing.
+    fn servers(&mut self, at: &At<'a>) -> Option<Vec<String>> {
+        if self.base.is_some() {
+            return self.base.clone();
         }
+        path::bases(at).unwrap_or_else(|fault| {
+            self.faults.push(fault);
+            None
+        })
     }
 }
 

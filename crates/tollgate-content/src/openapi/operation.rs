@@ -26,37 +26,39 @@ impl Operation {
         path: &str,
         shared: &[Shared],
         schemas: &mut Schemas<'a>,
-    ) -> Result<Operation, Fault> {
-        let own = parameters(at, schemas)?;
+        faults: &mut Vec<Fault>,
+    ) -> Operation {
+        let own = parameters(at, schemas, faults);
         let inherited = shared.iter().filter(|it| !is_among(it, &own)).cloned();
         let all: Vec<Shared> = inherited.chain(own.iter().cloned()).collect();
         let stray =
             all.iter().find(|it| it.place == Place::Path && !path.contains(&format!("{{{}}}", it.name())));
         if let Some(parameter) = stray {
             let message = format!("the path has no variable for the parameter `{}`", shown(parameter.name()));
-            return Err(at.fault(message));
+            faults.push(at.fault(message));
         }
-        let body = match at.member("requestBody") {
-            Some(body) => Some(Arc::new(Body::compile(&body.target()?, schemas)?)),
-            None => None,
-        };
-        Ok(Operation { variables: Vec::new(), parameters: all, body })
+        let body = at.member("requestBody").map(|body| Body::compile(&body.target()?, schemas));
+        let body = body.and_then(|body| body.map_err(|fault| faults.push(fault)).ok());
+        Operation { variables: Vec::new(), parameters: all, body: body.map(Arc::new) }
     }
 }
 
 /// The parameters that a place lists.
-pub(super) fn parameters<'a>(at: &At<'a>, schemas: &mut Schemas<'a>) -> Result<Vec<Shared>, Fault> {
+pub(super) fn parameters<'a>(at: &At<'a>, schemas: &mut Schemas<'a>, faults: &mut Vec<Fault>) -> Vec<Shared> {
     let mut all: Vec<Shared> = Vec::new();
     for at in at.member("parameters").iter().flat_map(At::elements) {
-        let Some(parameter) = Parameter::compile(&at.clone().target()?, schemas)? else { continue };
-        if is_among(&parameter, &all) {
-            return Err(
-                at.fault(format!("the parameter `{}` stands twice in the list", shown(parameter.name())))
-            );
+        match at.clone().target().and_then(|at| Parameter::compile(&at, schemas)) {
+            Ok(Some(parameter)) if is_among(&parameter, &all) => {
+                let name = shown(parameter.name());
+                faults.push(at.fault(format!("the parameter `{name}` stands twice in the list")));
+            }
+            Ok(Some(parameter)) => all.push(Arc::new(parameter)),
+            // A header that is described elsewhere.
+            Ok(None) => {}
+            Err(fault) => faults.push(fault),
         }
-        all.push(Arc::new(parameter));
     }
-    Ok(all)
+    all
 }
 
 fn is_among(parameter: &Parameter, all: &[Shared]) -> bool {

@@ -199,7 +199,7 @@ fn elements<'a>(
 }
 
 /// The parts of a text; none of an empty one. White space around them is dropped, as it is around elements of headers.
-fn split<'a>(text: &'a [u8], separator: Separator) -> Vec<&'a [u8]> {
+fn split(text: &[u8], separator: Separator) -> Vec<&[u8]> {
     let mut parts = Vec::new();
     let (mut start, mut at) = (0, 0);
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {

@@ -1,9 +1,11 @@
 //! Stage 8: whether the request is acceptable: how long its body is, what `guard` and `validate` ask.
 
 mod guard;
+mod interface;
 mod schema;
 
 pub(crate) use guard::guards;
+pub(crate) use interface::interface;
 pub(crate) use schema::schemas;
 
 use tollgate_wire::BodyLength;
