@@ -40,6 +40,10 @@ pub(crate) const INSTANCES: i64 = 1_000;
 pub(crate) const NAME_SERVERS: usize = 8;
 /// Certificates of one listener: a client's wish is looked up among them.
 pub(crate) const CERTIFICATES: usize = 10_000;
+/// Bytes of one template.
+pub(crate) const TEMPLATE_FILE_BYTES: u64 = 1024 * 1024;
+/// Templates that one template may name, by way of others too.
+pub(crate) const TEMPLATES: usize = 100;
 /// Bytes of one file with a schema.
 pub(crate) const SCHEMA_FILE_BYTES: u64 = 1024 * 1024;
 /// Bytes of one file of a description of an interface.

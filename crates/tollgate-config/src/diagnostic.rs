@@ -153,6 +153,8 @@ codes! {
     BadScript = "bad_script";
     /// A schema that cannot be used.
     BadSchema = "bad_schema";
+    /// A template that does not compile.
+    BadTemplate = "bad_template";
     /// A certificate whose time is over, or has not begun.
     Expired = "expired";
     /// A key that changes nothing where it stands.

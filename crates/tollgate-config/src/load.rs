@@ -51,12 +51,14 @@ impl Load<'_> {
         let included = self.includes(&main, path);
         let files = self.companions(&main, &included);
         let modules = self.modules(&main, &included, &files);
+        let templates = self.templates(&main, &included, &files);
         let referred = self.referred(&main, &included, &files);
         let input = Input {
             main: &main,
             included: &included,
             files: &files,
             modules: &modules,
+            templates: &templates,
             referred: &referred,
             cores: self.reader.cores(),
             now: self.reader.now(),
@@ -214,6 +216,27 @@ impl Load<'_> {
             drop(Script::read(source));
         }
         modules
+    }
+
+    /// The templates that templates name. Whatever is wrong with them is found again when they are compiled.
+    fn templates(
+        &mut self,
+        main: &Root,
+        included: &[Included],
+        files: &compile::Contents,
+    ) -> compile::NamedTemplates {
+        let mut templates = compile::NamedTemplates::new();
+        for At { value: path, .. } in compile::templates(main, included) {
+            let Some(text) = files.get(path).and_then(|bytes| std::str::from_utf8(bytes).ok()) else {
+                continue;
+            };
+            let mut read = |path: &Path| {
+                let bytes = self.reader.bytes(path, bounds::TEMPLATE_FILE_BYTES)?;
+                std::str::from_utf8(&bytes).map(Arc::from).map_err(|_| "is not UTF-8 text".to_owned())
+            };
+            compile::gather(path, text, &mut templates, &mut read);
+        }
+        templates
     }
 
     /// The files that descriptions of interfaces refer to. Whatever is wrong with them is found again when they are

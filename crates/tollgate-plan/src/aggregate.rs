@@ -6,6 +6,8 @@ use std::time::Duration;
 use tollgate_content::decode::Notation;
 use tollgate_content::encode::Encoding;
 use tollgate_content::expr::Expr;
+use tollgate_content::jq::Jq;
+use tollgate_content::render::Template as Page;
 use tollgate_content::{Merge, Path, Shape};
 use tollgate_wire::{Method, Name};
 
@@ -32,6 +34,8 @@ pub struct Aggregate {
     pub answer_bytes: usize,
     /// What it is written in; none lets the client choose.
     pub encode: Option<Encoding>,
+    /// The template that it goes through in the place of being written as data.
+    pub render: Option<Arc<Page>>,
 }
 
 /// One piece of the answer.
@@ -43,6 +47,8 @@ pub struct Part {
     pub source: Source,
     /// What is made of it.
     pub shape: Shape,
+    /// A filter that makes it, in the place of the rules.
+    pub jq: Option<Arc<Jq>>,
     /// False leaves it out.
     pub condition: Option<Arc<Expr>>,
     /// Stands in its place when it fails: JSON text, put under the name that `shape` gives.

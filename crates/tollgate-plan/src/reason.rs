@@ -143,6 +143,8 @@ reasons! {
     Internal = "internal", 500, Gateway, false, Error;
     /// A script of the route failed, or used more than it may.
     ScriptError = "script_error", 500, Gateway, false, Error;
+    /// The template of an aggregate failed on what it was given, or used more than it may.
+    RenderError = "render_error", 500, Gateway, false, Error;
     /// CONNECT and TRACE are not served.
     MethodNotImplemented = "method_not_implemented", 501, Client, false, Debug;
     /// No connection to the target could be made.
@@ -177,6 +179,8 @@ reasons! {
     Draining = "draining", 503, Gateway, true, Debug;
     /// The target did not answer in time.
     UpstreamTimeout = "upstream_timeout", 504, Upstream, true, Warn;
+    /// The client takes nothing but a kept answer (`only-if-cached`), and there is none.
+    NotCached = "not_cached", 504, Client, false, Debug;
     /// Neither HTTP/1.0 nor HTTP/1.1.
     VersionNotSupported = "version_not_supported", 505, Client, false, Debug;
 }

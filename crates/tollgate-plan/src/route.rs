@@ -6,6 +6,7 @@ use std::time::Duration;
 use tollgate_content::Shape;
 use tollgate_content::decode::Notation;
 use tollgate_content::encode::Encoding;
+use tollgate_content::jq::Jq;
 use tollgate_wire::Name;
 
 use crate::access::{AddressRules, Cors, UserAgents};
@@ -112,6 +113,8 @@ pub struct BodyRules {
     /// What the client gets it in; none lets it choose.
     pub encode: Option<Encoding>,
     /// Bytes that it may have, in and out.
+    /// A filter that makes it, in the place of the rules.
+    pub jq: Option<Arc<Jq>>,
     pub bytes: usize,
 }
 

@@ -199,6 +199,14 @@ impl RequestBody {
             Box::new(RequestBody {
                 decoder: BodyDecoder::new(length, &ChunkLimits::default()),
                 length: head.body,
+    /// The status that the client will be sent.
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Outcome::Reply(reply) => reply.status,
+            Outcome::Answer(answer) => answer.head.status,
+        }
+    }
+
                 max,
                 expects_continue: head.expect_continue,
                 copy: None,

@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
+use tollgate_plan::aggregate::Aggregate;
 use tollgate_plan::route::Action;
 
 use crate::client::Client;
-use crate::exchange::{Answer, Exchange, Next, Outcome, Reject, Reply};
+use crate::exchange::{Exchange, Next, Outcome, Reject, Reply};
 use crate::worker::{Active, Kit, Worker};
 use crate::{
     access, aggregate, identify, limit, observe, parse, respond, route, transform, upstream, validate,
@@ -60,20 +61,38 @@ async fn run<'a>(exchange: &mut Exchange<'_>, active: &'a Active) -> Result<Outc
             upstream::mirror(exchange, &outgoing);
             let mut answer = upstream::call(exchange, outgoing).await?;
             access::own_word(exchange, &mut answer.head.headers);
-            shaped(exchange, answer).await?
+            shaped(exchange, Outcome::Answer(answer)).await?
         }
         None => return Err(Reject::internal("a route without an action")),
     };
     transform::response(exchange, outcome.headers());
+        Some(Action::Aggregate(aggregate)) if let Some(scripts) = transform::scripted(exchange) => {
+            Box::pin(scripted_parts(exchange, aggregate, scripts)).await?
+        }
     transform::compress(exchange, &mut outcome).await;
     Ok(outcome)
 }
 
 /// The answer of an upstream, its body made into another one where the route says so.
-async fn shaped(exchange: &Exchange<'_>, answer: Answer) -> Result<Outcome<'static>, Reject> {
-    let Some(rules) = transform::rules(exchange, &answer) else { return Ok(Outcome::Answer(answer)) };
-    let (mut head, body) = upstream::whole(exchange, answer, rules.bytes).await?;
-    transform::shape(exchange, rules, &mut head, &body).map(Outcome::Reply)
+async fn shaped(exchange: &Exchange<'_>, outcome: Outcome<'static>) -> Result<Outcome<'static>, Reject> {
+    let Some(rules) = transform::rules(exchange, outcome.status()) else { return Ok(outcome) };
+    let Reply { status, headers, body } = whole(exchange, outcome, rules.bytes).await?;
+    transform::shape(exchange, rules, status, headers, &body).map(Outcome::Reply)
+}
+
+/// An answer with all of its body.
+async fn whole(
+    exchange: &Exchange<'_>,
+    outcome: Outcome<'static>,
+    bytes: usize,
+) -> Result<Reply<'static>, Reject> {
+    match outcome {
+        Outcome::Reply(reply) => Ok(reply),
+        Outcome::Answer(answer) => {
+            let (head, body) = upstream::whole(exchange, answer, bytes).await?;
+            Ok(Reply { status: head.status, headers: head.headers, body: body.into() })
+        }
+    }
 }
 
 /// The same for a route with scripts: they have the last word on the request and the first on the answer.
@@ -92,16 +111,34 @@ async fn scripted(
     let mut answer = answer?;
     access::own_word(exchange, &mut answer.head.headers);
     if !scripts.see_answer(exchange) {
-        return shaped(exchange, answer).await;
+        return shaped(exchange, outcome).await;
     }
-    let outcome = match scripts.whole_answer(exchange, answer.head.status) {
-        Some(bytes) => {
-            let (head, body) = upstream::whole(exchange, answer, bytes).await?;
-            Outcome::Reply(Reply { status: head.status, headers: head.headers, body: body.into() })
-        }
-        None => Outcome::Answer(answer),
-    };
-    scripts.response(exchange, outcome)
+    if let Some(bytes) = scripts.whole_answer(exchange, outcome.status()) {
+        outcome = Outcome::Reply(whole(exchange, outcome, bytes).await?);
+    }
+    match scripts.response(exchange, outcome)? {
+        transform::Passed::On(outcome) => shaped(exchange, outcome).await,
+        transform::Passed::Answered(reply) => Ok(Outcome::Reply(reply)),
+    }
+}
+
+/// And for an aggregate: in front of its parts, and behind what they come to.
+async fn scripted_parts(
+    exchange: &mut Exchange<'_>,
+    aggregate: &Aggregate,
+    mut scripts: Box<transform::Scripted>,
+) -> Result<Outcome<'static>, Reject> {
+    scripts.buffer(exchange).await?;
+    if let Some(reply) = scripts.before_parts(exchange)? {
+        return Ok(Outcome::Reply(reply));
+    }
+    let lines = transform::part(exchange, &aggregate.headers);
+    let reply = aggregate::aggregate(exchange, aggregate, lines).await;
+    scripts.parts_came(exchange);
+    match scripts.response(exchange, Outcome::Reply(reply?))? {
+        transform::Passed::On(outcome) => Ok(outcome),
+        transform::Passed::Answered(reply) => Ok(Outcome::Reply(reply)),
+    }
 }
 
 /// Records what is not even a request, and gets no answer either.

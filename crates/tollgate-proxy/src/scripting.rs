@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tollgate_script::{Failure, Host, Level, Vm};
 
+use crate::exchange::Exchange;
 use crate::observe::ScriptLines;
 
 /// The worker's machine for scripts: made with the first call, and never where no route has a script.
@@ -56,6 +57,14 @@ impl Scripting {
         if self.desk.lines.admits() {
             let Failure { file, line, message, .. } = failure;
             tracing::error!(route = &*caller.route, id = &*caller.id, file, line, "script failed: {message}");
+        }
+    }
+
+    /// Writes down why a filter or a template came to nothing. The client is told nothing of that either.
+    pub(crate) fn tell(&self, exchange: &Exchange<'_>, what: &str, why: &dyn std::fmt::Display) {
+        if self.desk.lines.admits() {
+            let route = exchange.matched().map(|route| &*route.name).unwrap_or_default();
+            tracing::error!(route, id = exchange.facts.id.as_str(), "{what} failed: {why}");
         }
     }
 

@@ -139,6 +139,18 @@ impl RequestHead {
         self.target.get(self.query.clone()?)
     }
 
+    /// Puts another query in the place of what was sent. It has no space, `#` or control character.
+    pub fn set_query(&mut self, query: Option<&[u8]>) {
+        // The query is the last of a target, and the first of it that has this sign.
+        let end = self.target.iter().position(|byte| *byte == b'?').unwrap_or(self.target.len());
+        self.target.truncate(end);
+        self.query = query.map(|query| {
+            self.target.push(b'?');
+            self.target.extend_from_slice(query);
+            end + 1..self.target.len()
+        });
+    }
+
     /// The authority the request is for: of the target when it has one, else of Host. As it was sent, and
     /// checked: a name or address, and perhaps a port. `None` only in HTTP/1.0.
     pub fn authority(&self) -> Option<&[u8]> {

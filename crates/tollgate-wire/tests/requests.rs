@@ -299,3 +299,25 @@ fn refused(bytes: &[u8], offence: HeadError) {
         bytes.escape_ascii()
     );
 }
+
+#[test]
+fn another_query_leaves_the_rest_of_the_target() {
+    for (target, path) in
+        [("/a?b=1", "/a"), ("/a", "/a"), ("/a?", "/a"), ("http://h:1/a?b?c", "/a"), ("http://h:1?x", "/")]
+    {
+        for query in [None, Some(&b""[..]), Some(b"q=1")] {
+            let text = format!("GET {target} HTTP/1.1\r\nHost: h:1\r\n\r\n");
+            let mut head = RequestHead::default();
+            let parsed = parse_request(
+                text.as_bytes(),
+                &mut HeadProgress::default(),
+                &HeadLimits::default(),
+                &mut head,
+            );
+            assert!(matches!(parsed, Ok(Parsed::Complete(_))), "{target}");
+            head.set_query(query);
+            assert_eq!((head.path(), head.query()), (path.as_bytes(), query), "{target}");
+            assert_eq!(head.authority(), Some(&b"h:1"[..]), "{target}");
+        }
+    }
+}

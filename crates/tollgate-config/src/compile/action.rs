@@ -16,6 +16,7 @@ use super::interface::Interfaces;
 use super::issuers::Issuers;
 use super::limits::RateLimits;
 use super::lua::Compiled;
+use super::templates::Templates;
 use super::upstreams::Upstreams;
 use super::{aggregate, shaping};
 use crate::diagnostic::Code;
@@ -37,6 +38,7 @@ pub(super) struct Parts<'a> {
     pub(super) schemas: Schemas<'a>,
     pub(super) interfaces: Interfaces<'a>,
     pub(super) scripts: Compiled<'a>,
+    pub(super) templates: Templates<'a>,
     pub(super) files: &'a Contents,
 }
 

@@ -50,6 +50,10 @@ pub(super) fn aggregate(
         return None;
     }
     refuse_loops(&compiled, written, report)?;
+    let render = match block.render.given() {
+        Some(file) => Some(parts.templates.template(file, report)?),
+        None => None,
+    };
     Some(Aggregate {
         timeout: block.timeout().0,
         merge: match block.merge() {
@@ -62,6 +66,7 @@ pub(super) fn aggregate(
         part_bytes: usize::try_from(block.part_bytes().0).unwrap_or(usize::MAX),
         answer_bytes: ANSWER_BYTES,
         encode,
+        render,
     })
 }
 
@@ -114,6 +119,7 @@ impl One<'_> {
             _ => None,
         };
         let shape = shaping::shape(&block.shaping(), report);
+        let jq = shaping::jq(&block.shaping(), report);
         let fallback = self.fallback(report);
         after.sort_unstable();
         after.dedup();
@@ -121,6 +127,7 @@ impl One<'_> {
             name: name.0.as_str().into(),
             source: source?,
             shape: shape?,
+            jq: jq?,
             condition: block.if_.value().map(|condition| condition.0.clone()),
             fallback: fallback?,
             required: block.required(),

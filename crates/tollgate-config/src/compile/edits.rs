@@ -147,6 +147,7 @@ fn body(layers: &Layers<'_>, report: &mut Report) -> Option<Box<BodyRules>> {
     Some(Box::new(BodyRules {
         decode: shaping::notation(block.decode()),
         shape: shaping::shape(&block.shaping(), report)?,
+        jq: shaping::jq(&block.shaping(), report)?,
         encode: shaping::encoding(encode),
         bytes: super::aggregate::ANSWER_BYTES,
     }))

@@ -25,6 +25,7 @@ mod server;
 mod shaping;
 mod tls;
 mod upstreams;
+mod templates;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -38,6 +39,7 @@ use self::limits::RateLimits;
 use crate::bounds;
 use crate::report::Report;
 use crate::shape::{At, Dict, Rows, Slot};
+pub(crate) use self::templates::gather;
 use crate::source_map::{FileId, Span};
 use crate::spec::{
     Consumer, Defaults, Included, Issuer, IssuerName, Root, Route, ScriptText, Upstream, UpstreamName,
@@ -53,6 +55,7 @@ pub(crate) struct Input<'a> {
     pub(crate) referred: &'a Referred,
     pub(crate) cores: usize,
     /// In Unix seconds.
+    pub(crate) templates: &'a NamedTemplates,
     pub(crate) now: i64,
 }
 
@@ -64,6 +67,9 @@ pub(crate) type Modules = HashMap<PathBuf, Result<Arc<str>, String>>;
 
 /// Files that descriptions of interfaces refer to, by path; or why one cannot be read, in words that complete "it …".
 pub(crate) type Referred = HashMap<PathBuf, Result<Arc<[u8]>, String>>;
+
+/// Templates that templates name, by path; or why one cannot be read, in words that complete "it …".
+pub(crate) type NamedTemplates = HashMap<PathBuf, Result<Arc<str>, String>>;
 
 /// What main and included files have in common.
 #[derive(Clone, Copy)]
@@ -96,6 +102,7 @@ pub(crate) fn compile(input: &Input<'_>, report: &mut Report) -> Option<Plan> {
         interfaces: interface::Interfaces::new(input.files, input.referred),
         files: input.files,
     };
+        templates: templates::Templates::new(input.files, input.templates),
     let found = routes::compile(input, &files, &limits, &mut parts, report);
     logged::mask(&mut access_log, &input.main.access_log, &found.routes, report);
     parts.upstreams.warn_unused(report);
@@ -146,6 +153,7 @@ pub(crate) fn companions<'a>(main: &'a Root, included: &'a [Included]) -> Vec<(&
 pub(crate) fn scripts<'a>(main: &'a Root, included: &'a [Included]) -> impl Iterator<Item = &'a At<PathBuf>> {
     lua::all(main, included).filter_map(|lua| match &lua.text {
         ScriptText::File(file) => Some(file),
+        .chain(templates(main, included).map(|file| (file, bounds::TEMPLATE_FILE_BYTES)))
         ScriptText::Inline(_) => None,
     })
 }
@@ -159,6 +167,13 @@ pub(crate) fn interfaces<'a>(
 }
 
 fn files<'a>(input: &Input<'a>) -> impl Iterator<Item = File<'a>> {
+
+/// Files with templates, with the places that name them.
+pub(crate) fn templates<'a>(main: &'a Root, included: &'a [Included]) -> impl Iterator<Item = &'a At<PathBuf>> {
+    let routes = std::iter::once(&main.routes).chain(included.iter().map(|file| &file.routes));
+    let rows = routes.filter_map(Slot::value).flat_map(|Rows(rows)| rows);
+    rows.filter_map(|route| route.value.aggregate.value()?.render.given())
+}
     let main = input.main;
     let first = File {
         upstreams: &main.upstreams,

@@ -1,8 +1,7 @@
 //! All routes of all files, and what they do to each other.
 
 use tollgate_plan::limits::Limits;
-use tollgate_plan::route::{Action, ResponseEdits, Route, RouteId};
-use tollgate_plan::script::Scripts;
+use tollgate_plan::route::{Action, Route, RouteId};
 use tollgate_plan::table::{self, RouteSpec};
 
 use super::action::{self, Parts};
@@ -125,10 +124,8 @@ fn build(
     let path = route.value.path.given()?;
     let checks = parts.schemas.of_route(&mut parts.interfaces, layers, path, report);
     let mirror = action::mirror(layers.key(|keys| keys.mirror), parts, report);
-    check_scripts(scripts.as_deref(), &action, response.as_deref(), layers, report);
-    if !action.forwards() {
-        warn_no_effect(&route.value, report);
-    }
+    let tunnel_idle = layers.key(|keys| keys.tunnel_idle).value().unwrap_or(&spec::TUNNEL_IDLE).0;
+    warn_no_effect(&route.value, &action, report);
     Some(Route {
         name: scope.route.into(),
         pattern: route.value.path.value()?.text.as_str().into(),
@@ -151,37 +148,23 @@ fn build(
     })
 }
 
-/// Reports where scripts would not be called yet.
-fn check_scripts(
-    scripts: Option<&Scripts>,
-    action: &Action,
-    response: Option<&ResponseEdits>,
-    layers: &Layers<'_>,
-    report: &mut Report,
-) {
-    let (Some(scripts), Some(key)) = (scripts, layers.key(|keys| keys.lua).key()) else { return };
-    let shaped = response.is_some_and(|edits| edits.body.is_some()) && scripts.have_response();
-    let with = match action {
-        Action::Aggregate(_) => "`lua` with `aggregate`",
-        Action::To(_) | Action::Split(_) if shaped => "a `response` function of `lua` with `response.body`",
-        _ => return,
-    };
-    let message = format!("{with} is not supported yet by this version");
-    report.push(Finding::error(Code::NotSupportedYet, key, message));
-}
-
 /// Keys that concern an upstream, written on a route that has none. From defaults they are no surprise.
-fn warn_no_effect(route: &spec::Route, report: &mut Report) {
+fn warn_no_effect(route: &spec::Route, action: &Action, report: &mut Report) {
+    if action.forwards() {
+        return;
+    }
+    // Whether requests of parts have it too.
     let keys = [
-        ("request", route.request.key()),
-        ("timeout", route.timeout.key()),
-        ("deadline", route.deadline.key()),
-        ("mirror", route.mirror.key()),
-        ("tunnel_idle", route.tunnel_idle.key()),
-        ("lua", route.lua.key()),
+        ("request", route.request.key(), true),
+        ("timeout", route.timeout.key(), false),
+        ("deadline", route.deadline.key(), true),
+        ("mirror", route.mirror.key(), false),
+        ("tunnel_idle", route.tunnel_idle.key(), false),
+        ("lua", route.lua.key(), true),
     ];
-    for (name, key) in keys {
-        if let Some(key) = key {
+    let parts = matches!(action, Action::Aggregate(_));
+    for (name, key, of_parts) in keys {
+        if let Some(key) = key.filter(|_| !(parts && of_parts)) {
             let message = format!("`{name}` changes nothing: the route does not forward");
             report.push(Finding::warning(Code::NoEffect, key, message));
         }

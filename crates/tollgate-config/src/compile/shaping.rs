@@ -1,7 +1,10 @@
 //! Rules for documents.
 
+use std::sync::Arc;
+
 use tollgate_content::decode::Notation;
 use tollgate_content::encode::Encoding;
+use tollgate_content::jq::Jq;
 use tollgate_content::{Shape, ShapeError, ShapeSpec};
 
 use crate::diagnostic::Code;
@@ -31,6 +34,28 @@ pub(super) fn shape(keys: &Shaping<'_>, report: &mut Report) -> Option<Shape> {
             report.push(Finding::error(Code::BadValue, place, error.to_string()));
         })
         .ok()
+}
+
+/// The filter, if there is one: it stands in the place of the rules. `None` when the report says what is wrong.
+pub(super) fn jq(keys: &Shaping<'_>, report: &mut Report) -> Option<Option<Arc<Jq>>> {
+    let Some(jq) = keys.jq.key() else { return Some(None) };
+    let rules = [
+        ("from", keys.from.key()),
+        ("pick", keys.pick.key()),
+        ("drop", keys.drop.key()),
+        ("rename", keys.rename.key()),
+        ("wrap", keys.wrap.key()),
+    ];
+    let mut alone = true;
+    for (name, place) in rules {
+        let Some(place) = place else { continue };
+        let message = format!("`jq` and `{name}` exclude each other");
+        let finding = Finding::error(Code::Conflict, place, message).related(jq, "the filter");
+        report.push(finding.hint("a filter can do all that they do, such as `{order: .data | {id, total}}`"));
+        alone = false;
+    }
+    let filter = keys.jq.value().map(|filter| filter.0.clone());
+    filter.filter(|_| alone).map(Some)
 }
 
 pub(super) fn notation(notation: spec::Notation) -> Notation {

@@ -1,16 +1,18 @@
 //! `aggregate`: one answer made of several.
 
+use std::path::PathBuf;
+
 use serde_json::json;
 use tollgate_plan::template::Template;
 
 use super::action::Destination;
 use super::json::Json;
 use super::resilience::Statuses;
-use super::shaping::{Condition, JsonPath, Notation, Shaping};
+use super::shaping::{Condition, Filter, JsonPath, Notation, Shaping};
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{
-    Catalogue, Description, Dict, HeaderName, Int, Later, List, Name, OneOrMany, Seconds, Shape, Size, Text,
+    Catalogue, Description, Dict, HeaderName, Int, List, Name, OneOrMany, Seconds, Shape, Size, Text,
     Verb, or_expansion, shown, template, text,
 };
 use crate::yaml::NodeRef;
@@ -48,8 +50,8 @@ block! {
         query: List<String>;
         /// Bytes of one part's answer; the whole may have 16 MiB.
         part_bytes: Size<1, { 64 << 20 }> = Size(4 << 20);
-        /// A template that the merged document goes through.
-        render: Later;
+        /// A file with a Jinja template that the merged document goes through; its ending says what the answer is.
+        render: PathBuf;
     }
 }
 
@@ -81,7 +83,7 @@ block! {
         /// Put the result under this name.
         wrap: String;
         /// A filter in the language of jq, in the place of the others.
-        jq: Later;
+        jq: Filter;
         /// An expression; when it is false the part is left out, which is no failure.
         if_ as "if": Condition;
         /// Stands in the place of the part when it fails; the answer is incomplete all the same.
@@ -103,8 +105,8 @@ block! {
 
 impl Part {
     pub(crate) fn shaping(&self) -> Shaping<'_> {
-        let Part { from, pick, drop, rename, wrap, .. } = self;
-        Shaping { from, pick, drop, rename, wrap }
+        let Part { from, pick, drop, rename, wrap, jq, .. } = self;
+        Shaping { from, pick, drop, rename, wrap, jq }
     }
 
     /// Keys that only a request to a service has.

@@ -3,10 +3,11 @@
 use serde_json::json;
 use tollgate_content::Path;
 use tollgate_content::expr::Expr;
+use tollgate_content::jq::Jq;
 
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
-use crate::shape::{Catalogue, Description, Dict, Key, Later, List, Shape, Slot, shown, text};
+use crate::shape::{Catalogue, Description, Dict, Key, List, Shape, Slot, shown, text};
 use crate::source_map::Span;
 use crate::suggest;
 use crate::yaml::NodeRef;
@@ -57,7 +58,7 @@ block! {
         /// Put the result under this name.
         wrap: String;
         /// A filter in the language of jq, in the place of the others.
-        jq: Later;
+        jq: Filter;
     }
 }
 
@@ -68,12 +69,13 @@ pub(crate) struct Shaping<'a> {
     pub(crate) drop: &'a Slot<List<JsonPath>>,
     pub(crate) rename: &'a Slot<Dict<JsonPath, String>>,
     pub(crate) wrap: &'a Slot<String>,
+    pub(crate) jq: &'a Slot<Filter>,
 }
 
 impl Body {
     pub(crate) fn shaping(&self) -> Shaping<'_> {
-        let Body { from, pick, drop, rename, wrap, .. } = self;
-        Shaping { from, pick, drop, rename, wrap }
+        let Body { from, pick, drop, rename, wrap, jq, .. } = self;
+        Shaping { from, pick, drop, rename, wrap, jq }
     }
 }
 
@@ -109,6 +111,30 @@ impl Key for JsonPath {
             let message = format!("`{}` is no path into a document", text.escape_debug());
             Box::new(Finding::error(Code::BadValue, span, message).hint(error.message))
         })
+    }
+}
+
+/// A filter in the language of jq.
+#[derive(Debug, Clone)]
+pub(crate) struct Filter(pub(crate) std::sync::Arc<Jq>);
+
+impl Shape for Filter {
+    fn read(node: NodeRef<'_>, what: &str, report: &mut Report) -> Option<Self> {
+        let scalar = text(node, what, report)?;
+        match Jq::parse(&scalar.text) {
+            Ok(jq) => Some(Filter(jq.into())),
+            Err(error) => {
+                let at = error.offset.min(scalar.text.len());
+                let span = scalar.part(node.span(), report.sources.text(node.span()), at..scalar.text.len());
+                let message = format!("`{what}` is no filter: {}", error.message);
+                report.push(Finding::error(Code::BadValue, span, message));
+                None
+            }
+        }
+    }
+
+    fn describe(_: &mut Catalogue) -> Description {
+        Description::new("jq filter", json!({ "type": "string", "minLength": 1 }))
     }
 }
 

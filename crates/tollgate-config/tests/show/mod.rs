@@ -198,6 +198,10 @@ fn action(out: &mut String, action: &Action, plan: &Plan) {
             }
             line(
                 out,
+    let body = route.response.iter().find_map(|edits| edits.body.as_ref());
+    if let Some(jq) = body.and_then(|rules| rules.jq.as_ref()) {
+        line(out, format!("  {jq:?}"));
+    }
                 match &respond.body {
                     RespondBody::Fixed(bytes) => format!("  fixed {:?}", String::from_utf8_lossy(bytes)),
                     RespondBody::Text(text) => format!("  text {}", template(text)),
@@ -234,6 +238,9 @@ fn header(edit: &HeaderEdit) -> String {
         HeaderEdit::Set(name, value) => format!("set {name}: {}", template(value)),
         HeaderEdit::Add(name, value) => format!("add {name}: {}", template(value)),
     }
+            if let Some(template) = &aggregate.render {
+                line(out, format!("  render {template:?} as {:?}", template.media_type()));
+            }
 }
 
 /// Text is quoted, placeholders are not.

@@ -1,8 +1,11 @@
 //! Putting the parts together.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use tollgate_content::encode::{Encoding, encode, negotiate};
+use tollgate_content::jq::{Jq, JqFailed};
+use tollgate_content::render::{Page, Template};
 use tollgate_content::{Node, Object, Raw, merge};
 use tollgate_plan::Reason;
 use tollgate_plan::aggregate::{Aggregate, Part};
@@ -18,9 +21,14 @@ const NO_OBJECT: &Failed = &Failed { reason: Reason::PartFailed, answer: None };
 pub(super) fn answer(
     exchange: &Exchange<'_>,
     aggregate: &Aggregate,
-    came: &[Came],
+    came: Vec<Came>,
 ) -> Result<Reply<'static>, Reject> {
-    let parts = || aggregate.parts.iter().zip(came);
+    let filtered = aggregate.parts.iter().zip(came).map(|(part, came)| match &part.jq {
+        Some(jq) => filter(exchange, aggregate, part, jq, came),
+        None => came,
+    });
+    let came: Vec<Came> = filtered.collect();
+    let parts = || aggregate.parts.iter().zip(&came);
     let mut failures: Vec<(&Part, &Failed)> =
         parts().filter_map(|(part, came)| Some((part, came.failure()?))).collect();
     let nothing = || parts().filter(|(_, came)| came.is_nothing());
@@ -49,22 +57,79 @@ pub(super) fn answer(
         }
     }
     let node = only.unwrap_or(Node::Object(whole));
-    let encoding = aggregate.encode.unwrap_or_else(|| negotiated(exchange));
-    let body = encode(&node, encoding);
-    if body.len() > aggregate.answer_bytes {
-        return Err(Reject::new(Reason::PartTooLarge, "the parts together are too large"));
-    }
     let mut headers = HeaderBlock::default();
-    headers.append(&name::CONTENT_TYPE, encoding.media_type().as_bytes());
-    if aggregate.encode.is_none() {
-        headers.append(&name::VARY, b"accept");
-    }
+    let body = match &aggregate.render {
+        Some(template) => page(exchange, template, &node, &failures, &mut headers)?,
+        None => data(exchange, aggregate, &node, &mut headers)?,
+    };
     if !failures.is_empty() {
         // The next request may get all of it.
         headers.append(&name::CACHE_CONTROL, b"no-store");
     }
     tell(&failures, &mut headers);
     Ok(Reply { status: 200, headers, body: Cow::Owned(body) })
+}
+
+/// Runs a part's filter on what came. One that comes to nothing fails the part, the element or the target.
+fn filter(exchange: &Exchange<'_>, aggregate: &Aggregate, part: &Part, jq: &Jq, came: Came) -> Came {
+    let run = |json: &str| -> Result<Rc<str>, Failed> {
+        jq.run(Raw::of_checked(json), aggregate.part_bytes).map(Rc::from).map_err(|failed| {
+            let what = format!("the filter of the part `{}`", part.name);
+            exchange.worker.scripting.tell(exchange, &what, &failed);
+            Failed::of(match failed {
+                JqFailed::Error(_) => Reason::PartFailed,
+                JqFailed::Steps | JqFailed::Large | JqFailed::Deep => Reason::PartTooLarge,
+            })
+        })
+    };
+    match came {
+        Came::LeftOut | Came::Failed(_) => came,
+        Came::One(json) => run(&json).map_or_else(Came::Failed, Came::One),
+        Came::Each(elements) => {
+            Came::Each(elements.into_iter().map(|element| element.and_then(|json| run(&json))).collect())
+        }
+        Came::Targets(targets) => {
+            let made = |target: Target| target.and_then(|(status, json)| Ok((status, run(&json)?)));
+            Came::Targets(targets.into_iter().map(|(url, target)| (url, made(target))).collect())
+        }
+    }
+}
+
+/// The answer as data.
+fn data(
+    exchange: &Exchange<'_>,
+    aggregate: &Aggregate,
+    node: &Node<'_>,
+    headers: &mut HeaderBlock,
+) -> Result<Vec<u8>, Reject> {
+    let encoding = aggregate.encode.unwrap_or_else(|| negotiated(exchange));
+    let body = encode(node, encoding);
+    if body.len() > aggregate.answer_bytes {
+        return Err(Reject::new(Reason::PartTooLarge, "the parts together are too large"));
+    }
+    headers.append(&name::CONTENT_TYPE, encoding.media_type().as_bytes());
+    if aggregate.encode.is_none() {
+        headers.append(&name::VARY, b"accept");
+    }
+    Ok(body)
+}
+
+/// The answer as a page.
+fn page(
+    exchange: &Exchange<'_>,
+    template: &Template,
+    node: &Node<'_>,
+    failures: &[(&Part, &Failed)],
+    headers: &mut HeaderBlock,
+) -> Result<Vec<u8>, Reject> {
+    let failed: Vec<(&str, &str)> =
+        failures.iter().map(|(part, failed)| (&*part.name, failed.reason.code())).collect();
+    let body = template.render(Page { document: node, failed: &failed }).map_err(|error| {
+        exchange.worker.scripting.tell(exchange, "the template", &error);
+        Reject::new(Reason::RenderError, "a template of the gateway failed")
+    })?;
+    headers.append(&name::CONTENT_TYPE, template.media_type().as_bytes());
+    Ok(body)
 }
 
 fn negotiated(exchange: &Exchange<'_>) -> Encoding {

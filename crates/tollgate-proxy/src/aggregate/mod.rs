@@ -44,7 +44,7 @@ pub(crate) async fn aggregate(
     };
     let gathered = work.gather().await;
     exchange.seen.upstream_time.set(Some(exchange.worker.clock.now().saturating_duration_since(started)));
-    answer::answer(exchange, aggregate, &gathered?)
+    answer::answer(exchange, aggregate, gathered?)
 }
 
 fn takes_body(part: &Part) -> bool {

@@ -9,6 +9,13 @@ use crate::exchange::Exchange;
 
 /// Whether a line of the client goes on. The lines that the gateway writes itself do not.
 pub(super) fn keeps(exchange: &Exchange<'_>, entry: EntryRef<'_>) -> bool {
+    if let Some(trace) = exchange.trace.as_deref() {
+        // Each attempt names its own span; and the state of a trace that does not go on is nobody's.
+        let state = || entry.is(&name::TRACESTATE) && !trace.keeps_state();
+        if entry.is(&name::TRACEPARENT) || state() {
+            return false;
+        }
+    }
     if !speaks_for_client(entry) {
         return true;
     }

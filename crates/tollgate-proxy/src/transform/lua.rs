@@ -4,6 +4,7 @@
 //! it is, for the log and for templates.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -31,6 +32,23 @@ pub(crate) struct Scripted {
     request: Request,
     /// What the client asked with.
     method: Method,
+    /// What it asked with, where the parts of an aggregate see something else.
+    asked: Asked,
+}
+
+/// What scripts changed of a client's request, as it was.
+#[derive(Default)]
+struct Asked {
+    headers: Option<HeaderBlock>,
+    query: Option<Option<Vec<u8>>>,
+}
+
+/// What became of an answer that scripts saw.
+pub(crate) enum Passed<'a> {
+    /// It goes on, as they left it.
+    On(Outcome<'a>),
+    /// One of them answers in its place.
+    Answered(Reply<'static>),
 }
 
 /// The scripts of the exchange's route; none where it has none.
@@ -45,6 +63,7 @@ pub(crate) fn scripted(exchange: &Exchange<'_>) -> Option<Box<Scripted>> {
         sessions: scripts.list.iter().map(|_| Session::default()).collect(),
         request: Request::default(),
         method: exchange.kit.head.method.clone(),
+        asked: Asked::default(),
     }))
 }
 
@@ -67,13 +86,56 @@ impl Scripted {
         let active = self.active.clone();
         let Some(scripts) = scripts(&active, self.route) else { return Ok(None) };
         self.request = of_request(exchange, scripts, outgoing);
+        match self.run(exchange, scripts)? {
+            ControlFlow::Break(reply) => Ok(Some(reply)),
+            ControlFlow::Continue(changed) => {
+                self.apply(exchange, scripts, changed, outgoing);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The same in front of an aggregate, where no one request is sent: scripts see what the client sent, and the parts
+    /// see what they leave of it. Behind the parts comes [`Scripted::parts_came`].
+    pub(crate) fn before_parts(
+        &mut self,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<Option<Reply<'static>>, Reject> {
+        let active = self.active.clone();
+        let Some(scripts) = scripts(&active, self.route) else { return Ok(None) };
+        self.request = of_client(exchange, scripts);
+        match self.run(exchange, scripts)? {
+            ControlFlow::Break(reply) => Ok(Some(reply)),
+            ControlFlow::Continue(changed) => {
+                self.show_parts(exchange, scripts, changed);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The parts are here: what follows is about the request that the client sent.
+    pub(crate) fn parts_came(&mut self, exchange: &mut Exchange<'_>) {
+        let head = &mut exchange.kit.head;
+        if let Some(headers) = self.asked.headers.take() {
+            head.headers = headers;
+        }
+        if let Some(query) = self.asked.query.take() {
+            head.set_query(query.as_deref());
+        }
+    }
+
+    fn run(
+        &mut self,
+        exchange: &Exchange<'_>,
+        scripts: &Scripts,
+    ) -> Result<ControlFlow<Reply<'static>, Changed>, Reject> {
         let mut changed = Changed::default();
         for (at, script) in scripts.list.iter().enumerate().filter(|(_, script)| script.has_request()) {
             self.request.changed = Changed::default();
             let verdict =
                 self.call(exchange, at, |vm, session, request| vm.request(script, session, request))?;
             if let Verdict::Respond(respond) = verdict {
-                return Ok(Some(reply(respond)));
+                return Ok(ControlFlow::Break(reply(respond)));
             }
             self.check_request(exchange, script)?;
             let now = self.request.changed;
@@ -83,13 +145,18 @@ impl Scripted {
             changed.headers |= now.headers;
             changed.body |= now.body;
         }
-        self.apply(exchange, scripts, changed, outgoing);
-        Ok(None)
+        Ok(ControlFlow::Continue(changed))
     }
 
     /// What the script left has to be fit to be sent.
     fn check_request(&mut self, exchange: &Exchange<'_>, script: &Script) -> Result<(), Reject> {
         let changed = self.request.changed;
+        let is_sent = exchange.matched().is_some_and(|route| route.action.forwards());
+        if (changed.path || changed.method) && !is_sent {
+            let message =
+                "parts have methods and paths of their own: `req.method` and `req.path` cannot be changed";
+            return Err(self.fault(exchange, script, message));
+        }
         if changed.path {
             match path::normalize(self.request.path.as_bytes()) {
                 Ok(normal) => self.request.path = normal.into_owned(),
@@ -152,6 +219,25 @@ impl Scripted {
         }
     }
 
+    /// Makes the client's request say what the scripts left, for as long as the parts look at it.
+    fn show_parts(&mut self, exchange: &mut Exchange<'_>, scripts: &Scripts, changed: Changed) {
+        let head = &mut exchange.kit.head;
+        if changed.query {
+            self.asked.query = Some(head.query().map(<[u8]>::to_vec));
+            head.set_query(self.request.query.as_deref());
+        }
+        if changed.headers || changed.body {
+            self.asked.headers = Some(std::mem::replace(&mut head.headers, self.request.headers.clone()));
+        }
+        if changed.body {
+            let body = match scripts.have_response() {
+                true => self.request.body.clone(),
+                false => self.request.body.take(),
+            };
+            buffer::set_request_body(exchange, body.unwrap_or_default());
+        }
+    }
+
     /// The request is out: what follows is about the one that the client sent.
     pub(crate) fn sent(&self, exchange: &mut Exchange<'_>) {
         exchange.kit.head.method.clone_from(&self.method);
@@ -179,16 +265,16 @@ impl Scripted {
         &mut self,
         exchange: &Exchange<'_>,
         mut outcome: Outcome<'a>,
-    ) -> Result<Outcome<'a>, Reject> {
+    ) -> Result<Passed<'a>, Reject> {
         let active = self.active.clone();
         let Some(scripts) = scripts(&active, self.route).filter(|scripts| scripts.have_response()) else {
-            return Ok(outcome);
+            return Ok(Passed::On(outcome));
         };
         let mut response = take_response(&mut outcome);
         let status = response.status;
         if status == 101 {
             // The connection is the tunnel's.
-            return Ok(put_response(exchange, outcome, response, status));
+            return Ok(Passed::On(put_response(exchange, outcome, response, status)));
         }
         for (at, script) in scripts.list.iter().enumerate().filter(|(_, script)| script.has_response()) {
             let call = |vm: &mut Vm, session: &mut Session, request: &mut Request| {
@@ -198,7 +284,7 @@ impl Scripted {
                 Ok(Verdict::Continue) => {}
                 Ok(Verdict::Respond(respond)) => {
                     give_up(exchange, outcome);
-                    return Ok(Outcome::Reply(reply(respond)));
+                    return Ok(Passed::Answered(reply(respond)));
                 }
                 Err(reject) => {
                     give_up(exchange, outcome);
@@ -206,7 +292,7 @@ impl Scripted {
                 }
             }
         }
-        Ok(put_response(exchange, outcome, response, status))
+        Ok(Passed::On(put_response(exchange, outcome, response, status)))
     }
 
     fn call(
@@ -256,7 +342,6 @@ fn refusal(cause: Cause) -> Reject {
 
 /// What is about to be sent, with the parts that the scripts name.
 fn of_request(exchange: &Exchange<'_>, scripts: &Scripts, outgoing: &Outgoing) -> Request {
-    let needs = scripts.needs;
     let mut target = outgoing.target.splitn(2, |byte| *byte == b'?');
     let path = String::from_utf8_lossy(target.next().unwrap_or_default()).into_owned();
     let query = target.next().map(<[u8]>::to_vec);
@@ -264,6 +349,30 @@ fn of_request(exchange: &Exchange<'_>, scripts: &Scripts, outgoing: &Outgoing) -
     if let Some(authority) = exchange.kit.head.authority() {
         headers.append(&name::HOST, authority);
     }
+    request(exchange, scripts, path, query, headers)
+}
+
+/// What the client sent, but for what concerns its connection alone.
+fn of_client(exchange: &Exchange<'_>, scripts: &Scripts) -> Request {
+    let head = &exchange.kit.head;
+    let mut headers = head.headers.clone();
+    remove_hop_by_hop(&mut headers);
+    if !headers.contains(&name::HOST)
+        && let Some(authority) = head.authority()
+    {
+        headers.append(&name::HOST, authority);
+    }
+    request(exchange, scripts, exchange.path().to_owned(), head.query().map(<[u8]>::to_vec), headers)
+}
+
+fn request(
+    exchange: &Exchange<'_>,
+    scripts: &Scripts,
+    path: String,
+    query: Option<Vec<u8>>,
+    headers: HeaderBlock,
+) -> Request {
+    let needs = scripts.needs;
     let body = needs.request_body.then(|| buffer::with_request_body(exchange, <[u8]>::to_vec));
     let claims = || exchange.identity.as_ref().and_then(|identity| identity.claims());
     let facts = Facts {

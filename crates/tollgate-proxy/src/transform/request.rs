@@ -8,7 +8,7 @@ use tollgate_wire::{BodyLength, EntryRef, HopByHop, Name, name, write_header};
 use super::forwarding;
 use super::identity::Told;
 use crate::credentials::spells;
-use crate::exchange::{Exchange, Outgoing, Reject};
+use crate::exchange::{Exchange, Outgoing, Reject, Validators};
 
 /// Makes the target and the header lines, all but Host, which depends on the upstream's target.
 pub(crate) fn request(exchange: &Exchange<'_>) -> Result<Outgoing, Reject> {
@@ -43,6 +43,7 @@ fn write_lines(exchange: &Exchange<'_>, route: &Route, told: Told<'_>, out: &mut
     const OF_THE_CODING: [Name; 3] = [name::ACCEPT_ENCODING, name::IF_RANGE, name::RANGE];
     let reshaped = route.response.as_deref().is_some_and(|edits| edits.body.is_some());
     let (edits, only) = (header_edits(route), only_headers(route));
+    let validates = exchange.validators.as_deref();
     headers.write_where(out, |entry| {
         !entry.is(&name::HOST)
             && hop.keeps(entry)
@@ -52,7 +53,11 @@ fn write_lines(exchange: &Exchange<'_>, route: &Route, told: Told<'_>, out: &mut
             && !replaces(edits, |name| spells(entry, name))
             && only.is_none_or(|only| lists(only, entry) || is_needed(exchange, entry))
             && !(reshaped && lists(&OF_THE_CODING, entry))
+            && !(validates.is_some() && lists(&CONDITIONS, entry))
     });
+    if let Some(validators) = validates {
+        write_validators(validators, out);
+    }
     write_own(exchange, told, edits, only, out);
     if hop.trailers {
         write_header(out, &name::TE, b"trailers");
@@ -63,6 +68,20 @@ fn write_lines(exchange: &Exchange<'_>, route: &Route, told: Told<'_>, out: &mut
     }
     if matches!(exchange.kit.head.body, BodyLength::Chunked | BodyLength::UntilClose) {
         write_header(out, &name::TRANSFER_ENCODING, b"chunked");
+    }
+}
+
+/// What asks for a piece of an answer, or for none where the client has it.
+const CONDITIONS: [Name; 4] =
+    [name::IF_MODIFIED_SINCE, name::IF_NONE_MATCH, name::IF_RANGE, name::RANGE];
+
+/// Asks whether what the gateway keeps is still right.
+fn write_validators(validators: &Validators, out: &mut Vec<u8>) {
+    if let Some(etag) = &validators.etag {
+        write_header(out, &name::IF_NONE_MATCH, etag);
+    }
+    if let Some(changed) = &validators.last_modified {
+        write_header(out, &name::IF_MODIFIED_SINCE, changed);
     }
 }
 
@@ -85,6 +104,9 @@ fn write_own(
         }
     };
     forwarding::write(exchange, value, &mut put);
+    if let Some(trace) = exchange.trace.as_deref().filter(|_| replaces(edits, |edited| *edited == name::TRACEPARENT)) {
+        trace.hide();
+    }
     told.write(exchange, headers, value, &mut put);
     // Not the line that stands in the block: the client's `Connection` may name it.
     if let Some((name, subject)) = exchange.client.subject() {

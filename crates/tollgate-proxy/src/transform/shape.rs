@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use tollgate_content::Raw;
 use tollgate_content::decode::decode;
 use tollgate_content::encode::{encode, negotiate};
+use tollgate_content::jq::{Jq, JqFailed};
 use tollgate_plan::Reason;
 use tollgate_plan::route::BodyRules;
-use tollgate_wire::{Name, ResponseHead, name};
+use tollgate_wire::{HeaderBlock, Name, name};
 
-use crate::exchange::{Answer, Exchange, Reject, Reply};
+use crate::exchange::{Exchange, Reject, Reply};
 
 /// What says something about the body as the upstream sent it, and is wrong about what is made of it.
 const OF_THE_BODY: [Name; 6] = [
@@ -26,9 +27,8 @@ const OF_THE_BODY_ONCE: [&[u8]; 3] = [b"content-md5", b"digest", b"repr-digest"]
 
 /// The rules for the body of this answer; none where it passes as it is. Errors of the upstream do: they are seldom
 /// written as its answers are.
-pub(crate) fn rules<'a>(exchange: &'a Exchange<'_>, answer: &Answer) -> Option<&'a BodyRules> {
+pub(crate) fn rules<'a>(exchange: &'a Exchange<'_>, status: u16) -> Option<&'a BodyRules> {
     let rules = exchange.matched()?.response.as_ref()?.body.as_deref()?;
-    let status = answer.head.status;
     ((200..300).contains(&status) && !matches!(status, 204..=206) && !exchange.is_head()).then_some(rules)
 }
 
@@ -36,10 +36,10 @@ pub(crate) fn rules<'a>(exchange: &'a Exchange<'_>, answer: &Answer) -> Option<&
 pub(crate) fn shape(
     exchange: &Exchange<'_>,
     rules: &BodyRules,
-    head: &mut ResponseHead,
+    status: u16,
+    mut headers: HeaderBlock,
     body: &[u8],
 ) -> Result<Reply<'static>, Reject> {
-    let headers = &mut head.headers;
     let coded =
         headers.get_all(&name::CONTENT_ENCODING).any(|coding| !coding.eq_ignore_ascii_case(b"identity"));
     if coded {
@@ -51,7 +51,11 @@ pub(crate) fn shape(
     let unreadable =
         || Reject::new(Reason::UpstreamProtocol, "the service's answer is not written as it should be");
     let document = decode(body, rules.decode, rules.bytes).map_err(|_| unreadable())?;
-    let node = rules.shape.apply(Raw::of_checked(&document));
+    let filtered = match &rules.jq {
+        Some(jq) => Some(filter(exchange, jq, Raw::of_checked(&document), rules.bytes)?),
+        None => None,
+    };
+    let node = rules.shape.apply(Raw::of_checked(filtered.as_deref().unwrap_or(&document)));
     let accept = exchange.kit.head.headers.get_all(&name::ACCEPT);
     let accept: Vec<&str> = accept.filter_map(|line| std::str::from_utf8(line).ok()).collect();
     let encoding = rules.encode.unwrap_or_else(|| negotiate(accept.iter().copied()));
@@ -67,5 +71,21 @@ pub(crate) fn shape(
     if rules.encode.is_none() {
         headers.append(&name::VARY, b"accept");
     }
-    Ok(Reply { status: head.status, headers: std::mem::take(headers), body: Cow::Owned(made) })
+    Ok(Reply { status, headers, body: Cow::Owned(made) })
+}
+
+/// What a filter makes of the document. What goes wrong is for the operator to know.
+fn filter(exchange: &Exchange<'_>, jq: &Jq, document: Raw<'_>, bytes: usize) -> Result<String, Reject> {
+    jq.run(document, bytes).map_err(|failed| {
+        exchange.worker.scripting.tell(exchange, "the filter of `response.body`", &failed);
+        match failed {
+            JqFailed::Error(_) => Reject::new(
+                Reason::UpstreamProtocol,
+                "the service's answer is not what is made into another one",
+            ),
+            JqFailed::Steps | JqFailed::Large | JqFailed::Deep => {
+                Reject::new(Reason::PartTooLarge, "the service's answer is too large for what is made of it")
+            }
+        }
+    })
 }
