@@ -9,6 +9,9 @@ use crate::yaml::{NodeRef, Tree};
 const SECRET: &[&str] = &[
     "token",
     "client_secret",
+    "secret_access_key",
+    "session_token",
+    "account_key",
     "secret",
     "password",
     "authorization",
@@ -37,6 +40,9 @@ pub(crate) fn by_keys(tree: &Tree, text: &str) -> Vec<Range<usize>> {
     for consumer in consumers(tree) {
         mask_consumer(consumer, text, &mut masks);
     }
+    for header in collector_headers(tree) {
+        mask(header, text, &mut masks);
+    }
     for node in tree.nodes().filter(|node| node.scalar().is_some_and(|scalar| scalar.text.contains('@'))) {
         let span = node.span();
         let bytes = span.start as usize..span.end as usize;
@@ -53,6 +59,14 @@ pub(crate) fn by_keys(tree: &Tree, text: &str) -> Vec<Range<usize>> {
 fn consumers<'t>(tree: &'t Tree<'_>) -> impl Iterator<Item = NodeRef<'t>> {
     let lists = tree.root().entries().into_iter().flatten().filter(|entry| entry.key == "consumers");
     lists.flat_map(|entry| entry.value.items().into_iter().flatten())
+}
+
+/// What is sent to a collector of traces, under whatever name: mostly its key.
+fn collector_headers<'t>(tree: &'t Tree<'_>) -> impl Iterator<Item = NodeRef<'t>> {
+    let traces = tree.root().entries().into_iter().flatten().filter(|entry| entry.key == "traces");
+    let parts = traces.flat_map(|entry| entry.value.entries().into_iter().flatten());
+    let headers = parts.filter(|entry| entry.key == "headers");
+    headers.flat_map(|entry| entry.value.entries().into_iter().flatten()).map(|entry| entry.value)
 }
 
 /// Whatever a consumer's key is called by mistake, its value is not shown.
@@ -132,7 +146,7 @@ fn mask(node: NodeRef<'_>, text: &str, masks: &mut Vec<Range<usize>>) {
 
 /// The part between `://` and `@` of a URL's authority. A password with a slash in it is a mistake, and a secret all
 /// the same.
-fn userinfo(text: &str) -> Option<Range<usize>> {
+pub(crate) fn userinfo(text: &str) -> Option<Range<usize>> {
     let scheme = text.find("://")?;
     let start = scheme + 3;
     let rest = &text[start..];

@@ -36,7 +36,7 @@ use std::time::Duration;
 
 pub use self::filter::{BadFilter, Filter};
 pub use self::http::{Dial, Stream};
-pub use self::read::{Found, Range, read_file, read_lines, read_store};
+pub use self::read::{Found, Range, Take, read_file, read_lines, read_store};
 pub use self::ship::{Shipper, start};
 pub use self::spool::Spool;
 pub use self::store::{Options, Store, StoreError};

@@ -30,7 +30,7 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 const RETRY_PRESSED: Duration = Duration::from_millis(250);
 
 /// How often it looks for files that others left.
-const ADOPT_EVERY: Duration = Duration::from_secs(10);
+const ADOPT_EVERY: Duration = Duration::from_secs(2);
 
 /// A store that fails goes on failing: one line in the operator's log per this time says so.
 const WARNING_EVERY: Duration = Duration::from_secs(60);

@@ -321,7 +321,9 @@ impl Shared {
         let empty = state.waiting.is_empty();
         if empty {
             // Whoever asked may have stopped waiting.
-            state.flushes.drain(..).for_each(|done| drop(done.try_send(())));
+            for done in state.flushes.drain(..) {
+                let _ = done.try_send(());
+            }
         }
         empty && state.ended
     }

@@ -7,8 +7,12 @@
 pub mod plan;
 
 pub mod listener;
+pub mod notice;
 pub mod tls;
 pub mod limits;
+pub mod object_log;
+pub mod traces;
+pub mod memory;
 pub mod cidr;
 pub mod secret;
 

@@ -13,9 +13,12 @@ use crate::issuer::Issuer;
 use crate::limit::{RateLimit, RateLimitHeaders};
 use crate::limits::Limits;
 use crate::listener::Listener;
+use crate::notice::NoticeSource;
+use crate::object_log::{ObjectLog, Sample};
 use crate::redis::Redis;
 use crate::route::Route;
 use crate::table::RouteTable;
+use crate::traces::Traces;
 use crate::upstream::Upstream;
 
 /// One generation of the gateway's configuration, compiled.
@@ -36,10 +39,16 @@ pub struct Plan {
     pub workers: usize,
     /// How a drain proceeds.
     pub shutdown: Shutdown,
+    /// Who is asked whether the machine is about to go; none: nobody.
+    pub notice: Option<NoticeSource>,
+    /// How often a configuration that came from a URL is asked for.
+    pub reload_every: Duration,
     /// The admin side.
     pub admin: Admin,
     /// Where access records go.
     pub access_log: AccessLog,
+    /// Where spans go; none: requests have no spans, and `traceparent` passes as it is.
+    pub traces: Option<Box<Traces>>,
     /// Who signs tokens; an [`crate::issuer::IssuerId`] indexes here.
     pub issuers: Vec<Issuer>,
     /// Machine clients.
@@ -97,6 +106,8 @@ pub struct AccessLog {
     pub headers: Vec<Name>,
     /// Whether records carry the query.
     pub log_query: bool,
+    /// How many requests are logged.
+    pub sample: Sample,
     /// Query parameters that hold a credential on some route: their values are masked.
     pub masked_query: Vec<Box<str>>,
     /// Headers and cookies that do.
@@ -110,6 +121,8 @@ pub enum LogSink {
     Stdout,
     /// A file, appended to; re-opened when it was moved away.
     File(PathBuf),
+    /// An object store, by way of a spool on disk.
+    ObjectStore(Box<ObjectLog>),
     /// No access log.
     Off,
 }

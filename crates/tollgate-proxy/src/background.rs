@@ -5,14 +5,16 @@
 
 use std::io;
 use std::rc::Rc;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
+use crate::live::collector::Exporter;
 use crate::live::http::Rim;
 use crate::live::issuers::{self, IssuerRegistry, Question};
+use crate::live::memory::{self, Memory};
 use crate::live::registry::UpstreamRegistry;
 use crate::live::{checks, services, tokens};
 use crate::upstream::NameServers;
@@ -33,12 +35,15 @@ impl Background {
         issuers: &IssuerRegistry,
         upstreams: &UpstreamRegistry,
         servers: &NameServers,
+        memory: &Arc<Memory>,
+        exporter: Exporter,
     ) -> io::Result<Background> {
         let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
         let (end, mut ended) = watch::channel(false);
         let (wanted, checked) = (issuers.wanted(), upstreams.checked());
         let tokens = upstreams.tokens.wanted();
         let (services, servers) = (upstreams.services.clone(), servers.clone());
+        let memory = memory.clone();
         let run = move || {
             let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
             let runtime = match runtime {
@@ -49,9 +54,11 @@ impl Background {
                 let rim = Rc::new(Rim::new(&servers));
                 tokio::select! {
                     () = issuers::attend(wanted, asked, rim.clone()) => {}
-                    () = tokens::attend(tokens, rim) => {}
+                    () = tokens::attend(tokens, rim.clone()) => {}
                     () = checks::attend(checked, &servers) => {}
                     () = services::attend(services, servers.clone()) => {}
+                    () = memory::watch(memory) => {}
+                    () = exporter.attend(rim) => {}
                     _ = ended.wait_for(|end| *end) => {}
                 }
             });

@@ -1,7 +1,7 @@
 //! The values that stages hand to each other, from the head of a request to its log record.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -16,14 +16,17 @@ use tollgate_wire::{
 
 use crate::client::Client;
 use crate::identity::Identity;
+use crate::live::cache::Filling;
 use crate::live::conn::Conn;
 use crate::live::gate::Place;
+use crate::live::memory::Held;
 use crate::live::trial::Trial;
 use crate::live::upstreams::InFlight;
 // What became of a copy is counted by the observe stage, and known to the upstream stage.
 pub(crate) use crate::observe::Copied;
-use crate::observe::{Outcome as AttemptOutcome, RequestId};
+use crate::observe::{self, Outcome as AttemptOutcome, RequestId};
 use crate::pump::{Upload, Watch};
+use crate::trace::Trace;
 use crate::transform::Coder;
 use crate::worker::{Active, Kit, Phase, Worker};
 
@@ -47,12 +50,18 @@ pub(crate) struct Exchange<'c> {
     pub(crate) identity: Option<Identity>,
     /// A place under the route's `concurrency`, given up when the exchange ends.
     pub(crate) place: Option<Place>,
+    /// The gateway asks for its cache.
+    pub(crate) validators: Option<Box<Validators>>,
     /// The request's body, until someone takes it to read it.
     pub(crate) body: Option<Box<RequestBody>>,
     /// Where `body` is none: whether the client's bytes were all read, so that the next request can follow.
     pub(crate) body_read: bool,
+    /// What is kept of bodies until the exchange ends.
+    held: RefCell<Held>,
     /// A redirect asked for GET in the place of what the client asked for.
     pub(crate) as_get: Cell<bool>,
+    /// Where it stands in a trace, where there are traces.
+    pub(crate) trace: Option<Box<Trace>>,
     pub(crate) seen: Seen,
 }
 
@@ -116,6 +125,61 @@ pub(crate) struct Seen {
     pub(crate) attempts: Cell<u32>,
     /// The answer is out, or cannot be; an exchange that ends without this was cut.
     pub(crate) finished: Cell<bool>,
+    /// What the cache had to do with it, on routes that have one.
+    pub(crate) cache: Cell<Option<Cached>>,
+}
+
+/// What the cache had to do with an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Cached {
+    /// It was kept, and fresh.
+    Hit,
+    /// Another request asked for it at the same time.
+    Collapsed,
+    /// It was kept, and is not fresh any more.
+    Stale,
+    /// It was kept, and the upstream said that it is still right.
+    Revalidated,
+    /// It is the upstream's.
+    Miss,
+    /// It is the upstream's, and the request is one with which the cache has nothing to do.
+    Bypass,
+}
+
+impl Cached {
+    pub(crate) const ALL: [Cached; 6] = [
+        Cached::Hit,
+        Cached::Collapsed,
+        Cached::Stale,
+        Cached::Revalidated,
+        Cached::Miss,
+        Cached::Bypass,
+    ];
+
+    /// In logs and metrics.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Cached::Hit => "hit",
+            Cached::Collapsed => "collapsed",
+            Cached::Stale => "stale",
+            Cached::Revalidated => "revalidated",
+            Cached::Miss => "miss",
+            Cached::Bypass => "bypass",
+        }
+    }
+}
+
+/// What the upstream is asked with in the place of the client's own preconditions and ranges: whether what is kept is still
+/// right. With neither it is asked for the whole.
+pub(crate) struct Validators {
+    pub(crate) etag: Option<Box<[u8]>>,
+    pub(crate) last_modified: Option<Box<[u8]>>,
+}
+
+impl Validators {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.etag.is_none() && self.last_modified.is_none()
+    }
 }
 
 /// What the upstream will be sent: everything but the parts that depend on the target.
@@ -135,6 +199,14 @@ pub(crate) enum Outcome<'a> {
 }
 
 impl Outcome<'_> {
+    /// The status that the client will be sent.
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Outcome::Reply(reply) => reply.status,
+            Outcome::Answer(answer) => answer.head.status,
+        }
+    }
+
     /// The headers that the client will be sent.
     pub(crate) fn headers(&mut self) -> &mut HeaderBlock {
         match self {
@@ -172,6 +244,8 @@ pub(crate) struct Answer {
     pub(crate) trial: Option<Trial>,
     /// What compresses the body for the client.
     pub(crate) coder: Option<Box<Coder>>,
+    /// What keeps the body for other clients.
+    pub(crate) store: Option<Box<Filling>>,
 }
 
 /// A request body that nobody has read yet.
@@ -199,14 +273,6 @@ impl RequestBody {
             Box::new(RequestBody {
                 decoder: BodyDecoder::new(length, &ChunkLimits::default()),
                 length: head.body,
-    /// The status that the client will be sent.
-    pub(crate) fn status(&self) -> u16 {
-        match self {
-            Outcome::Reply(reply) => reply.status,
-            Outcome::Answer(answer) => answer.head.status,
-        }
-    }
-
                 max,
                 expects_continue: head.expect_continue,
                 copy: None,
@@ -249,6 +315,11 @@ impl Reject {
         debug_assert!(false, "{what}");
         tracing::error!(what, "an impossible state; please report it");
         Reject::new(Reason::Internal, "an internal error")
+    }
+
+    /// Memory has no room for what the request needs.
+    pub(crate) fn out_of_memory() -> Reject {
+        Reject::new(Reason::Overloaded, "the gateway has no memory left for this request")
     }
 
     /// The time for the whole request is over.
@@ -294,7 +365,18 @@ impl<'c> Exchange<'c> {
         facts: Facts,
     ) -> Exchange<'c> {
         worker.inflight.set(worker.inflight.get() + 1);
-        Exchange::of(worker, client, active, kit, facts, Origin::Client)
+        let traces = active.plan.traces.as_deref();
+        let trace = traces.map(|traces| {
+            Trace::begin(traces, &kit.head.headers, facts.trusted, &mut worker.ids.borrow_mut())
+        });
+        let exchange = Exchange::of(worker, client, active, kit, facts, Origin::Client);
+        exchange.traced(trace)
+    }
+
+    /// The same at this place in a trace.
+    pub(crate) fn traced(mut self, trace: Option<Box<Trace>>) -> Exchange<'c> {
+        self.trace = trace;
+        self
     }
 
     /// A request of whatever origin.
@@ -317,6 +399,7 @@ impl<'c> Exchange<'c> {
             upstream_time: Cell::new(None),
             attempts: Cell::new(0),
             finished: Cell::new(false),
+            cache: Cell::new(None),
         };
         Exchange {
             worker,
@@ -331,9 +414,12 @@ impl<'c> Exchange<'c> {
             preflight: false,
             identity: None,
             place: None,
+            validators: None,
             body,
             body_read: true,
+            held: RefCell::default(),
             as_get: Cell::new(false),
+            trace: None,
             seen,
         }
     }
@@ -352,6 +438,14 @@ impl<'c> Exchange<'c> {
     /// The route; every stage after `route` has one.
     pub(crate) fn matched(&self) -> Option<&Route> {
         self.route.and_then(|RouteId(at)| self.active.plan.routes.get(at as usize))
+    }
+
+    /// Holds so many bytes more until the exchange ends, or refuses it: memory has no room for them.
+    pub(crate) fn hold(&self, more: usize) -> Result<(), Reject> {
+        let mut held = self.held.borrow_mut();
+        held.count_for(&self.worker.memory);
+        let all = held.bytes().saturating_add(more);
+        if held.hold(all) { Ok(()) } else { Err(Reject::out_of_memory()) }
     }
 
     /// Adds to the answer what earlier stages found out about it, whoever makes it.
@@ -374,6 +468,7 @@ impl<'c> Exchange<'c> {
             let live = self.active.upstreams.get(upstream.0 as usize);
             // Metrics know what is configured, not what DNS says of it.
             let target = live.map_or(target, |live| live.shared.place(target));
+            observe::attempt_span(self, started, outcome);
             let outcome = outcome.map_or_else(AttemptOutcome::Failed, AttemptOutcome::Status);
             self.active.series.count_attempt(upstream, target, outcome, spent);
         }

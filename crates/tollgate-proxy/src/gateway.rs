@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tollgate_plan::Plan;
 use tollgate_plan::listener::{ListenAddress, Listener};
 use tollgate_plan::upstream::UpstreamId;
@@ -15,13 +15,19 @@ use tollgate_policy::limit::Table;
 
 use crate::background::Background;
 use crate::control::{Applied, ApplyError, Control, Drained, Status};
-use crate::drain;
+use crate::drain::{self, Course};
+use crate::handover::Held;
 use crate::health::{HealthReport, TargetHealth, UpstreamHealth};
+use crate::insight::FOLLOWERS_MAX;
 use crate::listen::{self, Accepted};
 use crate::live::Counts;
+use crate::live::collector::Collector;
+use crate::live::dial::Dialer;
+use crate::live::cache::{CachesLive, Purge, PurgeError};
 use crate::live::issuers::{IssuerHealth, IssuerLive, IssuerRegistry};
-use crate::live::limits::{BUCKETS_MAX, LimitsLive};
+use crate::live::limits::LimitsLive;
 use crate::live::listeners::ListenerLive;
+use crate::live::memory::Memory;
 use crate::live::passwords::Passwords;
 use crate::live::registry::{UpstreamRegistry, Upstreams};
 use crate::live::services::ServicesLive;
@@ -57,23 +63,40 @@ impl Gateway {
     ///
     /// The plan is the first generation, number 1.
     pub fn start(plan: Plan) -> Result<Gateway, StartError> {
+        Gateway::start_on(plan, Vec::new())
+    }
+
+    /// The same on sockets that were handed to this process, as far as they are for listeners of the plan. The others
+    /// are closed.
+    pub fn start_on(plan: Plan, mut held: Vec<Held>) -> Result<Gateway, StartError> {
         let sides = Sides::of(&plan, &Sides::default())?;
         let mut fresh = Fresh::default();
         for listener in &plan.listeners {
-            fresh.bind(listener, &sides, plan.workers, false)?;
+            match held.iter().position(|held| held.address == listener.address) {
+                Some(at) => fresh.take(listener, &sides, plan.workers, held.swap_remove(at))?,
+                None => fresh.bind(listener, &sides, plan.workers, false)?,
+            }
         }
+        drop(held);
         let limits = LimitsLive::new(&plan, None)?;
-        let log = LogWriter::start(&plan.access_log).map_err(ApplyError::AccessLog)?;
-        let issuers = IssuerRegistry::default();
-        let upstreams = UpstreamRegistry::default();
         let name_servers = NameServers::default();
         name_servers.set(&plan.name_servers);
+        let log = LogWriter::start(&plan.access_log, Arc::new(Dialer::new(&name_servers)))
+            .map_err(ApplyError::AccessLog)?;
+        let issuers = IssuerRegistry::default();
+        let upstreams = UpstreamRegistry::default();
+        let (collector, exporter) = Collector::new(&plan);
+        let memory = Arc::new(Memory::new(Arc::new(Counts::new(plan.workers))));
+        memory.follow(&plan.limits);
         let background =
-            Background::start(&issuers, &upstreams, &name_servers).map_err(ApplyError::Thread)?;
+            Background::start(&issuers, &upstreams, &name_servers, &memory, exporter)
+                .map_err(ApplyError::Thread)?;
         upstreams.services.want(&plan);
         upstreams.services.wait(SERVICES_WITHIN);
         let registries = (issuers, upstreams);
-        let shared = Arc::new(Shared::new(plan, sides, limits, log, registries, (background, name_servers)));
+        let beside = (background, name_servers, memory);
+        let shared = Shared::new(plan, sides, limits, (log, collector), registries, beside);
+        let shared = Arc::new(shared);
         let shares = shared.adopt(fresh);
         let (started, ready) = std::sync::mpsc::sync_channel(shared.workers);
         let mut threads = Vec::new();
@@ -113,6 +136,10 @@ impl Gateway {
 pub(crate) struct Shared {
     pub(crate) workers: usize,
     pub(crate) counts: Arc<Counts>,
+    /// What is held in memory, and how much of it there may be.
+    pub(crate) memory: Arc<Memory>,
+    /// Places for those who follow the access records.
+    pub(crate) followers: Arc<Semaphore>,
     /// The tokens of rate limits that count in this process.
     pub(crate) buckets: Table,
     /// The tokens that are taken ahead of limits that gateways share.
@@ -122,6 +149,8 @@ pub(crate) struct Shared {
     /// Where the time of the buckets begins.
     epoch: Instant,
     pub(crate) log: LogWriter,
+    /// Where spans go.
+    pub(crate) collector: Collector,
     pub(crate) started: SystemTime,
     current: Mutex<Current>,
     generation: AtomicU64,
@@ -150,13 +179,16 @@ pub(crate) struct Current {
     /// Indexed by `IssuerId`.
     pub(crate) issuers: Arc<[IssuerLive]>,
     pub(crate) limits: Arc<LimitsLive>,
+    pub(crate) caches: Arc<CachesLive>,
     pub(crate) generation: u64,
 }
 
-/// A listener with one socket for each worker.
+/// A listener with the sockets of each worker.
 struct Bound {
     live: Arc<ListenerLive>,
-    sockets: Vec<OwnedFd>,
+    sockets: Vec<Vec<OwnedFd>>,
+    /// Somebody else bound it: what stands in the file system is theirs until this process serves.
+    handed: bool,
 }
 
 /// Listeners that are bound but not in use yet; dropping them leaves nothing behind, in the file system either.
@@ -176,14 +208,36 @@ impl Fresh {
             .map_err(|source| ApplyError::Bind { address: name.clone(), source })?;
         let live = ListenerLive::new(address.clone(), name.clone());
         live.follow(listener, sides);
-        self.0.push(Bound { live, sockets });
+        self.0.push(Bound { live, sockets: sockets.into_iter().map(|one| vec![one]).collect(), handed: false });
+        Ok(())
+    }
+
+    /// Takes sockets that another process has bound.
+    fn take(
+        &mut self,
+        listener: &Listener,
+        sides: &Sides,
+        workers: usize,
+        held: Held,
+    ) -> Result<(), ApplyError> {
+        let Listener { address, name, .. } = listener;
+        let sockets = listen::deal(held.sockets, workers)
+            .map_err(|source| ApplyError::Bind { address: name.clone(), source })?;
+        let live = ListenerLive::new(address.clone(), name.clone());
+        live.follow(listener, sides);
+        if held.lent {
+            live.lend();
+        } else {
+            listen::permit(listener);
+        }
+        self.0.push(Bound { live, sockets, handed: true });
         Ok(())
     }
 }
 
 impl Drop for Fresh {
     fn drop(&mut self) {
-        self.0.iter().for_each(|bound| listen::unbind(&bound.live.address));
+        self.0.iter().filter(|bound| !bound.handed).for_each(|bound| listen::unbind(&bound.live));
     }
 }
 
@@ -196,30 +250,34 @@ impl Shared {
         plan: Plan,
         sides: Sides,
         limits: LimitsLive,
-        log: LogWriter,
+        (log, collector): (LogWriter, Collector),
         (issuers, upstreams): (IssuerRegistry, UpstreamRegistry),
-        (background, name_servers): (Background, NameServers),
+        (background, name_servers, memory): (Background, NameServers, Arc<Memory>),
     ) -> Shared {
         let started = SystemTime::now();
         let of_plan = Arc::new(upstreams.reconcile(&plan, &sides, started));
         let living = issuers.reconcile(&plan).into();
         let workers = plan.workers;
+        let caches = Arc::new(CachesLive::new(&plan, None));
         let current = Current {
             plan: Arc::new(plan),
             sides: Arc::new(sides),
             upstreams: of_plan,
             issuers: living,
             limits: Arc::new(limits),
+            caches,
             generation: 1,
         };
         Shared {
             workers,
-            counts: Arc::new(Counts::new(workers)),
-            buckets: Table::new(BUCKETS_MAX),
+            counts: memory.counts().clone(),
+            buckets: Table::new(memory.buckets_max()),
+            followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
             leases: Leases::default(),
             store: Arc::default(),
             epoch: Instant::now(),
             log,
+            collector,
             started,
             current: Mutex::new(current),
             generation: AtomicU64::new(1),
@@ -228,6 +286,7 @@ impl Shared {
             issuers,
             background,
             name_servers,
+            memory,
             passwords: Passwords::default(),
             inboxes: OnceLock::new(),
             listeners: Mutex::default(),
@@ -240,9 +299,9 @@ impl Shared {
     /// Remembers listeners and deals their sockets out, one list for each worker.
     fn adopt(&self, mut fresh: Fresh) -> Vec<Vec<(OwnedFd, Arc<ListenerLive>)>> {
         let mut shares: Vec<Vec<_>> = (0..self.workers).map(|_| Vec::new()).collect();
-        for Bound { live, sockets } in std::mem::take(&mut fresh.0) {
-            for (share, socket) in shares.iter_mut().zip(sockets) {
-                share.push((socket, live.clone()));
+        for Bound { live, sockets, .. } in std::mem::take(&mut fresh.0) {
+            for (share, sockets) in shares.iter_mut().zip(sockets) {
+                share.extend(sockets.into_iter().map(|socket| (socket, live.clone())));
             }
             lock(&self.listeners).insert(live.address.clone(), live);
         }
@@ -254,7 +313,7 @@ impl Shared {
         let _ = self.inboxes.set(inboxes);
     }
 
-    fn inboxes(&self) -> &[mpsc::Sender<Order>] {
+    pub(crate) fn inboxes(&self) -> &[mpsc::Sender<Order>] {
         self.inboxes.get().map_or(&[], |inboxes| inboxes)
     }
 
@@ -346,6 +405,12 @@ impl Shared {
         }
     }
 
+    /// Forgets kept answers. How many.
+    pub(crate) fn purge(&self, purge: &Purge) -> Result<u64, PurgeError> {
+        let current = self.current();
+        current.caches.purge(&current.plan, purge, Instant::now())
+    }
+
     pub(crate) async fn snapshot(&self) -> Snapshot {
         let mut answers = Vec::new();
         for inbox in self.inboxes() {
@@ -363,7 +428,11 @@ impl Shared {
         }
         let mut snapshot = Snapshot::merge(parts);
         snapshot.logs = self.log.counts().collect();
+        snapshot.shipped = self.log.shipped();
+        snapshot.spans = self.collector.totals();
         snapshot.connections_refused = self.counts.refused.load(Relaxed);
+        let current = self.current();
+        snapshot.cache_bytes = current.caches.bytes(&current.plan).into_iter().collect();
         for live in lock(&self.listeners).values() {
             snapshot.connections.insert(live.name.clone(), live.open());
             if live.tls().is_some() {
@@ -391,19 +460,26 @@ impl Shared {
         let sides = Sides::of(&plan, &self.current().sides)?;
         let (fresh, gone) = self.listener_changes(&plan, &sides)?;
         let limits = Arc::new(LimitsLive::new(&plan, Some((&old, &self.current().limits)))?);
+        let caches = Arc::new(CachesLive::new(&plan, Some((&old, &self.current().caches))));
         let log = self.log.prepare(&plan.access_log).map_err(ApplyError::AccessLog)?;
 
         self.log.commit(log);
         self.name_servers.set(&plan.name_servers);
+        self.collector.follow(&plan);
+        self.memory.follow(&plan.limits);
+        self.buckets.resize(self.memory.buckets_max());
         self.learn_services(&plan).await;
         let upstreams = Arc::new(self.upstreams.reconcile(&plan, &sides, SystemTime::now()));
         let issuers = self.issuers.reconcile(&plan).into();
         let generation = self.generation.fetch_add(1, Relaxed) + 1;
         let current =
-            Current { plan: Arc::new(plan), sides: Arc::new(sides), upstreams, issuers, limits, generation };
+            Current { plan: Arc::new(plan), sides: Arc::new(sides), upstreams, issuers, limits, caches, generation };
         *lock(&self.current) = current.clone();
         let mut shares = self.adopt(fresh).into_iter();
-        lock(&self.listeners).retain(|address, _| !gone.contains(address));
+        let left: Vec<_> = {
+            let mut listeners = lock(&self.listeners);
+            gone.iter().filter_map(|address| listeners.remove(address)).collect()
+        };
         let mut renewed = false;
         for listener in &current.plan.listeners {
             listen::permit(listener);
@@ -411,7 +487,7 @@ impl Shared {
                 renewed |= live.follow(listener, &current.sides);
             }
         }
-        gone.iter().for_each(listen::unbind);
+        left.iter().for_each(|live| listen::unbind(live));
         let mut applied = Vec::new();
         for inbox in self.inboxes() {
             let (done, wait) = oneshot::channel();
@@ -484,9 +560,9 @@ impl Shared {
         Ok((fresh, known.into_iter().filter(|address| !wanted(address)).collect()))
     }
 
-    pub(crate) fn begin_drain(self: &Arc<Self>) {
+    pub(crate) fn begin_drain(self: &Arc<Self>, course: Course) {
         if !self.draining.swap(true, Relaxed) {
-            drain::begin(self.clone(), Instant::now());
+            drain::begin(self.clone(), Instant::now(), course);
         }
     }
 
@@ -496,7 +572,7 @@ impl Shared {
         over.ok().and_then(|over| *over).unwrap_or(Drained { cut: 0 })
     }
 
-    pub(crate) fn addresses(&self) -> Vec<ListenAddress> {
-        lock(&self.listeners).keys().cloned().collect()
+    pub(crate) fn listening(&self) -> Vec<Arc<ListenerLive>> {
+        lock(&self.listeners).values().cloned().collect()
     }
 }

@@ -12,7 +12,10 @@ mod buffer;
 mod control;
 mod drain;
 mod gateway;
+mod handover;
 mod health;
+mod insight;
+mod outbound;
 mod run;
 mod worker;
 
@@ -23,10 +26,12 @@ mod exchange;
 mod expressions;
 mod identity;
 mod scripting;
+mod trace;
 mod values;
 
 mod access;
 mod aggregate;
+mod cache;
 mod identify;
 mod limit;
 mod listen;
@@ -47,12 +52,19 @@ mod tls;
 
 pub use control::{Applied, ApplyError, Control, Drained, Status};
 pub use gateway::{Gateway, StartError};
+pub use handover::Held;
 pub use health::{HealthReport, TargetHealth, UpstreamHealth};
+pub use insight::{Following, PlacesReport};
+pub use live::dial::dialer;
+pub use live::cache::{Purge, PurgeError};
 pub use live::issuers::{IssuerHealth, IssuerStatus};
+pub use live::memory::{MemoryReport, Pressure};
 pub use live::store::StoreReport;
 pub use live::tokens::{TokenHealth, TokenStatus};
 pub use observe::{
-    CopyLabels, Histogram, LimitLabels, LogCounts, RejectedLabels, RequestLabels, Snapshot,
-    UpstreamConnections, UpstreamLabels, rfc3339,
+    CacheLabels, CopyLabels, Histogram, LimitLabels, LogCounts, News, RejectedLabels, RequestLabels, Shipped, Snapshot, SpanTotals,
+    UpstreamConnections, UpstreamLabels, log_shipping, rfc3339,
 };
+pub use outbound::{Ask, AskError, Told, ask};
 pub use tollgate_policy::Circuit;
+pub use tollgate_policy::limit::Counts as BucketCounts;

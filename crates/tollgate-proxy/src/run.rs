@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tollgate_plan::listener::ListenAddress;
 
 use crate::gateway::{Current, Shared};
@@ -16,12 +16,13 @@ use crate::io::Room;
 use crate::limit;
 use crate::listen::{self, Accepted, Accepting};
 use crate::live::listeners::ListenerLive;
+use crate::live::relief::relieve;
 use crate::live::services;
 use crate::live::store::Store;
 use crate::live::targets::TargetShared;
 use crate::live::upstreams::{reap, reconcile};
 use crate::observe::{
-    Counters, Gauges, HttpDate, Reports, RequestIds, UpstreamConnections, WorkerSnapshot, tell_left_out,
+    Counters, Gauges, HttpDate, News, Reports, RequestIds, UpstreamConnections, WorkerSnapshot, tell_left_out,
 };
 use crate::scripting::Scripting;
 use crate::timer::Timers;
@@ -41,8 +42,18 @@ pub(crate) enum Order {
     Retarget(Box<Current>),
     /// Close an idle connection to this target: another worker needs its place.
     GiveWay(Arc<TargetShared>),
+    /// Say that it takes orders.
+    Ping(oneshot::Sender<()>),
+    /// Give the listening sockets once more, for another process.
+    Share(oneshot::Sender<std::io::Result<Vec<(Arc<ListenerLive>, OwnedFd)>>>),
+    /// Nothing is accepted any more, on these listeners; what is open goes on.
+    Unlisten(Vec<ListenAddress>),
     /// Say what was counted.
     Snapshot(oneshot::Sender<WorkerSnapshot>),
+    /// Say what was recorded last.
+    Recent(oneshot::Sender<Vec<u8>>),
+    /// Tell what is recorded from now on.
+    Follow(mpsc::Sender<News>),
     /// The shutdown goes on.
     Phase(Phase),
     /// Nothing is accepted any more, on these listeners.
@@ -76,12 +87,12 @@ pub(crate) fn worker(
     };
     let worker = runtime.block_on(async { Worker::new(index, shared) });
     runtime.block_on(async {
-        let mut accepting = Vec::new();
-        listen_on(&worker, listening, &mut accepting);
+        let mut accepting = listen_on(&worker, listening);
         tokio::task::spawn_local(worker.timers.clone().sweep());
         tokio::task::spawn_local(reap(worker.clone()));
         tokio::task::spawn_local(hand_log_over(worker.clone()));
         tokio::task::spawn_local(tell_left_out(worker.clone()));
+        tokio::task::spawn_local(relieve(worker.clone()));
         if index == 0 {
             tokio::task::spawn_local(limit::sweep(worker.clone()));
             tokio::task::spawn_local(services::follow(worker.shared.clone()));
@@ -97,6 +108,7 @@ pub(crate) fn worker(
     // Connections that are still open are cut here, and their exchanges leave their records.
     drop(runtime);
     worker.log.borrow_mut().tick();
+    worker.spans.borrow_mut().tick();
     worker.reports.tell();
 }
 
@@ -105,7 +117,7 @@ async fn take_orders(worker: &Rc<Worker>, mut inbox: mpsc::Receiver<Order>, acce
         match order {
             Order::Adopt(accepted) => listen::spawn(worker, accepted),
             Order::Apply(change) => {
-                listen_on(worker, change.listen, accepting);
+                accepting.extend(listen_on(worker, change.listen));
                 worker.activate(change.current);
                 worker.log.borrow_mut().tick();
                 stop(accepting, &change.unlisten);
@@ -117,7 +129,12 @@ async fn take_orders(worker: &Rc<Worker>, mut inbox: mpsc::Receiver<Order>, acce
             }
             Order::Retarget(current) => worker.activate(*current),
             Order::GiveWay(target) => worker.give_way(&target),
+            Order::Ping(answer) => drop(answer.send(())),
+            Order::Share(answer) => drop(answer.send(share(accepting))),
+            Order::Unlisten(addresses) => stop(accepting, &addresses),
             Order::Snapshot(answer) => drop(answer.send(worker.snapshot())),
+            Order::Recent(answer) => drop(answer.send(worker.log.borrow().recent.lines())),
+            Order::Follow(sender) => worker.log.borrow_mut().recent.follow(sender),
             Order::Phase(phase) => {
                 worker.phase.set(phase);
                 // Connections that speak HTTP/2 can be told now.
@@ -133,23 +150,19 @@ async fn take_orders(worker: &Rc<Worker>, mut inbox: mpsc::Receiver<Order>, acce
     }
 }
 
-fn listen_on(
-    worker: &Rc<Worker>,
-    listening: Vec<(OwnedFd, Arc<ListenerLive>)>,
-    accepting: &mut Vec<Accepting>,
-) {
-    for (socket, live) in listening {
-        let (stop, stopped) = watch::channel(false);
-        tokio::task::spawn_local(listen::accept(worker.clone(), socket, live.clone(), stopped));
-        accepting.push(Accepting { live, stop });
-    }
+fn listen_on(worker: &Rc<Worker>, listening: Vec<(OwnedFd, Arc<ListenerLive>)>) -> Vec<Accepting> {
+    listening.into_iter().filter_map(|(socket, live)| Accepting::start(worker, socket, live)).collect()
+}
+
+fn share(accepting: &[Accepting]) -> std::io::Result<Vec<(Arc<ListenerLive>, OwnedFd)>> {
+    accepting.iter().map(|one| Ok((one.live.clone(), one.share()?))).collect()
 }
 
 fn stop(accepting: &mut Vec<Accepting>, addresses: &[ListenAddress]) {
     accepting.retain(|one| {
         let goes = addresses.contains(&one.live.address);
         if goes {
-            one.stop.send_replace(true);
+            one.stop();
         }
         !goes
     });
@@ -159,6 +172,7 @@ async fn hand_log_over(worker: Rc<Worker>) {
     loop {
         worker.logged.notified().await;
         tokio::time::sleep(LOG_EVERY).await;
+        worker.spans.borrow_mut().tick();
         // A log that stalls takes it later; no further record may come to ask again.
         while !worker.log.borrow_mut().tick() {
             tokio::time::sleep(LOG_EVERY).await;
@@ -171,11 +185,18 @@ impl Worker {
         let random = Random::new();
         let counters = Counters::new();
         let active = Active::new(shared.current(), None, (&shared, index), &counters, &random);
-        let log = RefCell::new(shared.log.worker_sink());
+        let mut log = shared.log.worker_sink(shared.workers);
+        log.bound(shared.memory.log_bytes(shared.workers));
+        let log = RefCell::new(log);
+        let spans = RefCell::new(shared.collector.worker_spans());
         let resolver = Resolver::new(&shared.name_servers);
+        let memory = Rc::new(shared.memory.clone());
+        let known = Known::new();
+        known.follow(&memory, shared.workers);
         Rc::new(Worker {
             index,
             shared,
+            memory,
             active: RefCell::new(Rc::new(active)),
             timers: Timers::new(),
             scratch: RefCell::new(Scratch::default()),
@@ -183,12 +204,13 @@ impl Worker {
             room: Room::default(),
             counters,
             log,
+            spans,
             logged: Notify::new(),
             reports: Reports::default(),
             ids: RefCell::new(RequestIds::new()),
             date: RefCell::new(HttpDate::new()),
             resolver,
-            known: Known::new(),
+            known,
             clock: Clock::new(),
             random,
             inflight: Cell::new(0),
@@ -205,6 +227,8 @@ impl Worker {
         let place = (&self.shared, self.index);
         let active = Active::new(current, Some(&old), place, &self.counters, &self.random);
         *self.active.borrow_mut() = Rc::new(active);
+        self.known.follow(&self.memory, self.shared.workers);
+        self.log.borrow_mut().bound(self.memory.log_bytes(self.shared.workers));
     }
 
     fn give_way(&self, target: &Arc<TargetShared>) {
@@ -248,6 +272,7 @@ impl Active {
             upstreams,
             issuers: current.issuers,
             limits: current.limits,
+            caches: current.caches,
             store,
             series,
         }

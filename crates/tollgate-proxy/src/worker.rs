@@ -16,10 +16,12 @@ use crate::identify::Known;
 use crate::io::Room;
 use crate::limit::Verdict;
 use crate::live::issuers::IssuerLive;
+use crate::live::cache::CachesLive;
 use crate::live::limits::LimitsLive;
+use crate::live::memory::Memory;
 use crate::live::store::Store;
 use crate::live::upstreams::UpstreamLive;
-use crate::observe::{Counters, HttpDate, Reports, RequestIds, Series, WorkerSink};
+use crate::observe::{Counters, HttpDate, Reports, RequestIds, Series, WorkerSink, WorkerSpans};
 use crate::scripting::Scripting;
 use crate::timer::Timers;
 use crate::upstream::Resolver;
@@ -38,6 +40,8 @@ const SPARE_BYTES_MAX: usize = 16 * 1024;
 pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
+    /// What the process holds in memory.
+    pub(crate) memory: Rc<Arc<Memory>>,
     pub(crate) active: RefCell<Rc<Active>>,
     pub(crate) timers: Rc<Timers>,
     /// Used between two awaits, never across one.
@@ -47,7 +51,8 @@ pub(crate) struct Worker {
     pub(crate) room: Room,
     pub(crate) counters: Counters,
     pub(crate) log: RefCell<WorkerSink>,
-    /// A record waits in the log.
+    pub(crate) spans: RefCell<WorkerSpans>,
+    /// A record or a span waits to be handed over.
     pub(crate) logged: Notify,
     pub(crate) reports: Reports,
     pub(crate) ids: RefCell<RequestIds>,
@@ -91,6 +96,7 @@ pub(crate) struct Active {
     /// Indexed by `IssuerId`.
     pub(crate) issuers: Arc<[IssuerLive]>,
     pub(crate) limits: Arc<LimitsLive>,
+    pub(crate) caches: Arc<CachesLive>,
     /// Where gateways share limits.
     pub(crate) store: Option<Rc<Store>>,
     pub(crate) series: Series,
@@ -174,6 +180,13 @@ impl Spare {
         self.buffers.borrow_mut().pop().unwrap_or_default()
     }
 
+    /// Gives everything back to the allocator.
+    pub(crate) fn clear(&self) {
+        self.kits.take();
+        self.responses.take();
+        self.buffers.take();
+    }
+
     pub(crate) fn keep_kit(&self, mut kit: Box<Kit>) {
         let mut kept = self.kits.borrow_mut();
         kit.host.clear();
@@ -229,14 +242,18 @@ impl Clock {
         self.recent.get()
     }
 
-    /// The wall time at `at`.
+    /// The wall time at `at`, which may lie a while back.
     pub(crate) fn wall(&self, at: Instant) -> SystemTime {
-        let (instant, wall) = self.base.get();
-        let since = at.saturating_duration_since(instant);
-        if since > CLOCK_REBASE {
-            self.base.set((at, SystemTime::now()));
+        let (mut instant, mut wall) = self.base.get();
+        if at.saturating_duration_since(instant) > CLOCK_REBASE {
+            // Both clocks at the same moment, which `at` is not.
+            (instant, wall) = (Instant::now(), SystemTime::now());
+            self.base.set((instant, wall));
         }
-        wall + since
+        match at.checked_duration_since(instant) {
+            Some(since) => wall + since,
+            None => wall - instant.saturating_duration_since(at),
+        }
     }
 }
 

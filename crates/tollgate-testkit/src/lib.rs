@@ -6,6 +6,7 @@
 //! Plain threads and blocking sockets: a test that fails must be readable from top to bottom.
 
 mod client;
+mod collector;
 mod dns;
 mod frame;
 mod gateway;
@@ -14,6 +15,7 @@ mod issuer;
 mod message;
 mod metrics;
 mod nginx;
+mod object_store;
 mod origin;
 mod origin_h2;
 mod output;
@@ -26,6 +28,7 @@ mod stream;
 mod wait;
 
 pub use client::{Client, End};
+pub use collector::{Collector, TraceSpan};
 pub use dns::{Dns, Says, Service};
 pub use frame::{Frame, Http2, PREFACE, block};
 pub use gateway::{Finished, Gateway, run};
@@ -34,6 +37,7 @@ pub use issuer::{AUDIENCE, CLIENT_ID, CLIENT_SECRET, Issuer, now_unix_s};
 pub use message::{Fault, Head, Response};
 pub use metrics::Metrics;
 pub use nginx::Nginx;
+pub use object_store::{ACCESS_KEY, ObjectStore, REGION, SECRET_KEY};
 pub use origin::{Closed, Conn, ConnectionSeen, Origin, Seen, behaviour};
 pub use origin_h2::{H2Exchange, H2Origin, H2Seen};
 pub use output::Output;

@@ -20,13 +20,11 @@ pub(crate) enum Command {
     /// Run the gateway.
     ///
     /// A bad configuration is refused before any port is bound. SIGHUP or a changed file reloads; SIGTERM and
-    /// SIGINT finish what is in flight and exit 0, a second one exits 1 at once. Access records go where
-    /// `access_log` says; everything else is logged to standard error.
-    #[command(
-        after_help = "Environment:\n  TOLLGATE_LOG  how much is logged: off, error, warn, info (default), \
-                            debug, trace; or per module, as in `info,tollgate_proxy=debug`"
-    )]
-    Run(ConfigArg),
+    /// SIGINT finish what is in flight and exit 0, a second one exits 1 at once; SIGUSR2 starts the binary anew, hands
+    /// the listening sockets over to it, and ends when it serves. Access records go where `access_log` says; everything
+    /// else is logged to standard error.
+    #[command(after_help = RUN_ENVIRONMENT)]
+    Run(RunArgs),
     /// Check a configuration: every error and warning, then who may reach what.
     Check(Checked),
     /// Show the routes in the order in which they are asked: the more specific one first.
@@ -42,11 +40,30 @@ pub(crate) enum Command {
     /// is none. Only the token goes to standard output, ready for `Authorization: Bearer`.
     #[command(after_help = TOKEN_EXAMPLES)]
     Token(TokenArgs),
+    /// Read access records: of a file, or of an object store.
+    ///
+    /// Records go to standard output as they were written, one JSON object a line. Credentials for an object store that is
+    /// named by its URL come from the environment (AWS_…, GOOGLE_…, AZURE_STORAGE_…) or the role of the machine.
+    #[command(after_help = LOGS_EXAMPLES)]
+    Logs(LogsArgs),
     /// Print version, commit and target.
     Version(JsonArg),
     /// Run a gateway with two demo services behind it and an issuer of tokens, and requests to try.
     Demo,
 }
+
+const RUN_ENVIRONMENT: &str = "Environment:
+  TOLLGATE_LOG           how much is logged: off, error, warn, info (default), debug, trace; or per module, as in
+                         `info,tollgate_proxy=debug`
+  TOLLGATE_CONFIG_TOKEN  sent as `Authorization: Bearer …` to the URL of a configuration
+  SSL_CERT_FILE          certificates that URLs are trusted by, instead of the system's";
+
+const LOGS_EXAMPLES: &str = "Examples:
+  tollgate logs s3://bucket/logs --last 1h --where 'status>=500'
+  tollgate logs access.log --where 'route==orders && duration_ms>250'
+  tollgate logs --last 15m --where 'path~/users && headers.user-agent~curl'
+
+A filter compares fields by == != > >= < <= and by ~ for a part of a text, joined by &&.";
 
 const TOKEN_EXAMPLES: &str = "Examples:
   tollgate token --issuer main --claim sub=u1 --key key.json --jwks jwks.json
@@ -111,6 +128,28 @@ pub(crate) struct TokenArgs {
     pub(crate) output: JsonArg,
 }
 
+/// Which access records.
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// A file, a folder or URL of batches (`s3://`, `gs://`, `az://`, `file://`), or `-` for standard input. Left out: where
+    /// `access_log` of the configuration sends records.
+    #[arg(value_name = "FILE|URL")]
+    pub(crate) place: Option<String>,
+    /// Only records that fit, as in `status>=500 && route==orders`.
+    #[arg(long = "where", value_name = "FILTER")]
+    pub(crate) filter: Option<String>,
+    /// Only requests that began within this time: 90s, 15m, 1h, 7d.
+    #[arg(long, value_name = "TIME", value_parser = last)]
+    pub(crate) last: Option<u64>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+}
+
+/// A time in whole seconds, back from now.
+fn last(text: &str) -> Result<u64, String> {
+    seconds(text).map_err(|_| "write a whole number and s, m, h or d, at most 3650d, as in 15m".to_owned())
+}
+
 /// `name=value`.
 fn claim(text: &str) -> Result<(String, serde_json::Value), String> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
@@ -151,10 +190,21 @@ fn seconds(text: &str) -> Result<u64, String> {
 /// Ten years, as durations in the configuration.
 const MAX_TTL_S: u64 = 3650 * 24 * 3600;
 
+/// What to run.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+    /// Where the last good copy of a configuration from a URL is kept; default $STATE_DIRECTORY, then /var/lib/tollgate
+    /// when it exists.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+}
+
 /// Which configuration.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArg {
-    /// The configuration file; default tollgate.yaml, then /etc/tollgate/tollgate.yaml.
+    /// The configuration, a file or an https URL; default tollgate.yaml, then /etc/tollgate/tollgate.yaml.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }

@@ -7,7 +7,7 @@ mod process;
 mod text;
 
 use tollgate_proxy::{
-    Circuit, Control, Histogram, IssuerHealth, Snapshot, Status, TokenHealth, UpstreamHealth,
+    Circuit, Control, Histogram, IssuerHealth, MemoryReport, Snapshot, Status, TokenHealth, UpstreamHealth,
 };
 
 use crate::Build;
@@ -66,6 +66,10 @@ metrics! {
         "Requests that a rate limit refused, by the limit's name, or else its rate and what it counts by.";
     MIRRORED = Counter "tollgate_mirrored_total" ["route", "result"]
         "Requests that the route's mirror was to have: `sent`, or why not (`too_many`, `too_long`, `incomplete`).";
+    CACHE = Counter "tollgate_cache_total" ["route", "result"]
+        "Answers of routes with a cache: `hit`, `collapsed` (asked for together with another), `stale`, `revalidated`, `miss`, `bypass`.";
+    CACHE_BYTES = Gauge "tollgate_cache_bytes" ["route"]
+        "Memory that the route's kept answers take.";
     SCRIPT_DURATION = Histogram "tollgate_script_duration_seconds" ["route"]
         "Time that a call of a route's script took.";
     INFLIGHT = Gauge "tollgate_inflight_requests" []
@@ -101,7 +105,21 @@ metrics! {
     LOG_RECORDS = Counter "tollgate_log_records_total" ["sink"]
         "Access records written.";
     LOG_DROPPED = Counter "tollgate_log_dropped_total" ["sink"]
-        "Access records lost: the buffer was full, or the sink failed.";
+        "Access records lost: the buffer or the spool was full, or the sink failed.";
+    LOG_BATCHES = Counter "tollgate_log_batches_total" ["sink", "result"]
+        "Objects sent to the object store, `ok`, and tries that `failed`: those are made again.";
+    LOG_SPOOL = Gauge "tollgate_log_spool_bytes" []
+        "Access records that wait for the object store, compressed. Not there without one.";
+    TRACE_SPANS = Counter "tollgate_trace_spans_total" ["result"]
+        "Spans that a collector took, `exported`, and that were lost, `dropped`. Not there without traces.";
+    MEMORY_LIMIT = Gauge "tollgate_memory_limit_bytes" []
+        "`limits.memory`. Not there without a cap.";
+    MEMORY_HELD = Gauge "tollgate_memory_held_bytes" []
+        "What is held for clients: connections, heads that come in parts, bodies in memory.";
+    MEMORY_PRESSURE = Gauge "tollgate_memory_pressure" []
+        "How near the process is to `limits.memory`: 0 there is room, 1 idle connections are closed, 2 requests are refused.";
+    MEMORY_CLOSED = Counter "tollgate_memory_connections_closed_total" []
+        "Client connections closed, or not accepted, because of `limits.memory`.";
     GENERATION = Gauge "tollgate_config_generation" []
         "The generation of the configuration that serves; counts up from 1 with each one applied.";
     RELOADS = Counter "tollgate_config_reloads_total" ["result"]
@@ -133,6 +151,7 @@ pub(crate) struct Scrape {
     pub(crate) redis: Option<bool>,
     /// Reloads applied and rejected.
     pub(crate) reloads: (u64, u64),
+    pub(crate) memory: MemoryReport,
     pub(crate) process: Option<Process>,
 }
 
@@ -146,6 +165,7 @@ impl Scrape {
             tokens: control.tokens(),
             redis: control.store().map(|store| store.up),
             reloads: reloads.counts(),
+            memory: control.memory(),
             process: Process::read(),
         }
     }
@@ -158,6 +178,7 @@ impl Scrape {
         self.write_issuers(&mut out);
         self.write_tokens(&mut out);
         self.write_redis(&mut out);
+        self.write_memory(&mut out);
         self.write_gateway(&mut out, build);
         if let Some(process) = &self.process {
             write_process(&mut out, process);
@@ -184,6 +205,14 @@ impl Scrape {
         out.family(&MIRRORED);
         for (labels, count) in &seen.mirrored {
             out.sample(&[&labels.route, labels.result], count);
+        }
+        out.family(&CACHE);
+        for (labels, count) in &seen.cached {
+            out.sample(&[&labels.route, labels.result], count);
+        }
+        out.family(&CACHE_BYTES);
+        for (route, bytes) in &seen.cache_bytes {
+            out.sample(&[route], bytes);
         }
         histograms(out, &SCRIPT_DURATION, &seen.script_duration);
         out.family(&INFLIGHT).sample(&[], seen.inflight_requests);
@@ -266,6 +295,17 @@ impl Scrape {
         }
     }
 
+    fn write_memory(&self, out: &mut Writer) {
+        let MemoryReport { cap, held, pressure, closed, .. } = &self.memory;
+        out.family(&MEMORY_LIMIT);
+        if let Some(cap) = cap {
+            out.sample(&[], cap);
+        }
+        out.family(&MEMORY_HELD).sample(&[], held);
+        out.family(&MEMORY_PRESSURE).sample(&[], *pressure as u8);
+        out.family(&MEMORY_CLOSED).sample(&[], closed);
+    }
+
     fn write_gateway(&self, out: &mut Writer, build: &Build) {
         out.family(&LOG_RECORDS);
         for (sink, counts) in &self.snapshot.logs {
@@ -274,6 +314,19 @@ impl Scrape {
         out.family(&LOG_DROPPED);
         for (sink, counts) in &self.snapshot.logs {
             out.sample(&[sink], counts.dropped);
+        }
+        out.family(&LOG_BATCHES);
+        if let Some(shipped) = &self.snapshot.shipped {
+            out.sample(&["object_store", "ok"], shipped.batches);
+            out.sample(&["object_store", "failed"], shipped.failures);
+        }
+        out.family(&LOG_SPOOL);
+        if let Some(shipped) = &self.snapshot.shipped {
+            out.sample(&[], shipped.waiting_bytes);
+        }
+        out.family(&TRACE_SPANS);
+        if let Some(spans) = &self.snapshot.spans {
+            out.sample(&["exported"], spans.exported).sample(&["dropped"], spans.dropped);
         }
         out.family(&GENERATION).sample(&[], self.status.generation);
         let (ok, rejected) = self.reloads;
@@ -328,5 +381,7 @@ pub fn metrics_reference() -> String {
     out
 }
 
+#[cfg(test)]
+mod packaged;
 #[cfg(test)]
 mod tests;

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tollgate_proxy::{
-    CopyLabels, IssuerStatus, LimitLabels, LogCounts, RejectedLabels, RequestLabels, TargetHealth, TokenStatus,
-    UpstreamConnections, UpstreamLabels,
+    CacheLabels, CopyLabels, IssuerStatus, LimitLabels, LogCounts, Pressure, RejectedLabels, RequestLabels, Shipped, SpanTotals,
+    TargetHealth,
+    TokenStatus, UpstreamConnections, UpstreamLabels,
 };
 
 use super::*;
@@ -110,6 +111,8 @@ fn scrape() -> Scrape {
     snapshot.upstream_duration.insert("u".into(), Histogram::new());
     snapshot.retries.insert("u".into(), 1);
     snapshot.mirrored.insert(CopyLabels { route: "none".into(), result: "sent" }, 16);
+    snapshot.cached.insert(CacheLabels { route: "none".into(), result: "hit" }, 17);
+    snapshot.cache_bytes.insert("none".into(), 18);
     snapshot.script_duration.insert(NASTY.into(), Histogram::new());
     snapshot.inflight_requests = 4;
     snapshot.connections.insert("0.0.0.0:8080".into(), 5);
@@ -117,6 +120,8 @@ fn scrape() -> Scrape {
     snapshot.connections_refused = 6;
     snapshot.upstream_connections.insert("u".into(), UpstreamConnections { idle: 8, active: 9 });
     snapshot.logs.insert("stdout", LogCounts { records: 10, dropped: 11 });
+    snapshot.shipped = Some(Shipped { batches: 21, failures: 22, waiting_bytes: 23 });
+    snapshot.spans = Some(SpanTotals { exported: 24, dropped: 25 });
     let target = TargetHealth {
         url: "http://t".into(),
         configured: "http://t".into(),
@@ -151,6 +156,14 @@ fn scrape() -> Scrape {
             token: Some(TokenStatus::Ok),
         }],
         reloads: (13, 0),
+        memory: MemoryReport {
+            cap: Some(17),
+            resident: None,
+            held: 18,
+            buffers: None,
+            pressure: Pressure::Tight,
+            closed: 19,
+        },
         process: Process::read(),
     }
 }
@@ -215,9 +228,18 @@ fn values_arrive() {
         "tollgate_circuit_state{upstream=\"u\"} 1",
         "tollgate_log_records_total{sink=\"stdout\"} 10",
         "tollgate_log_dropped_total{sink=\"stdout\"} 11",
+        "tollgate_log_batches_total{sink=\"object_store\",result=\"ok\"} 21",
+        "tollgate_log_batches_total{sink=\"object_store\",result=\"failed\"} 22",
+        "tollgate_log_spool_bytes 23",
+        "tollgate_trace_spans_total{result=\"exported\"} 24",
+        "tollgate_trace_spans_total{result=\"dropped\"} 25",
         "tollgate_config_generation 12",
         "tollgate_config_reloads_total{result=\"ok\"} 13",
         "tollgate_config_reloads_total{result=\"rejected\"} 0",
+        "tollgate_memory_limit_bytes 17",
+        "tollgate_memory_held_bytes 18",
+        "tollgate_memory_pressure 1",
+        "tollgate_memory_connections_closed_total 19",
         "tollgate_build_info{version=\"1.2.3\",commit=\"abc\"} 1",
     ] {
         assert!(text.lines().any(|written| written == line), "no line {line}\n{text}");

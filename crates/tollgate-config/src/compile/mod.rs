@@ -1,9 +1,11 @@
 //! From what users typed to a plan. Pure and total: every remaining error and warning comes from here.
 
 mod access;
+mod access_log;
 mod action;
 mod aggregate;
 mod auth;
+mod cache;
 mod certificates;
 mod checks;
 mod consumers;
@@ -23,9 +25,10 @@ mod resilience;
 mod routes;
 mod server;
 mod shaping;
-mod tls;
-mod upstreams;
 mod templates;
+mod tls;
+mod traces;
+mod upstreams;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -36,10 +39,10 @@ use tollgate_plan::table::RouteTable;
 
 use self::action::Parts;
 use self::limits::RateLimits;
+pub(crate) use self::templates::gather;
 use crate::bounds;
 use crate::report::Report;
 use crate::shape::{At, Dict, Rows, Slot};
-pub(crate) use self::templates::gather;
 use crate::source_map::{FileId, Span};
 use crate::spec::{
     Consumer, Defaults, Included, Issuer, IssuerName, Root, Route, ScriptText, Upstream, UpstreamName,
@@ -52,10 +55,10 @@ pub(crate) struct Input<'a> {
     /// What the [`companions`] hold, by path; those that could not be read are in the report.
     pub(crate) files: &'a Contents,
     pub(crate) modules: &'a Modules,
+    pub(crate) templates: &'a NamedTemplates,
     pub(crate) referred: &'a Referred,
     pub(crate) cores: usize,
     /// In Unix seconds.
-    pub(crate) templates: &'a NamedTemplates,
     pub(crate) now: i64,
 }
 
@@ -65,11 +68,11 @@ pub(crate) type Contents = HashMap<PathBuf, Arc<[u8]>>;
 /// Modules that scripts require, by path; or why one cannot be read, in words that complete "it …".
 pub(crate) type Modules = HashMap<PathBuf, Result<Arc<str>, String>>;
 
-/// Files that descriptions of interfaces refer to, by path; or why one cannot be read, in words that complete "it …".
-pub(crate) type Referred = HashMap<PathBuf, Result<Arc<[u8]>, String>>;
-
 /// Templates that templates name, by path; or why one cannot be read, in words that complete "it …".
 pub(crate) type NamedTemplates = HashMap<PathBuf, Result<Arc<str>, String>>;
+
+/// Files that descriptions of interfaces refer to, by path; or why one cannot be read, in words that complete "it …".
+pub(crate) type Referred = HashMap<PathBuf, Result<Arc<[u8]>, String>>;
 
 /// What main and included files have in common.
 #[derive(Clone, Copy)]
@@ -89,7 +92,8 @@ pub(crate) fn compile(input: &Input<'_>, report: &mut Report) -> Option<Plan> {
     let admin = server::admin(&input.main.admin, report);
     let listeners = server::listeners(input, admin.address, report);
     let name_servers = server::name_servers(input.main, report);
-    let mut access_log = server::access_log(&input.main.access_log, report);
+    let mut access_log = access_log::access_log(&input.main.access_log, report);
+    let traces = traces::traces(&input.main.traces, input.files, report);
     let redis = redis::redis(&input.main.redis, input.files, report);
 
     let mut parts = Parts {
@@ -98,12 +102,14 @@ pub(crate) fn compile(input: &Input<'_>, report: &mut Report) -> Option<Plan> {
         people: consumers::collect(&files, report),
         rate_limits: RateLimits::new(input.main.redis.key().is_some()),
         scripts: lua::Compiled::new(input.files, input.modules, &input.main.lua_limits),
+        templates: templates::Templates::new(input.files, input.templates),
         schemas: checks::Schemas::new(input.files),
         interfaces: interface::Interfaces::new(input.files, input.referred),
         files: input.files,
     };
-        templates: templates::Templates::new(input.files, input.templates),
     let found = routes::compile(input, &files, &limits, &mut parts, report);
+    let workers = server::workers(input.main, input.cores);
+    server::memory_of_scripts(input.main, &limits, workers, parts.scripts.memory(), report);
     logged::mask(&mut access_log, &input.main.access_log, &found.routes, report);
     parts.upstreams.warn_unused(report);
     parts.issuers.warn_unused(report);
@@ -117,10 +123,13 @@ pub(crate) fn compile(input: &Input<'_>, report: &mut Report) -> Option<Plan> {
         listeners,
         name_servers,
         limits,
-        workers: server::workers(input.main, input.cores),
+        workers,
         shutdown: server::shutdown(&input.main.shutdown),
+        notice: server::notice(&input.main.shutdown),
+        reload_every: server::reload_every(input.main),
         admin,
         access_log,
+        traces,
         issuers: parts.issuers.finish(),
         consumers: parts.people.consumers,
         rate_limits: parts.rate_limits.finish(),
@@ -140,12 +149,14 @@ pub(crate) fn companions<'a>(main: &'a Root, included: &'a [Included]) -> Vec<(&
     let issuers = std::iter::once(&main.issuers).chain(included.iter().map(|file| &file.issuers));
     let keys = issuers.flat_map(issuers::files);
     let redis = main.redis.value().and_then(|redis| redis.ca.given());
+    let sent = access_log::files(&main.access_log).into_iter().chain(traces::files(&main.traces));
     respond
         .map(|file| (file, bounds::RESPOND_FILE_BYTES))
         .chain(scripts(main, included).map(|file| (file, tollgate_script::MAX_SOURCE_BYTES as u64)))
+        .chain(templates(main, included).map(|file| (file, bounds::TEMPLATE_FILE_BYTES)))
         .chain(checks::files(main, included).map(|file| (file, bounds::SCHEMA_FILE_BYTES)))
         .chain(interfaces(main, included).map(|file| (file, bounds::INTERFACE_FILE_BYTES)))
-        .chain(keys.chain(redis).chain(tls::files(main, included)).map(|file| (file, bounds::KEY_FILE_BYTES)))
+        .chain(keys.chain(redis).chain(sent).chain(tls::files(main, included)).map(|file| (file, bounds::KEY_FILE_BYTES)))
         .collect()
 }
 
@@ -153,9 +164,15 @@ pub(crate) fn companions<'a>(main: &'a Root, included: &'a [Included]) -> Vec<(&
 pub(crate) fn scripts<'a>(main: &'a Root, included: &'a [Included]) -> impl Iterator<Item = &'a At<PathBuf>> {
     lua::all(main, included).filter_map(|lua| match &lua.text {
         ScriptText::File(file) => Some(file),
-        .chain(templates(main, included).map(|file| (file, bounds::TEMPLATE_FILE_BYTES)))
         ScriptText::Inline(_) => None,
     })
+}
+
+/// Files with templates, with the places that name them.
+pub(crate) fn templates<'a>(main: &'a Root, included: &'a [Included]) -> impl Iterator<Item = &'a At<PathBuf>> {
+    let routes = std::iter::once(&main.routes).chain(included.iter().map(|file| &file.routes));
+    let rows = routes.filter_map(Slot::value).flat_map(|Rows(rows)| rows);
+    rows.filter_map(|route| route.value.aggregate.value()?.render.given())
 }
 
 /// Files with descriptions of interfaces, with the places that name them.
@@ -167,13 +184,6 @@ pub(crate) fn interfaces<'a>(
 }
 
 fn files<'a>(input: &Input<'a>) -> impl Iterator<Item = File<'a>> {
-
-/// Files with templates, with the places that name them.
-pub(crate) fn templates<'a>(main: &'a Root, included: &'a [Included]) -> impl Iterator<Item = &'a At<PathBuf>> {
-    let routes = std::iter::once(&main.routes).chain(included.iter().map(|file| &file.routes));
-    let rows = routes.filter_map(Slot::value).flat_map(|Rows(rows)| rows);
-    rows.filter_map(|route| route.value.aggregate.value()?.render.given())
-}
     let main = input.main;
     let first = File {
         upstreams: &main.upstreams,

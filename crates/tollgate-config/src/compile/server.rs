@@ -1,14 +1,16 @@
-//! Listeners, limits, workers, shutdown, admin, access log.
+//! Listeners, limits, workers, shutdown, admin.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tollgate_plan::cidr::CidrSet;
 use tollgate_plan::limits::Limits;
 use tollgate_plan::listener::{ListenAddress, Listener, ProxyProtocol};
-use tollgate_plan::plan::{AccessLog, Admin, LogSink, OnFull, Shutdown};
+use tollgate_plan::memory::{CAP_BYTES_MIN, Shares};
+use tollgate_plan::notice::NoticeSource;
+use tollgate_plan::plan::{Admin, Shutdown};
 
 use super::{Input, tls};
 use crate::bounds;
@@ -46,7 +48,38 @@ pub(super) fn limits(slot: &Slot<spec::Limits>, report: &mut Report) -> Limits {
         keepalive_timeout: block.keepalive_timeout().0,
         requests_per_connection: block.requests_per_connection().0.unsigned_abs(),
         http2_streams: u32::try_from(block.http2_streams().0).unwrap_or(u32::MAX),
+        memory: memory(&block, report),
     }
+}
+
+fn memory(block: &spec::Limits, report: &mut Report) -> Option<u64> {
+    let bytes = block.memory().0;
+    if let Some(At { span, .. }) = block.memory.given().filter(|_| (1..CAP_BYTES_MIN).contains(&bytes)) {
+        let message = format!("`memory` must be at least {}, or 0 for no cap", show_size(CAP_BYTES_MIN));
+        let hint = "below it the process itself leaves too little to share";
+        report.push(Finding::error(Code::BadValue, *span, message).hint(hint));
+    }
+    Some(bytes).filter(|bytes| *bytes > 0)
+}
+
+/// Each worker has a machine for scripts, which may use `memory` bytes: all of them together have a share.
+pub(super) fn memory_of_scripts(
+    main: &spec::Root,
+    limits: &Limits,
+    workers: usize,
+    memory: usize,
+    report: &mut Report,
+) {
+    let Some(share) = limits.memory.map(|cap| Shares::of(cap).scripts) else { return };
+    let wanted = memory.saturating_mul(workers);
+    let block = main.limits.value();
+    let Some(At { span, .. }) = block.and_then(|block| block.memory.given()).filter(|_| wanted > share) else {
+        return;
+    };
+    let (memory, share) = (show_size(memory as u64), show_size(share as u64));
+    let message = format!("scripts have {share} of `memory`, which is too little for {memory} on each worker");
+    let hint = format!("there are {workers} workers: lower `lua_limits.memory`, or raise `memory`");
+    report.push(Finding::error(Code::Conflict, *span, message).hint(hint));
 }
 
 pub(super) fn workers(main: &spec::Root, cores: usize) -> usize {
@@ -59,6 +92,16 @@ pub(super) fn workers(main: &spec::Root, cores: usize) -> usize {
 pub(super) fn shutdown(slot: &Slot<spec::Shutdown>) -> Shutdown {
     let block = slot.value().cloned().unwrap_or_default();
     Shutdown { delay: block.delay().0, grace: block.grace().0 }
+}
+
+/// Who is asked whether the machine is about to go.
+pub(super) fn notice(slot: &Slot<spec::Shutdown>) -> Option<NoticeSource> {
+    slot.value().and_then(|block| block.watch.value()).map(|watch| watch.0.clone())
+}
+
+/// How often a configuration from a URL is asked for.
+pub(super) fn reload_every(main: &spec::Root) -> Duration {
+    main.reload.value().cloned().unwrap_or_default().every().0
 }
 
 pub(super) fn trusted_proxies(main: &spec::Root) -> CidrSet {
@@ -176,42 +219,4 @@ fn takes_admin(listener: &ListenAddress, admin: SocketAddr) -> bool {
         }
         ListenAddress::Unix(_) => false,
     }
-}
-
-pub(super) fn access_log(slot: &Slot<spec::AccessLog>, report: &mut Report) -> AccessLog {
-    let block = slot.value().cloned().unwrap_or_default();
-    let sink = match (block.sink(), &block.path) {
-        (spec::Sink::Stdout, path) => other_sink(path.key(), &block, LogSink::Stdout, report),
-        (spec::Sink::Off, path) => other_sink(path.key(), &block, LogSink::Off, report),
-        (spec::Sink::File, Slot::Given(path)) => LogSink::File(path.value.clone()),
-        (spec::Sink::File, Slot::Faulty(_)) => LogSink::File(PathBuf::new()),
-        (spec::Sink::File, Slot::Absent) => {
-            let span = block.sink.given().map_or(block.span, |sink| sink.span);
-            report.push(Finding::error(Code::MissingKey, span, "`sink: file` needs the key `path`"));
-            LogSink::Off
-        }
-    };
-    AccessLog {
-        sink,
-        on_full: match block.on_full() {
-            spec::OnFull::Drop => OnFull::Drop,
-            spec::OnFull::Block => OnFull::Block,
-        },
-        headers: block
-            .headers
-            .value()
-            .map(|List(names)| names.iter().map(|name| name.value.0.clone()).collect())
-            .unwrap_or_default(),
-        log_query: block.log_query(),
-        masked_query: Vec::new(),
-        masked_headers: Vec::new(),
-    }
-}
-
-fn other_sink(path: Option<Span>, block: &spec::AccessLog, sink: LogSink, report: &mut Report) -> LogSink {
-    // A sink with a fault may well have been meant as `file`.
-    if let Some(path) = path.filter(|_| !matches!(block.sink, Slot::Faulty(_))) {
-        report.push(Finding::error(Code::Conflict, path, "`path` needs `sink: file`"));
-    }
-    sink
 }

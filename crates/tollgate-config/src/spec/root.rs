@@ -1,13 +1,16 @@
 //! The top level of the main file and of included files.
 
+use super::access_log::AccessLog;
 use super::consumer::Consumer;
 use super::issuer::{Issuer, IssuerName};
+use super::life::Reload;
 use super::limit::RateLimitHeaders;
 use super::lua::LuaLimits;
 use super::redis::Redis;
 use super::resolver::Resolver;
 use super::route::{Defaults, Route};
-use super::server::{AccessLog, Admin, Limits, Listener, Shutdown, Workers};
+use super::server::{Admin, Limits, Listener, Shutdown, Workers};
+use super::traces::Traces;
 use super::upstream::{Upstream, UpstreamName};
 use crate::shape::{Dict, Int, Later, List, Network, OneOrMany, Rows, neutral};
 
@@ -48,8 +51,8 @@ block! {
         routes: Rows<Route>;
         /// Tests of this configuration.
         tests: Later<neutral::EmptyList>;
-        /// What a reload requires.
-        reload: Later;
+        /// How a changed configuration is taken over.
+        reload: Reload;
         /// Which headers tell clients about their limits: `standard` is `RateLimit-Policy` and `RateLimit`
         /// (draft-ietf-httpapi-ratelimit-headers), `legacy` is `X-RateLimit-Limit`, `-Remaining` and `-Reset`.
         rate_limit_headers: RateLimitHeaders = RateLimitHeaders::Standard;
@@ -57,6 +60,8 @@ block! {
         lua_limits: LuaLimits;
         /// One JSON line for every request.
         access_log: AccessLog;
+        /// Spans of requests for a collector of traces.
+        traces: Traces;
     }
 }
 

@@ -1,4 +1,4 @@
-//! What concerns the process as a whole: listeners, limits, workers, shutdown, admin, access log.
+//! What concerns the process as a whole: listeners, limits, workers, shutdown, admin.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use tollgate_plan::listener::ListenAddress;
 
+use super::life::Watch;
 use super::tls::ListenerTls;
 
 use crate::bounds;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{
-    Catalogue, Description, Int, Later, List, LoggedHeader, Seconds, Shape, Size, neutral, or_expansion,
-    shown, text, wrong_type,
+    Catalogue, Description, Int, Seconds, Shape, Size, or_expansion, shown, text, wrong_type,
 };
 use crate::source_map::Span;
 use crate::yaml::{Core, NodeRef};
@@ -65,8 +65,10 @@ block! {
         requests_per_connection: Int<0, { i64::MAX }> = Int(0);
         /// Requests that one HTTP/2 connection may have under way at once.
         http2_streams: Int<1, 10_000> = Int(128);
-        /// A cap on memory that caches, buffers and tables share; 0: no cap.
-        memory: Later<neutral::Zero>;
+        /// What the process may use of memory, at least 64MiB: buffers, caches, the tables of rate limits, tokens, the
+        /// log queue and scripts have fixed shares of it. Near it idle connections are closed and new requests refused
+        /// (503 `overloaded`). 0: no cap.
+        memory: Size<0, { u64::MAX }> = Size(0);
     }
 }
 
@@ -77,6 +79,9 @@ block! {
         delay: Seconds<0> = Seconds::of(0);
         /// What requests in flight get after that; then the rest is cut.
         grace: Seconds<0> = Seconds::of(30);
+        /// Who says that the machine is about to go, for machines that a cloud may take back: `aws` (spot instances),
+        /// `gcp`, `azure`, or `{ url: … }`. The drain then begins by itself, and fits into the time that is left.
+        watch: Watch;
     }
 }
 
@@ -90,30 +95,6 @@ block! {
     }
 }
 
-block! {
-    /// One JSON line for every request.
-    "access_log" AccessLog {
-        /// Where the lines go.
-        sink: Sink = Sink::Stdout;
-        /// The file of `sink: file`, appended to.
-        path: PathBuf;
-        /// What happens when the bounded buffer is full: `drop` counts what is lost, `block` waits.
-        on_full: OnFull = OnFull::Drop;
-        /// Request headers that each line carries. Those with credentials are refused.
-        headers: List<LoggedHeader>;
-        /// Whether lines carry the query.
-        log_query: bool = false;
-        /// The object store of `sink: object_store`.
-        url: Later;
-        /// How lines are batched for an object store.
-        batch: Later;
-        /// Where batches wait for an object store.
-        spool: Later;
-        /// How many requests are logged.
-        sample: Later;
-    }
-}
-
 choice! {
     /// Whether connections begin with a PROXY header.
     ProxyProtocol {
@@ -121,29 +102,6 @@ choice! {
         "off" => Off,
         /// Each has to.
         "require" => Require,
-    }
-}
-
-choice! {
-    /// A sink for access records.
-    Sink {
-        /// Standard output.
-        "stdout" => Stdout,
-        /// A file.
-        "file" => File,
-        /// None.
-        "off" => Off,
-    }
-    later "object_store"
-}
-
-choice! {
-    /// What a worker does when the log buffer is full.
-    OnFull {
-        /// Drop the record and count it.
-        "drop" => Drop,
-        /// Wait for room.
-        "block" => Block,
     }
 }
 

@@ -45,7 +45,16 @@ pub(crate) fn plan(plan: &Plan) -> String {
         line(&mut out, format!("{:?}", plan.limits));
     }
     line(&mut out, format!("workers {}, {:?}, {:?}", plan.workers, plan.shutdown, plan.admin));
+    if let Some(notice) = &plan.notice {
+        line(&mut out, format!("notice {notice:?}"));
+    }
+    if plan.reload_every != Duration::from_secs(30) {
+        line(&mut out, format!("reload every {:?}", plan.reload_every));
+    }
     line(&mut out, format!("{:?}", plan.access_log));
+    if let Some(traces) = &plan.traces {
+        line(&mut out, format!("{traces:?}"));
+    }
     protection::of_plan(&mut out, plan);
     for one in &plan.upstreams {
         upstream(&mut out, one);
@@ -147,8 +156,12 @@ fn route(out: &mut String, route: &Route, plan: &Plan) {
         let to = &plan.upstreams[mirror.to.0 as usize].name;
         line(out, format!("  mirror {}% to {to:?}", mirror.share_percent));
     }
-    if route.tunnel_idle != Duration::from_secs(3600) {
-        line(out, format!("  tunnel_idle {:?}", route.tunnel_idle));
+    let tunnel_idle = Duration::from_millis(route.tunnel_idle_ms);
+    if tunnel_idle != Duration::from_secs(3600) {
+        line(out, format!("  tunnel_idle {tunnel_idle:?}"));
+    }
+    if let Some(cache) = &route.cache {
+        line(out, format!("  {cache:?}"));
     }
     let request = route.request.as_deref().cloned().unwrap_or_default();
     match &request.rewrite {
@@ -185,6 +198,10 @@ fn route(out: &mut String, route: &Route, plan: &Plan) {
     if route.response.as_ref().is_some_and(|edits| edits.compress) {
         line(out, "  compress".to_owned());
     }
+    let body = route.response.iter().find_map(|edits| edits.body.as_ref());
+    if let Some(jq) = body.and_then(|rules| rules.jq.as_ref()) {
+        line(out, format!("  {jq:?}"));
+    }
     action(out, &route.action, plan);
 }
 
@@ -198,10 +215,6 @@ fn action(out: &mut String, action: &Action, plan: &Plan) {
             }
             line(
                 out,
-    let body = route.response.iter().find_map(|edits| edits.body.as_ref());
-    if let Some(jq) = body.and_then(|rules| rules.jq.as_ref()) {
-        line(out, format!("  {jq:?}"));
-    }
                 match &respond.body {
                     RespondBody::Fixed(bytes) => format!("  fixed {:?}", String::from_utf8_lossy(bytes)),
                     RespondBody::Text(text) => format!("  text {}", template(text)),
@@ -225,6 +238,9 @@ fn action(out: &mut String, action: &Action, plan: &Plan) {
             } = &**aggregate;
             let whole = format!("{timeout:?} {merge:?} {headers:?} {query:?} {part_bytes} {encode:?}");
             line(out, format!("  whole {whole}"));
+            if let Some(template) = &aggregate.render {
+                line(out, format!("  render {template:?} as {:?}", template.media_type()));
+            }
         }
         Action::Health(upstreams) => {
             line(out, format!("  health of {:?}", upstreams.iter().map(name).collect::<Vec<_>>()));
@@ -238,9 +254,6 @@ fn header(edit: &HeaderEdit) -> String {
         HeaderEdit::Set(name, value) => format!("set {name}: {}", template(value)),
         HeaderEdit::Add(name, value) => format!("add {name}: {}", template(value)),
     }
-            if let Some(template) = &aggregate.render {
-                line(out, format!("  render {template:?} as {:?}", template.media_type()));
-            }
 }
 
 /// Text is quoted, placeholders are not.

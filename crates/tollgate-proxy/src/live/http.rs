@@ -184,6 +184,55 @@ impl Http {
         timeout(FETCH_WITHIN, asked).await.unwrap_or(Err(Fault::Late))
     }
 
+    /// The status of the answer to a message of Protocol Buffers, which goes with these headers. Every call of one client is
+    /// for the same URL.
+    pub(super) async fn deliver(
+        &self,
+        url: &HttpUrl,
+        headers: &[(&str, &str)],
+        message: Bytes,
+        within: Duration,
+    ) -> Result<u16, Fault> {
+        let make = || {
+            let made = request(Method::POST, url).header(header::CONTENT_TYPE, "application/x-protobuf");
+            let made = headers.iter().fold(made, |made, (name, value)| made.header(*name, *value));
+            made.body(Full::new(message.clone())).map_err(unmade)
+        };
+        let asked = async {
+            let (sender, answer) = match self.kept() {
+                // A collector that takes the same spans twice tells them apart by their ids.
+                Some(mut sender) => match sender.send_request(make()?).await {
+                    Ok(answer) => (sender, answer),
+                    Err(_) => self.ask_anew(url, make()?).await?,
+                },
+                None => self.ask_anew(url, make()?).await?,
+            };
+            let status = answer.status().as_u16();
+            // What it says beside the status is not needed, only that it came to its end.
+            collect(answer, MAX_ANSWER_BYTES).await?;
+            self.keep(sender);
+            Ok(status)
+        };
+        timeout(within, asked).await.unwrap_or(Err(Fault::Late))
+    }
+
+    async fn ask_anew(
+        &self,
+        url: &HttpUrl,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(SendRequest<Full<Bytes>>, Response<Incoming>), Fault> {
+        let mut sender = self.connect(url).await?;
+        let answer = sender.send_request(request).await.map_err(protocol)?;
+        Ok((sender, answer))
+    }
+
+    fn keep(&self, sender: SendRequest<Full<Bytes>>) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() < IDLE_MAX {
+            idle.push(sender);
+        }
+    }
+
     fn kept(&self) -> Option<SendRequest<Full<Bytes>>> {
         let mut idle = self.idle.borrow_mut();
         idle.retain(|sender| !sender.is_closed());
@@ -197,10 +246,7 @@ impl Http {
         answer: Response<Incoming>,
     ) -> Result<Bytes, Fault> {
         let body = read(answer, MAX_ANSWER_BYTES).await?;
-        let mut idle = self.idle.borrow_mut();
-        if idle.len() < IDLE_MAX {
-            idle.push(sender);
-        }
+        self.keep(sender);
         Ok(body)
     }
 

@@ -18,7 +18,8 @@ use tollgate_plan::{Plan, Reason};
 use self::registry::{Registry, UNMATCHED};
 use self::tally::{RouteCounts, TargetCounts, UpstreamCounts};
 use super::record::Record;
-use super::snapshot::{CopyLabels, Gauges, LimitLabels, WorkerSnapshot};
+use crate::exchange::Cached;
+use super::snapshot::{CacheLabels, CopyLabels, Gauges, LimitLabels, WorkerSnapshot};
 
 /// All counters of one worker.
 pub(crate) struct Counters {
@@ -100,6 +101,9 @@ impl Counters {
                 (LimitLabels { route: route.clone(), limit: limit.clone() }, *count)
             }),
             scripts: registry.scripts.map(|route, duration| (route.clone(), duration.clone())),
+            caches: registry.caches.map(|(route, cached), count| {
+                (CacheLabels { route: route.clone(), result: cached.label() }, *count)
+            }),
             copies: registry.copies.map(|(route, copied), count| {
                 (CopyLabels { route: route.clone(), result: copied.label() }, *count)
             }),
@@ -112,6 +116,9 @@ impl Series {
     /// Counts one finished exchange.
     pub(crate) fn count(&self, record: &Record<'_>) {
         self.route(record.route).borrow_mut().count(record);
+        if let Some(cached) = record.cache {
+            self.count_cached(record.route, cached);
+        }
     }
 
     /// Counts one attempt on one target, whatever becomes of the exchange.
@@ -142,6 +149,13 @@ impl Series {
         let Some(route) = route.and_then(|id| self.plan.routes.get(id.0 as usize)) else { return };
         let name = (route.name.clone(), copied);
         *self.registry.borrow_mut().copies.get_or_insert(&name).borrow_mut() += 1;
+    }
+
+    /// Counts what the cache had to do with one answer. By name: what is saved costs much more than that.
+    fn count_cached(&self, route: Option<RouteId>, cached: Cached) {
+        let Some(route) = route.and_then(|id| self.plan.routes.get(id.0 as usize)) else { return };
+        let name = (route.name.clone(), cached);
+        *self.registry.borrow_mut().caches.get_or_insert(&name).borrow_mut() += 1;
     }
 
     /// Counts one call of a script. By name: a call costs much more than that.

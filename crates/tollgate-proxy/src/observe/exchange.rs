@@ -8,6 +8,7 @@ use tollgate_wire::Version;
 
 use super::record::Record;
 use super::reports::report;
+use super::spans;
 use crate::client::Client;
 use crate::exchange::{Exchange, Origin, Reject};
 use crate::io::H2Stream;
@@ -35,10 +36,7 @@ impl Drop for Exchange<'_> {
         let (upstream, target) = seen.upstream.get().unzip();
         let live = upstream.and_then(|id| self.active.upstreams.get(id.0 as usize));
         let target = live.zip(target).and_then(|(live, at)| live.shared.targets.get(at));
-        leave(
-            worker,
-            &self.active,
-            &Record {
+        let record = Record {
                 started: worker.clock.wall(seen.started),
                 id: self.facts.id.as_str(),
                 client: self.facts.client_ip,
@@ -57,12 +55,15 @@ impl Drop for Exchange<'_> {
                 target: target.map(|target| &*target.url),
                 upstream_time: seen.upstream_time.get(),
                 attempts: seen.attempts.get(),
+                cache: seen.cache.get(),
                 version: self.kit.head.version,
                 headers: Some(&self.kit.head.headers),
                 generation: self.active.generation,
                 tls: self.client.secure.as_ref().map(|secure| secure.version),
-            },
-        );
+                trace: self.trace.as_ref().map(|trace| trace.id),
+        };
+        leave(worker, &self.active, &record);
+        spans::server(self, &record);
     }
 }
 
@@ -95,10 +96,12 @@ pub(crate) fn refusal(
         target: None,
         upstream_time: None,
         attempts: 0,
+        cache: None,
         version: if client.io.h2().is_some() { Version::Http2 } else { Version::Http11 },
         headers: None,
         generation: active.generation,
         tls: client.secure.as_ref().map(|secure| secure.version),
+        trace: None,
     };
     leave(worker, active, &record);
 }

@@ -7,6 +7,7 @@ use tollgate_plan::Plan;
 use tollgate_plan::consumer::Consumers;
 use tollgate_plan::limit::RateLimitHeaders;
 use tollgate_plan::limits::Limits;
+use tollgate_plan::object_log::Sample;
 use tollgate_plan::plan::{AccessLog, Admin, LogSink, OnFull, Shutdown};
 use tollgate_plan::resilience::StatusSet;
 use tollgate_plan::route::{Action, Route, RouteId};
@@ -26,15 +27,19 @@ pub(crate) fn plan(routes: &[&str], upstreams: &[(&str, &[&str])]) -> Plan {
         limits: Limits::default(),
         workers: 1,
         shutdown: Shutdown { delay: Duration::ZERO, grace: Duration::ZERO },
+        notice: None,
+        reload_every: Duration::from_secs(30),
         admin: Admin { address: ([127, 0, 0, 1], 0).into(), token: None },
         access_log: AccessLog {
             sink: LogSink::Stdout,
             on_full: OnFull::Drop,
             headers: Vec::new(),
             log_query: false,
+            sample: Sample::ALL,
             masked_query: Vec::new(),
             masked_headers: Vec::new(),
         },
+        traces: None,
         issuers: Vec::new(),
         consumers: Consumers::default(),
         rate_limits: Vec::new(),
@@ -64,7 +69,8 @@ fn route(name: &str) -> Route {
         request: None,
         response: None,
         mirror: None,
-        tunnel_idle: Duration::ZERO,
+        tunnel_idle_ms: 0,
+        cache: None,
         action: Action::Health(Box::default()),
     }
 }
@@ -121,9 +127,11 @@ pub(super) fn record() -> Record<'static> {
         target: Some("http://10.0.0.5:3000"),
         upstream_time: Some(Duration::from_micros(1_100)),
         attempts: 1,
+        cache: None,
         version: Version::Http11,
         headers: None,
         generation: 3,
         tls: None,
+        trace: None,
     }
 }

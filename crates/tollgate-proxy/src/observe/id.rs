@@ -40,6 +40,11 @@ impl RequestIds {
         RequestIds { random: Xoroshiro::from_os(), millis: 0, counter: 0 }
     }
 
+    /// Random bits for other ids; no secret.
+    pub(crate) fn bits(&mut self) -> u64 {
+        self.random.next()
+    }
+
     /// The id of a request that arrived at `now`.
     pub(crate) fn next(&mut self, now: SystemTime) -> RequestId {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();

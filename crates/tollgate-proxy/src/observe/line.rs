@@ -1,6 +1,6 @@
 //! One access record as one line of JSON.
 //!
-//! Every line has the same keys in the same order; what a record does not have is `null`. Only `query` and
+//! Every line has the same keys in the same order; what a record does not have is `null`. Only `query`, `trace` and
 //! `headers` depend on the configuration.
 
 use std::io::Write as _;
@@ -15,6 +15,8 @@ use super::date::{LogTime, three_digits};
 use super::record::Record;
 use super::redact;
 use super::text::{Text, write_text};
+use crate::trace::write_hex;
+use crate::exchange::Cached;
 
 /// Appends the record's line, line feed included. `plan` is the one that the request met.
 pub(super) fn write_line(record: &Record<'_>, plan: &Plan, time: &mut LogTime, out: &mut Vec<u8>) {
@@ -61,8 +63,9 @@ pub(super) fn write_line(record: &Record<'_>, plan: &Plan, time: &mut LogTime, o
     write_number(record.attempts.into(), out);
     out.extend_from_slice(b",\"consumer\":");
     write_optional(record.consumer, out);
-    // Nothing is cached yet; the column is there so that it never moves.
-    out.extend_from_slice(b",\"cache\":null,\"tls\":");
+    out.extend_from_slice(b",\"cache\":");
+    write_optional(record.cache.map(Cached::label), out);
+    out.extend_from_slice(b",\"tls\":");
     write_optional(record.tls, out);
     out.extend_from_slice(match record.version {
         Version::Http10 => b",\"http\":\"1.0\",\"generation\":",
@@ -70,6 +73,7 @@ pub(super) fn write_line(record: &Record<'_>, plan: &Plan, time: &mut LogTime, o
         Version::Http2 => b",\"http\":\"2\",\"generation\":",
     });
     write_number(record.generation, out);
+    write_trace(record, plan, out);
     write_headers(record, &plan.access_log, out);
     out.extend_from_slice(b"}\n");
 }
@@ -102,6 +106,21 @@ fn write_query(query: Option<&[u8]>, log: &AccessLog, out: &mut Vec<u8>) {
             let mut text = Text::open(out);
             redact::query(log, query, |piece| text.push(piece));
             text.close();
+        }
+    }
+}
+
+/// The trace by its id, with which a collector finds it.
+fn write_trace(record: &Record<'_>, plan: &Plan, out: &mut Vec<u8>) {
+    if plan.traces.is_none() {
+        return;
+    }
+    match record.trace {
+        None => out.extend_from_slice(b",\"trace\":null"),
+        Some(id) => {
+            out.extend_from_slice(b",\"trace\":\"");
+            write_hex(&id, out);
+            out.push(b'"');
         }
     }
 }

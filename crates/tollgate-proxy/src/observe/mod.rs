@@ -14,7 +14,10 @@ mod line;
 mod redact;
 mod text;
 
+mod spans;
+
 mod output;
+mod recent;
 mod sink;
 mod writer;
 
@@ -23,8 +26,9 @@ mod histogram;
 mod snapshot;
 
 pub use histogram::Histogram;
+pub use recent::News;
 pub use snapshot::{
-    CopyLabels, LimitLabels, LogCounts, RejectedLabels, RequestLabels, Snapshot, UpstreamConnections,
+    CacheLabels, CopyLabels, LimitLabels, LogCounts, RejectedLabels, RequestLabels, Shipped, Snapshot, SpanTotals, UpstreamConnections,
     UpstreamLabels,
 };
 
@@ -35,8 +39,10 @@ pub(crate) use exchange::refusal;
 pub(crate) use id::{RequestId, RequestIds};
 pub(crate) use reports::{Reports, ScriptLines, tell_left_out};
 pub(crate) use seldom::Seldom;
+pub use sink::log_shipping;
 pub(crate) use sink::{LogWriter, WorkerSink};
 pub(crate) use snapshot::{Gauges, WorkerSnapshot};
+pub(crate) use spans::{Batch, SpanCounts, WorkerSpans, attempt as attempt_span, request as span_request};
 
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -8,6 +8,10 @@ use tollgate_plan::route::RouteId;
 use tollgate_plan::upstream::UpstreamId;
 use tollgate_wire::{HeaderBlock, Method, Version};
 
+use crate::trace::TraceId;
+
+use crate::exchange::Cached;
+
 /// One finished exchange, also one that ended badly. Indexes refer to the plan that the request met.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record<'a> {
@@ -43,6 +47,8 @@ pub(crate) struct Record<'a> {
     /// Spent on the upstream, all attempts together.
     pub(crate) upstream_time: Option<Duration>,
     pub(crate) attempts: u32,
+    /// What the cache had to do with it; none on routes without one.
+    pub(crate) cache: Option<Cached>,
     /// The client's protocol version.
     pub(crate) version: Version,
     /// The request's headers as the client sent them.
@@ -51,4 +57,6 @@ pub(crate) struct Record<'a> {
     pub(crate) generation: u64,
     /// TLS version of the client connection; `None` in clear text.
     pub(crate) tls: Option<&'a str>,
+    /// The trace it belongs to, where there are traces.
+    pub(crate) trace: Option<TraceId>,
 }

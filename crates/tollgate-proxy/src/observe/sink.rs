@@ -12,23 +12,30 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TryS
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tollgate_logship::{Counts, Dial, Options, Settings, Shipper};
+use tollgate_plan::object_log::ObjectLog;
 use tollgate_plan::plan::{AccessLog, LogSink};
+use tollgate_plan::secret::Secret;
 
 pub(crate) use self::worker::WorkerSink;
 use super::output::Output;
-use super::snapshot::LogCounts;
-use super::writer::{self, Message, SinkCounts, SinkKind};
+use super::snapshot::{LogCounts, Shipped};
+use super::writer::{self, Message, Place, SinkCounts, SinkKind};
 
 /// The access log of the process.
 pub(crate) struct LogWriter {
     shared: Arc<Shared>,
     state: Mutex<State>,
+    /// How object stores are reached.
+    dial: Arc<dyn Dial>,
 }
 
 struct State {
     sink: LogSink,
     /// Ends of writers that were replaced, until they have written what they were given.
     replaced: Vec<Receiver<()>>,
+    /// Those that send what is in a spool; one that was replaced goes on until nothing is left there.
+    shippers: Vec<Shipper>,
 }
 
 struct Shared {
@@ -38,6 +45,8 @@ struct Shared {
     current: Mutex<Option<writer::Handle>>,
     /// By [`SinkKind::ALL`]; they outlive the writers.
     counts: [Arc<SinkCounts>; SinkKind::ALL.len()],
+    /// What shippers did; outlives them too.
+    shipped: Arc<Counts>,
     /// The gateway ends: nobody waits for room any more.
     closing: AtomicBool,
 }
@@ -51,27 +60,28 @@ pub(crate) struct Prepared {
 enum Change {
     /// The same sink: re-opened, because a reload is also how operators finish a rotation.
     Reopen,
-    Replace(Option<writer::Handle>),
+    Replace(Option<writer::Handle>, Option<Shipper>),
 }
 
 impl LogWriter {
     /// Opens the sink and starts the writer; an error names what could not be opened.
-    pub(crate) fn start(log: &AccessLog) -> io::Result<LogWriter> {
+    pub(crate) fn start(log: &AccessLog, dial: Arc<dyn Dial>) -> io::Result<LogWriter> {
         let shared = Shared {
             epoch: AtomicU64::new(0),
             current: Mutex::new(None),
             counts: Default::default(),
+            shipped: Arc::default(),
             closing: AtomicBool::new(false),
         };
-        let state = State { sink: LogSink::Off, replaced: Vec::new() };
-        let writer = LogWriter { shared: Arc::new(shared), state: Mutex::new(state) };
+        let state = State { sink: LogSink::Off, replaced: Vec::new(), shippers: Vec::new() };
+        let writer = LogWriter { shared: Arc::new(shared), state: Mutex::new(state), dial };
         writer.reconfigure(log)?;
         Ok(writer)
     }
 
-    /// A worker's end of the log.
-    pub(crate) fn worker_sink(&self) -> WorkerSink {
-        WorkerSink::new(self.shared.clone())
+    /// The end of the log of one of `workers` workers.
+    pub(crate) fn worker_sink(&self, workers: usize) -> WorkerSink {
+        WorkerSink::new(self.shared.clone(), workers)
     }
 
     /// Follows a new configuration: the new sink is open before the old one is left, or nothing changes.
@@ -85,13 +95,18 @@ impl LogWriter {
         if locked(&self.state).sink == sink {
             return Ok(Prepared { sink, change: Change::Reopen });
         }
-        let opened = match &sink {
-            LogSink::Off => None,
-            LogSink::Stdout => Some((Output::stdout()?, SinkKind::Stdout)),
-            LogSink::File(path) => Some((Output::file(path)?, SinkKind::File)),
+        let (opened, shipper) = match &sink {
+            LogSink::Off => (None, None),
+            LogSink::Stdout => (Some((Place::Output(Output::stdout()?), SinkKind::Stdout)), None),
+            LogSink::File(path) => (Some((Place::Output(Output::file(path)?), SinkKind::File)), None),
+            LogSink::ObjectStore(log) => {
+                let shipped = self.shared.shipped.clone();
+                let (spool, shipper) = tollgate_logship::start(&log_shipping(log), self.dial.clone(), shipped)?;
+                (Some((Place::Spool(spool), SinkKind::ObjectStore)), Some(shipper))
+            }
         };
-        let writer = opened.map(|(output, kind)| self.spawn(output, kind)).transpose()?;
-        Ok(Prepared { sink, change: Change::Replace(writer) })
+        let writer = opened.map(|(place, kind)| self.spawn(place, kind)).transpose()?;
+        Ok(Prepared { sink, change: Change::Replace(writer, shipper) })
     }
 
     /// The half of [`LogWriter::reconfigure`] that cannot fail.
@@ -106,7 +121,13 @@ impl LogWriter {
                     let _ = writer.sender.try_send(Message::Reopen);
                 }
             }
-            Change::Replace(writer) => {
+            Change::Replace(writer, shipper) => {
+                if shipper.is_some() {
+                    // The new one sends what the others leave, with what may be better credentials.
+                    state.shippers.iter().for_each(Shipper::abandon);
+                }
+                state.shippers.retain(|shipper| !shipper.has_ended());
+                state.shippers.extend(shipper);
                 let old = std::mem::replace(&mut *current, writer);
                 state.replaced.retain(|ended| ended.try_recv() == Err(TryRecvError::Empty));
                 state.replaced.extend(old.map(|old| old.ended));
@@ -139,20 +160,63 @@ impl LogWriter {
     /// Records written and lost since the start, by sink, for every sink that was in use.
     pub(crate) fn counts(&self) -> impl Iterator<Item = (&'static str, LogCounts)> + '_ {
         let kinds = SinkKind::ALL.into_iter().zip(&self.shared.counts);
-        kinds.filter_map(|(kind, counts)| counts.get().map(|counts| (kind.label(), counts)))
+        kinds.filter_map(|(kind, counts)| {
+            let mut counts = counts.get()?;
+            if kind == SinkKind::ObjectStore {
+                // A record is written when the store has it; until then it is neither written nor lost.
+                counts.records += self.shared.shipped.delivered();
+                counts.dropped += self.shared.shipped.dropped();
+            }
+            Some((kind.label(), counts))
+        })
     }
 
-    fn spawn(&self, output: Output, kind: SinkKind) -> io::Result<writer::Handle> {
-        writer::spawn(output, kind, self.shared.counts_of(kind).clone())
+    /// What was sent to object stores since the start, where one was in use.
+    pub(crate) fn shipped(&self) -> Option<Shipped> {
+        let shipped = &self.shared.shipped;
+        self.shared.counts_of(SinkKind::ObjectStore).get().map(|_| Shipped {
+            batches: shipped.batches(),
+            failures: shipped.failures(),
+            waiting_bytes: shipped.waiting_bytes(),
+        })
+    }
+
+    fn spawn(&self, place: Place, kind: SinkKind) -> io::Result<writer::Handle> {
+        writer::spawn(place, kind, self.shared.counts_of(kind).clone())
+    }
+}
+
+/// An access log in an object store, as those who write and read it want to have it.
+pub fn log_shipping(log: &ObjectLog) -> Settings {
+    let text = |text: &Option<Box<str>>| text.as_deref().map(str::to_owned);
+    let access = &log.access;
+    let secret = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
+    Settings {
+        url: log.url.to_string(),
+        options: Options {
+            endpoint: text(&access.endpoint),
+            region: text(&access.region),
+            access_key_id: text(&access.access_key_id),
+            secret_access_key: secret(&access.secret_access_key),
+            session_token: secret(&access.session_token),
+            service_account: access.service_account.clone(),
+            account: text(&access.account),
+            account_key: secret(&access.account_key),
+        },
+        batch_bytes: log.batch_bytes,
+        batch_every: log.batch_every,
+        spool_dir: log.spool_dir.clone(),
+        spool_bytes: log.spool_bytes,
     }
 }
 
 impl Shared {
     fn counts_of(&self, kind: SinkKind) -> &Arc<SinkCounts> {
-        let [stdout, file] = &self.counts;
+        let [stdout, file, object_store] = &self.counts;
         match kind {
             SinkKind::Stdout => stdout,
             SinkKind::File => file,
+            SinkKind::ObjectStore => object_store,
         }
     }
 }

@@ -25,6 +25,10 @@ pub struct Snapshot {
     pub rate_limited: BTreeMap<LimitLabels, u64>,
     /// `mirrored_total{route,result}`
     pub mirrored: BTreeMap<CopyLabels, u64>,
+    /// `cache_total{route,result}`: answers of routes that have a cache.
+    pub cached: BTreeMap<CacheLabels, u64>,
+    /// `cache_bytes{route}`: what is kept.
+    pub cache_bytes: BTreeMap<Arc<str>, u64>,
     /// `script_duration_seconds{route}`, each call of a script counted.
     pub script_duration: BTreeMap<Arc<str>, Histogram>,
     /// `upstream_requests_total{upstream,target,outcome}`, each attempt counted.
@@ -45,6 +49,10 @@ pub struct Snapshot {
     pub upstream_connections: BTreeMap<Arc<str>, UpstreamConnections>,
     /// `log_records_total{sink}` and `log_dropped_total{sink}`, for every sink that was in use since the start.
     pub logs: BTreeMap<&'static str, LogCounts>,
+    /// `log_batches_total{sink,result}` and `log_spool_bytes`, where an object store was in use since the start.
+    pub shipped: Option<Shipped>,
+    /// `trace_spans_total{result}`, where there were traces since the start.
+    pub spans: Option<SpanTotals>,
 }
 
 /// Labels of `requests_total`.
@@ -95,6 +103,15 @@ pub struct CopyLabels {
     pub result: &'static str,
 }
 
+/// Labels of `cache_total`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CacheLabels {
+    /// The route's name.
+    pub route: Arc<str>,
+    /// `hit`, `collapsed`, `stale`, `revalidated`, `miss` or `bypass`.
+    pub result: &'static str,
+}
+
 /// Labels of `upstream_requests_total`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UpstreamLabels {
@@ -124,6 +141,26 @@ pub struct LogCounts {
     pub dropped: u64,
 }
 
+/// Spans of traces.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SpanTotals {
+    /// `result="exported"`: a collector took them.
+    pub exported: u64,
+    /// `result="dropped"`: no room in the queue, or no collector took them.
+    pub dropped: u64,
+}
+
+/// Access records on their way to an object store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Shipped {
+    /// `result="ok"`: objects that are in the store.
+    pub batches: u64,
+    /// `result="failed"`: tries that failed; the object is tried again.
+    pub failures: u64,
+    /// Bytes that wait in the spool, compressed.
+    pub waiting_bytes: u64,
+}
+
 /// What one worker holds open at the moment it is asked. Filled by the worker itself.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Gauges {
@@ -142,6 +179,8 @@ pub(crate) struct WorkerSnapshot {
     pub(crate) limited: Vec<(LimitLabels, u64)>,
     /// How long calls of scripts took.
     pub(crate) scripts: Vec<(Arc<str>, Histogram)>,
+    /// What caches had to do with answers.
+    pub(crate) caches: Vec<(CacheLabels, u64)>,
     /// Requests that mirrors were to have.
     pub(crate) copies: Vec<(CopyLabels, u64)>,
     pub(crate) gauges: Gauges,
@@ -193,6 +232,9 @@ impl Snapshot {
             }
             for (route, duration) in worker.scripts {
                 sum.script_duration.entry(route).or_default().add(&duration);
+            }
+            for (labels, count) in worker.caches {
+                *sum.cached.entry(labels).or_default() += count;
             }
             for (labels, count) in worker.copies {
                 *sum.mirrored.entry(labels).or_default() += count;

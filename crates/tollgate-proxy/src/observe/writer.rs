@@ -3,9 +3,11 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+use tollgate_logship::Spool;
 
 use super::output::Output;
 use super::snapshot::LogCounts;
@@ -47,15 +49,17 @@ impl Drop for Batch {
 pub(super) enum SinkKind {
     Stdout,
     File,
+    ObjectStore,
 }
 
 impl SinkKind {
-    pub(super) const ALL: [SinkKind; 2] = [SinkKind::Stdout, SinkKind::File];
+    pub(super) const ALL: [SinkKind; 3] = [SinkKind::Stdout, SinkKind::File, SinkKind::ObjectStore];
 
     pub(super) fn label(self) -> &'static str {
         match self {
             SinkKind::Stdout => "stdout",
             SinkKind::File => "file",
+            SinkKind::ObjectStore => "object_store",
         }
     }
 }
@@ -82,6 +86,14 @@ impl SinkCounts {
     }
 }
 
+/// Where the thread writes.
+pub(super) enum Place {
+    /// A stream or a file. What is written there is delivered.
+    Output(Output),
+    /// On the way to an object store, whose shipper counts what is delivered.
+    Spool(Spool),
+}
+
 /// A running writer, as its owner sees it.
 pub(super) struct Handle {
     pub(super) sender: SyncSender<Message>,
@@ -90,12 +102,12 @@ pub(super) struct Handle {
     pub(super) ended: Receiver<()>,
 }
 
-/// Starts a thread that writes to `output` until all senders are gone.
-pub(super) fn spawn(output: Output, kind: SinkKind, counts: Arc<SinkCounts>) -> io::Result<Handle> {
+/// Starts a thread that writes to `place` until all senders are gone.
+pub(super) fn spawn(place: Place, kind: SinkKind, counts: Arc<SinkCounts>) -> io::Result<Handle> {
     let (sender, messages) = sync_channel(QUEUE_BATCHES_MAX);
     let (alive, ended) = sync_channel(0);
     counts.used.store(true, Ordering::Relaxed);
-    let mut writer = Writer { output, counts, warned: None };
+    let mut writer = Writer { place, counts, warned: None };
     thread::Builder::new().name("tollgate-log".into()).spawn(move || {
         let _alive: SyncSender<()> = alive;
         writer.run(&messages);
@@ -104,31 +116,60 @@ pub(super) fn spawn(output: Output, kind: SinkKind, counts: Arc<SinkCounts>) -> 
 }
 
 struct Writer {
-    output: Output,
+    place: Place,
     counts: Arc<SinkCounts>,
     warned: Option<Instant>,
 }
 
 impl Writer {
     fn run(&mut self, messages: &Receiver<Message>) {
-        while let Ok(message) = messages.recv() {
-            match message {
-                Message::Batch(batch) => {
-                    // One look per batch is as good as a timer, and finds a rotation before the next record.
-                    if self.output.moved_away() {
-                        self.reopen();
-                    }
-                    self.write(&batch);
+        loop {
+            match self.next(messages) {
+                Ok(Message::Batch(batch)) => self.take(&batch),
+                Ok(Message::Reopen) => self.reopen(),
+                Ok(Message::Flush(done)) => self.flush(done),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if let Place::Spool(spool) = &mut self.place {
+                spool.tick(Instant::now());
+            }
+        }
+    }
+
+    /// The next message; a spool has something to do now and then without any.
+    fn next(&self, messages: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
+        let due = match &self.place {
+            Place::Spool(spool) => spool.due(),
+            Place::Output(_) => None,
+        };
+        match due {
+            Some(due) => messages.recv_timeout(due.saturating_duration_since(Instant::now())),
+            None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    fn take(&mut self, batch: &Batch) {
+        match &mut self.place {
+            Place::Output(output) => {
+                // One look per batch is as good as a timer, and finds a rotation before the next record.
+                if output.moved_away() {
+                    self.reopen();
                 }
-                Message::Reopen => self.reopen(),
-                // Whoever asked may have stopped waiting.
-                Message::Flush(done) => drop(done.try_send(())),
+                self.write(batch);
+            }
+            Place::Spool(spool) => {
+                // The spool counts what it cannot keep.
+                if let Err(error) = spool.append(&batch.lines, batch.records, SystemTime::now()) {
+                    self.warn("access records cannot be kept for the object store, they are lost", &error);
+                }
             }
         }
     }
 
     fn write(&mut self, batch: &Batch) {
-        match self.output.write(&batch.lines) {
+        let Place::Output(output) = &mut self.place else { return };
+        match output.write(&batch.lines) {
             Ok(()) => {
                 self.counts.records.fetch_add(batch.records, Ordering::Relaxed);
             }
@@ -143,8 +184,19 @@ impl Writer {
     }
 
     fn reopen(&mut self) {
-        if let Err(error) = self.output.reopen() {
+        let Place::Output(output) = &mut self.place else { return };
+        if let Err(error) = output.reopen() {
             self.warn("cannot re-open the access log, the old file stays in use", &error);
+        }
+    }
+
+    fn flush(&mut self, done: SyncSender<()>) {
+        match &mut self.place {
+            // Whoever asked may have stopped waiting.
+            Place::Output(_) => {
+                let _ = done.try_send(());
+            }
+            Place::Spool(spool) => spool.flush(done),
         }
     }
 

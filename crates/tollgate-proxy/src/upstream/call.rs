@@ -1,5 +1,6 @@
 //! One request to an upstream: out with the head and the body, in with the head of the answer.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -129,6 +130,9 @@ async fn attempts(
         let seen = &exchange.seen;
         seen.upstream.set(Some((id, at)));
         seen.attempts.set(seen.attempts.get() + 1);
+        if let Some(trace) = &exchange.trace {
+            trace.attempt(&target.url, &outgoing.target, &mut exchange.worker.ids.borrow_mut());
+        }
         let place = (upstream, target, target_live);
         let outcome = match attempt(exchange, place, outgoing, upload, started, fresh).await {
             Ok(answer) => Ok(answer),
@@ -288,6 +292,9 @@ fn write_head(
         &outgoing.lines,
     ];
     pieces.into_iter().for_each(|piece| out.extend_from_slice(piece));
+    if let Some(trace) = &exchange.trace {
+        trace.write_line(out);
+    }
     out.extend_from_slice(b"\r\n");
 }
 
@@ -297,12 +304,16 @@ fn translated(
     (upstream, target): (&Upstream, &Target),
     outgoing: &Outgoing,
 ) -> Result<http::Request<()>, Reject> {
+    let mut lines = Cow::Borrowed(&*outgoing.lines);
+    if let Some(trace) = &exchange.trace {
+        trace.write_line(lines.to_mut());
+    }
     translate::request(&translate::Parts {
         method: exchange.sent_method().as_str(),
         secure: target.tls.is_some(),
         host: host(exchange, upstream, target),
         target: [target.prefix.as_bytes(), &outgoing.target],
-        lines: &outgoing.lines,
+        lines: &lines,
     })
 }
 

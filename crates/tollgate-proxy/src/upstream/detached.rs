@@ -19,6 +19,7 @@ use tollgate_wire::{
 use super::call::call_to;
 use crate::client::Client;
 use crate::exchange::{Answer, Exchange, Facts, Id, Origin, Outgoing, Reject};
+use crate::trace::Trace;
 use crate::worker::{Active, Kit, Worker};
 
 /// A request of the gateway's own, made on behalf of a client's request.
@@ -33,6 +34,7 @@ pub(crate) struct Detached {
     scheme: &'static str,
     /// The only target that may have it; its health is not asked about.
     target: Option<usize>,
+    trace: Option<Box<Trace>>,
 }
 
 /// What a detached request may cost.
@@ -126,6 +128,7 @@ impl Detached {
             route: exchange.route,
             scheme: exchange.facts.scheme,
             target: None,
+            trace: exchange.trace.as_ref().map(|trace| trace.shared()),
         }
     }
 }
@@ -141,12 +144,13 @@ pub(crate) async fn fetch(
     request: Detached,
     bounds: Bounds,
 ) -> Result<Fetched, Reject> {
-    let Detached { mut kit, outgoing, body, client_ip, route, scheme, target } = request;
+    let Detached { mut kit, outgoing, body, client_ip, route, scheme, target, trace } = request;
     let client = Client::nobody(&worker.timers, body);
     // An id costs, and nobody asks for it: the lines say the one of the client's request.
     let facts = Facts { id: Id::Kept(Box::default()), client_ip, trusted: false, scheme };
     let origin = Origin::Gateway { target };
     let mut exchange = Exchange::of(worker, &client, active.clone(), &mut kit, facts, origin);
+    exchange.trace = trace;
     exchange.route = route;
     exchange.deadline = bounds.deadline;
     if let Some(body) = &mut exchange.body {
@@ -191,8 +195,8 @@ async fn gather(
         plan.upstreams.get(upstream.0 as usize).map_or(Duration::ZERO, |upstream| upstream.idle_timeout);
     let rest = std::mem::take(&mut answer.rest);
     let decoder = BodyDecoder::of_response(answer.source(), &ChunkLimits::default());
-    let mut gathering = Gathering { decoder, bounds, body: Vec::new(), seen: 0, surplus: false };
-    let mut state = gathering.take(&rest);
+    let mut gathering = Gathering { decoder, bounds, body: Vec::new(), held: 0, seen: 0, surplus: false };
+    let mut state = gathering.take(exchange, &rest);
     exchange.worker.spare.keep_buffer(rest);
     exchange.arm(exchange.worker.clock.recent(), idle);
     if let Ok(Progress::More) = state {
@@ -206,6 +210,7 @@ async fn gather(
     match state {
         Ok(Progress::End) => Ok(Fetched { head: answer.head, body: FetchedBody::Whole(gathering.body) }),
         Ok(_) => Ok(Fetched { head: answer.head, body: FetchedBody::TooLong }),
+        Err(Reason::Overloaded) => Err(Reject::out_of_memory()),
         Err(Reason::UpstreamTimeout) => {
             Err(Reject::new(Reason::UpstreamTimeout, "the service did not answer in time"))
         }
@@ -225,6 +230,8 @@ struct Gathering {
     decoder: BodyDecoder,
     bounds: Bounds,
     body: Vec<u8>,
+    /// What the exchange was told to hold for it.
+    held: usize,
     /// Bytes of the body so far.
     seen: usize,
     /// The upstream sent more than its body.
@@ -247,7 +254,7 @@ impl Gathering {
             let got = answer.conn.io.poll_read(cx, &mut buffer);
             let state = got.map(|got| match got {
                 Ok(0) => self.end_of_stream(),
-                Ok(read) => self.take(buffer.get(..read).unwrap_or_default()),
+                Ok(read) => self.take(exchange, buffer.get(..read).unwrap_or_default()),
                 Err(_) => Err(Reason::UpstreamReset),
             });
             worker.scratch.borrow_mut().read = buffer;
@@ -270,7 +277,7 @@ impl Gathering {
     }
 
     /// Takes what came of the body.
-    fn take(&mut self, bytes: &[u8]) -> Result<Progress, Reason> {
+    fn take(&mut self, exchange: &Exchange<'_>, bytes: &[u8]) -> Result<Progress, Reason> {
         let mut used = 0;
         while !self.decoder.is_done() {
             let rest = bytes.get(used..).unwrap_or_default();
@@ -284,6 +291,11 @@ impl Gathering {
                     }
                     if self.bounds.keep {
                         self.body.extend_from_slice(payload);
+                        let more = self.body.capacity() - self.held;
+                        if more > 0 {
+                            exchange.hold(more).map_err(|reject| reject.reason)?;
+                            self.held += more;
+                        }
                     }
                     used += consumed;
                 }

@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod key;
+mod logs;
 mod routes;
 mod run;
 mod schema;
@@ -16,11 +17,12 @@ use crate::cli::Command;
 /// Runs the command that was asked for.
 pub(crate) fn dispatch(command: Command) -> ExitCode {
     match command {
-        Command::Run(config) => run::run(&config),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Routes(arguments) => routes::routes(&arguments),
         Command::Schema => schema::schema(),
         Command::Key(command) => key::key(&command),
+        Command::Logs(arguments) => logs::logs(&arguments),
         Command::Token(arguments) => token::token(&arguments),
         Command::Version(output) => version::version(&output),
         Command::Demo => demo::demo(),

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::thread;
 
 use tollgate_plan::Plan;
+use tollgate_plan::object_log::{ObjectLog, Sample};
 use tollgate_plan::plan::OnFull;
 
 use super::worker::{BATCHES_MAX, BUFFER_BYTES, SPARES_MAX};
@@ -20,6 +21,7 @@ fn log(sink: LogSink) -> AccessLog {
         on_full: OnFull::Drop,
         headers: Vec::new(),
         log_query: false,
+        sample: Sample::ALL,
         masked_query: Vec::new(),
         masked_headers: Vec::new(),
     }
@@ -29,13 +31,17 @@ fn file(path: &Path) -> AccessLog {
     log(LogSink::File(path.to_owned()))
 }
 
+fn start(log: &AccessLog) -> io::Result<LogWriter> {
+    LogWriter::start(log, crate::live::dial::dialer())
+}
+
 /// A log whose "standard output" is a pipe.
 fn piped() -> (LogWriter, PipeReader) {
-    let writer = LogWriter::start(&log(LogSink::Off)).unwrap();
+    let writer = start(&log(LogSink::Off)).unwrap();
     let (reader, pipe) = std::io::pipe().unwrap();
     let output = Output::stream(File::from(OwnedFd::from(pipe)));
-    let handle = writer.spawn(output, SinkKind::Stdout).unwrap();
-    writer.commit(Prepared { sink: LogSink::Stdout, change: Change::Replace(Some(handle)) });
+    let handle = writer.spawn(Place::Output(output), SinkKind::Stdout).unwrap();
+    writer.commit(Prepared { sink: LogSink::Stdout, change: Change::Replace(Some(handle), None) });
     (writer, reader)
 }
 
@@ -75,10 +81,10 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 fn everything_recorded_is_written_before_flush_returns() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("access.log");
-    let writer = LogWriter::start(&file(&path)).unwrap();
+    let writer = start(&file(&path)).unwrap();
     let workers: Vec<_> = (0..4)
         .map(|_| {
-            let mut sink = writer.worker_sink();
+            let mut sink = writer.worker_sink(1);
             thread::spawn(move || record_many(&mut sink, 2_500, &plan(OnFull::Block)))
         })
         .collect();
@@ -95,8 +101,8 @@ fn everything_recorded_is_written_before_flush_returns() {
 fn a_tick_hands_over_a_half_full_buffer() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("access.log");
-    let writer = LogWriter::start(&file(&path)).unwrap();
-    let mut sink = writer.worker_sink();
+    let writer = start(&file(&path)).unwrap();
+    let mut sink = writer.worker_sink(1);
     sink.tick();
     record_many(&mut sink, 1, &plan(OnFull::Drop));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
@@ -107,7 +113,7 @@ fn a_tick_hands_over_a_half_full_buffer() {
 #[test]
 fn a_pipe_that_nobody_reads_loses_records_and_not_time() {
     let (writer, mut reader) = piped();
-    let mut sink = writer.worker_sink();
+    let mut sink = writer.worker_sink(1);
     // Some 12 MB: far more than pipe, queue and buffer take. That this ends at all is the point.
     record_many(&mut sink, 30_000, &plan(OnFull::Drop));
     let dropped = counts(&writer, "stdout").dropped;
@@ -130,7 +136,7 @@ fn a_pipe_that_nobody_reads_loses_records_and_not_time() {
 #[test]
 fn what_waits_in_memory_is_bounded() {
     let (writer, _reader) = piped();
-    let mut sink = writer.worker_sink();
+    let mut sink = writer.worker_sink(1);
     record_many(&mut sink, 30_000, &plan(OnFull::Drop));
     let lane = sink.lane.as_ref().unwrap();
     assert_eq!(lane.out, BATCHES_MAX);
@@ -141,7 +147,7 @@ fn what_waits_in_memory_is_bounded() {
 #[test]
 fn small_batches_of_a_quiet_worker_do_not_use_up_its_room() {
     let (writer, _reader) = piped();
-    let mut sink = writer.worker_sink();
+    let mut sink = writer.worker_sink(1);
     // The first fill the pipe; then one record per tick, as a quiet worker makes them.
     record_many(&mut sink, 1_000, &plan(OnFull::Drop));
     for _ in 0..80 {
@@ -155,7 +161,7 @@ fn small_batches_of_a_quiet_worker_do_not_use_up_its_room() {
 #[test]
 fn block_waits_for_the_reader_and_loses_nothing() {
     let (writer, mut reader) = piped();
-    let mut sink = writer.worker_sink();
+    let mut sink = writer.worker_sink(1);
     let worker = thread::spawn(move || record_many(&mut sink, 30_000, &plan(OnFull::Block)));
     let mut text = String::new();
     let mut first = [0; 1];
@@ -176,7 +182,7 @@ fn block_waits_for_the_reader_and_loses_nothing() {
 #[test]
 fn nobody_blocks_once_the_gateway_ends() {
     let (writer, _reader) = piped();
-    let mut sink = writer.worker_sink();
+    let mut sink = writer.worker_sink(1);
     record_many(&mut sink, 30_000, &plan(OnFull::Drop));
     let dropped = counts(&writer, "stdout").dropped;
     let worker = thread::spawn(move || record_many(&mut sink, 30_000, &plan(OnFull::Block)));
@@ -190,7 +196,7 @@ fn a_reader_that_left_loses_records_and_they_are_counted() {
     for on_full in [OnFull::Drop, OnFull::Block] {
         let (writer, reader) = piped();
         drop(reader);
-        let mut sink = writer.worker_sink();
+        let mut sink = writer.worker_sink(1);
         record_many(&mut sink, 5_000, &plan(on_full));
         drop(sink);
         assert!(writer.flush(SOON));
@@ -202,8 +208,8 @@ fn a_reader_that_left_loses_records_and_they_are_counted() {
 fn a_rotated_file_is_followed_with_the_next_batch() {
     let dir = tempfile::tempdir().unwrap();
     let (path, old) = (dir.path().join("access.log"), dir.path().join("access.log.1"));
-    let writer = LogWriter::start(&file(&path)).unwrap();
-    let mut sink = writer.worker_sink();
+    let writer = start(&file(&path)).unwrap();
+    let mut sink = writer.worker_sink(1);
     let plan = plan(OnFull::Drop);
     record_many(&mut sink, 3, &plan);
     sink.tick();
@@ -220,7 +226,7 @@ fn a_rotated_file_is_followed_with_the_next_batch() {
 fn a_reload_reopens_the_file_also_without_traffic() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("access.log");
-    let writer = LogWriter::start(&file(&path)).unwrap();
+    let writer = start(&file(&path)).unwrap();
     std::fs::remove_file(&path).unwrap();
     writer.reconfigure(&file(&path)).unwrap();
     wait_until("the file is there again", || path.exists());
@@ -230,8 +236,8 @@ fn a_reload_reopens_the_file_also_without_traffic() {
 fn a_reload_moves_to_another_sink_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (dir.path().join("one"), dir.path().join("two"));
-    let writer = LogWriter::start(&file(&one)).unwrap();
-    let mut sink = writer.worker_sink();
+    let writer = start(&file(&one)).unwrap();
+    let mut sink = writer.worker_sink(1);
     let plan = plan(OnFull::Drop);
     record_many(&mut sink, 500, &plan);
     sink.tick();
@@ -252,7 +258,7 @@ fn a_reload_frees_a_worker_from_a_sink_that_stalled() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("access.log");
     let (writer, _reader) = piped();
-    let mut sink = writer.worker_sink();
+    let mut sink = writer.worker_sink(1);
     let plan = plan(OnFull::Drop);
     record_many(&mut sink, 30_000, &plan);
     writer.reconfigure(&file(&path)).unwrap();
@@ -267,8 +273,8 @@ fn a_reload_frees_a_worker_from_a_sink_that_stalled() {
 fn a_log_can_be_turned_off_and_on() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("access.log");
-    let writer = LogWriter::start(&log(LogSink::Off)).unwrap();
-    let mut sink = writer.worker_sink();
+    let writer = start(&log(LogSink::Off)).unwrap();
+    let mut sink = writer.worker_sink(1);
     let mut off = plan(OnFull::Drop);
     off.access_log.sink = LogSink::Off;
     record_many(&mut sink, 1_000, &off);
@@ -291,12 +297,12 @@ fn a_log_can_be_turned_off_and_on() {
 fn a_sink_that_cannot_be_opened_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (path, bad) = (dir.path().join("access.log"), dir.path().join("missing/access.log"));
-    assert!(LogWriter::start(&file(&bad)).is_err());
-    let writer = LogWriter::start(&file(&path)).unwrap();
+    assert!(start(&file(&bad)).is_err());
+    let writer = start(&file(&path)).unwrap();
     let error = writer.reconfigure(&file(&bad)).unwrap_err();
     assert!(error.to_string().contains("missing/access.log"), "{error}");
     drop(writer.prepare(&file(&dir.path().join("unused"))).unwrap());
-    let mut sink = writer.worker_sink();
+    let mut sink = writer.worker_sink(1);
     record_many(&mut sink, 10, &plan(OnFull::Drop));
     drop(sink);
     assert!(writer.flush(SOON));
@@ -306,8 +312,8 @@ fn a_sink_that_cannot_be_opened_changes_nothing() {
 #[test]
 fn buffers_are_used_again() {
     let dir = tempfile::tempdir().unwrap();
-    let writer = LogWriter::start(&file(&dir.path().join("access.log"))).unwrap();
-    let mut sink = writer.worker_sink();
+    let writer = start(&file(&dir.path().join("access.log"))).unwrap();
+    let mut sink = writer.worker_sink(1);
     let plan = plan(OnFull::Drop);
     let mut seen = std::collections::HashSet::new();
     for _ in 0..200 {
@@ -318,4 +324,52 @@ fn buffers_are_used_again() {
         wait_until("the batch is written", || counts(&writer, "file").records > before);
     }
     assert!(seen.len() <= 8, "{} buffers for one batch at a time", seen.len());
+}
+
+#[test]
+fn a_share_of_records_is_written_and_none_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = start(&file(&dir.path().join("access.log"))).unwrap();
+    let mut sink = writer.worker_sink(1);
+    let mut plan = plan(OnFull::Block);
+    plan.access_log.sample = Sample([100, 10, 0, 100, 100]);
+    for status in [200, 301, 404] {
+        for _ in 0..2_000 {
+            sink.record(&Record { status, ..fixture::record() }, &plan);
+        }
+    }
+    drop(sink);
+    assert!(writer.flush(SOON));
+    let text = std::fs::read_to_string(dir.path().join("access.log")).unwrap();
+    let of = |status: &str| text.matches(&format!("\"status\":{status}")).count();
+    assert_eq!((of("301"), of("404")), (0, 2_000));
+    assert!((100..400).contains(&of("200")), "{}", of("200"));
+    assert_eq!(counts(&writer, "file").dropped, 0);
+}
+
+#[test]
+fn an_object_store_gets_every_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = |name: &str| {
+        log(LogSink::ObjectStore(Box::new(ObjectLog {
+            url: format!("file://{}/{name}", dir.path().display()).into(),
+            access: Default::default(),
+            batch_bytes: 64 << 10,
+            batch_every: Duration::from_secs(60),
+            spool_dir: dir.path().join("spool"),
+            spool_bytes: 16 << 20,
+        })))
+    };
+    let writer = start(&store("one")).unwrap();
+    let mut sink = writer.worker_sink(1);
+    let plan = plan(OnFull::Block);
+    record_many(&mut sink, 3_000, &plan);
+    // The spool goes with the gateway to another place.
+    writer.reconfigure(&store("two")).unwrap();
+    record_many(&mut sink, 3_000, &plan);
+    drop(sink);
+    assert!(writer.flush(SOON));
+    wait_until("the first writer is done too", || counts(&writer, "object_store").records == 6_000);
+    assert_eq!(counts(&writer, "object_store").dropped, 0);
+    assert!(writer.shipped().is_some_and(|shipped| shipped.batches >= 10 && shipped.waiting_bytes == 0));
 }

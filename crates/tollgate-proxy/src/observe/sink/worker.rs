@@ -1,5 +1,6 @@
 //! A worker's buffer of access records, and its batches on their way to the writer and back.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -11,6 +12,7 @@ use tollgate_plan::plan::{LogSink, OnFull};
 use super::{Shared, locked};
 use crate::observe::date::LogTime;
 use crate::observe::line::write_line;
+use crate::observe::recent::Recent;
 use crate::observe::record::Record;
 use crate::observe::writer::{Batch, Message, SinkCounts};
 
@@ -42,6 +44,12 @@ pub(crate) struct WorkerSink {
     records: u64,
     pub(super) spares: Vec<Vec<u8>>,
     time: LogTime,
+    /// Buffers that may be handed over.
+    batches_max: usize,
+    /// Which records are of a share.
+    random: u64,
+    /// What the admin side shows, whatever becomes of the log.
+    pub(crate) recent: Recent,
 }
 
 /// The way of a worker's batches to one writer and back.
@@ -55,7 +63,7 @@ pub(super) struct Lane {
 }
 
 impl WorkerSink {
-    pub(super) fn new(shared: Arc<Shared>) -> WorkerSink {
+    pub(super) fn new(shared: Arc<Shared>, workers: usize) -> WorkerSink {
         WorkerSink {
             shared,
             epoch: 0,
@@ -64,36 +72,59 @@ impl WorkerSink {
             records: 0,
             spares: Vec::new(),
             time: LogTime::new(),
+            batches_max: BATCHES_MAX,
+            random: RandomState::new().hash_one(0_u8) | 1,
+            recent: Recent::new(workers),
         }
+    }
+
+    /// May hand over so many bytes from now on, where that is less than usual.
+    pub(crate) fn bound(&mut self, bytes: usize) {
+        self.batches_max = (bytes / BUFFER_BYTES).clamp(2, BATCHES_MAX);
     }
 
     /// Adds one record as `plan`, the one that its request met, wants it. With `on_full: block` and a full log
     /// this waits, and the worker's thread with it.
     pub(crate) fn record(&mut self, record: &Record<'_>, plan: &Plan) {
-        if plan.access_log.sink == LogSink::Off {
-            return;
+        if plan.access_log.sink == LogSink::Off || !self.is_sampled(record.status, plan) {
+            return self.recent.record(record, plan, &mut self.time);
         }
         if self.buffer.len() >= BATCH_BYTES && !self.make_room(plan.access_log.on_full) {
             self.drop_records(1);
-            return;
+            return self.recent.record(record, plan, &mut self.time);
         }
+        let start = self.buffer.len();
         write_line(record, plan, &mut self.time, &mut self.buffer);
+        self.recent.keep(self.buffer.get(start..).unwrap_or_default());
         self.records += 1;
         if self.buffer.len() >= BATCH_BYTES {
-            self.hand_over(BATCHES_MAX);
+            self.hand_over(self.batches_max);
         }
     }
 
     /// To be called some 100 ms after a record, and again while it is false that nothing is left in the buffer;
     /// also after a reload, to let go of a sink that is not in use any more.
     pub(crate) fn tick(&mut self) -> bool {
+        self.recent.tell();
         self.follow();
-        self.hand_over(BATCHES_MAX)
+        self.hand_over(self.batches_max)
+    }
+
+    /// Whether this record is of those that the operator wants.
+    fn is_sampled(&mut self, status: u16, plan: &Plan) -> bool {
+        let percent = plan.access_log.sample.percent(status);
+        percent >= 100 || {
+            // xorshift64 (Marsaglia): a share, and no secret.
+            self.random ^= self.random << 13;
+            self.random ^= self.random >> 7;
+            self.random ^= self.random << 17;
+            self.random % 100 < u64::from(percent)
+        }
     }
 
     fn make_room(&mut self, on_full: OnFull) -> bool {
         loop {
-            if self.hand_over(BATCHES_MAX) {
+            if self.hand_over(self.batches_max) {
                 return true;
             }
             let closing = self.shared.closing.load(Ordering::Relaxed);
@@ -176,7 +207,7 @@ impl WorkerSink {
 impl Drop for WorkerSink {
     fn drop(&mut self) {
         // One batch over the bound: there are no more to come.
-        if !self.hand_over(BATCHES_MAX + 1) {
+        if !self.hand_over(self.batches_max + 1) {
             self.drop_records(self.records);
         }
     }

@@ -1,0 +1,109 @@
+//! `tollgate logs`: access records back out of a file or an object store.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use tollgate_logship::{Filter, Found, Options, Range, Store, read_file, read_lines, read_store};
+use tollgate_plan::plan::LogSink;
+
+use crate::cli::LogsArgs;
+use crate::{config_file, output};
+
+/// Where records are.
+enum Place {
+    Input,
+    File(std::path::PathBuf),
+    Store(String, Options),
+}
+
+pub(super) fn logs(arguments: &LogsArgs) -> ExitCode {
+    let filter = match arguments.filter.as_deref().map(Filter::parse).transpose() {
+        Ok(filter) => filter.unwrap_or_default(),
+        Err(error) => {
+            output::error(format_args!("--where: {error}"));
+            return ExitCode::from(2);
+        }
+    };
+    let Some(place) = place(arguments) else { return ExitCode::FAILURE };
+    let now = SystemTime::now();
+    let since = arguments.last.map(|seconds| now - Duration::from_secs(seconds));
+    let mut found = Found::default();
+    let read = read(place, Range { since, until: None }, &filter, now, &mut found);
+    if found.unreadable > 0 {
+        output::warning(format_args!("{} lines are no records", found.unreadable));
+    }
+    match read {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            output::error(message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What was named, or where the configuration sends records.
+fn place(arguments: &LogsArgs) -> Option<Place> {
+    match arguments.place.as_deref() {
+        Some("-") => Some(Place::Input),
+        Some(url) if url.contains("://") => Some(Place::Store(url.to_owned(), Options::default())),
+        Some(path) if Path::new(path).is_dir() => match Path::new(path).canonicalize() {
+            Ok(path) => Some(Place::Store(format!("file://{}", path.display()), Options::default())),
+            Err(error) => {
+                output::error(format_args!("{path}: {error}"));
+                None
+            }
+        },
+        Some(path) => Some(Place::File(path.into())),
+        None => match config_file::load(&arguments.config)?.plan.access_log.sink {
+            LogSink::File(path) => Some(Place::File(path)),
+            LogSink::ObjectStore(log) => {
+                let settings = tollgate_proxy::log_shipping(&log);
+                Some(Place::Store(settings.url, settings.options))
+            }
+            LogSink::Stdout | LogSink::Off => {
+                output::error(
+                    "the configuration writes no access log that could be read; name a file or a URL",
+                );
+                None
+            }
+        },
+    }
+}
+
+fn read(
+    place: Place,
+    range: Range,
+    filter: &Filter,
+    now: SystemTime,
+    found: &mut Found,
+) -> Result<(), String> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut closed = false;
+    let mut take = |line: &[u8]| {
+        let written = out.write_all(line);
+        closed |= written.is_err();
+        written
+    };
+    let outcome = match place {
+        Place::Input => read_lines(io::stdin().lock(), range, filter, found, &mut take)
+            .map_err(|error| format!("standard input: {error}")),
+        Place::File(path) => read_file(&path, range, filter, found, &mut take)
+            .map_err(|error| format!("{}: {error}", path.display())),
+        Place::Store(url, options) => {
+            let opened = Store::open(&url, &options, tollgate_proxy::dialer(), false);
+            opened.map_err(|error| error.to_string()).and_then(|store| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                let runtime = runtime.map_err(|error| error.to_string())?;
+                let reading = read_store(&store, range, filter, now, found, &mut take);
+                runtime.block_on(reading).map_err(|error| format!("{url}: {error}"))
+            })
+        }
+    };
+    if closed || out.flush().is_err() {
+        // `head` has what it wants: nobody reads any more, and there is nothing to report.
+        return Ok(());
+    }
+    outcome
+}
