@@ -12,6 +12,7 @@ mod health;
 mod inventory;
 mod metrics;
 mod problem;
+mod purge;
 
 mod reload;
 

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::metrics::{Format, Scrape};
 use crate::problem::Problem;
+use crate::purge;
 use crate::{Admin, Command, access, health, inventory};
 
 /// No endpoint reads a body yet; a small one is read and ignored.
@@ -29,6 +30,7 @@ const ENDPOINTS: &[(&str, &str, &str)] = &[
     ("GET", "/metrics", "Prometheus text, or OpenMetrics by Accept"),
     ("GET", "/api/v1/routes", "the routes that serve now"),
     ("GET", "/api/v1/upstreams", "the upstreams that serve now"),
+    ("POST", "/api/v1/cache/purge", "forget kept answers, of a route, with a url, or with a prefix"),
     ("POST", "/api/v1/reload", "reload the configuration, as SIGHUP"),
     ("POST", "/api/v1/drain", "finish what is in flight and exit, as SIGTERM"),
 ];
@@ -41,6 +43,7 @@ pub(crate) fn router(admin: Admin) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/v1/routes", get(routes))
         .route("/api/v1/upstreams", get(upstreams))
+        .route("/api/v1/cache/purge", post(purge::purge))
         .route("/api/v1/reload", post(reload))
         .route("/api/v1/drain", post(drain))
         .fallback(not_found)

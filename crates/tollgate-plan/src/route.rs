@@ -12,6 +12,7 @@ use tollgate_wire::Name;
 use crate::access::{AddressRules, Cors, UserAgents};
 use crate::aggregate::Aggregate;
 use crate::auth::Auth;
+use crate::cache::Cache;
 use crate::checks::Checks;
 use crate::limit::{Concurrency, RouteLimits};
 use crate::script::Scripts;
@@ -60,12 +61,14 @@ pub struct Route {
     pub name: Arc<str>,
     /// The path pattern as the configuration wrote it.
     pub pattern: Arc<str>,
-    /// How long nothing may move through an upgraded connection.
-    pub tunnel_idle: Duration,
+    /// Milliseconds for which nothing may move through an upgraded connection.
+    pub tunnel_idle_ms: u64,
     /// What a request must be like.
     pub checks: Option<Box<Checks>>,
     /// Scripts that see requests and answers.
     pub scripts: Option<Box<Scripts>>,
+    /// Answers are kept, in this way.
+    pub cache: Option<Box<Cache>>,
 }
 
 /// Edits on the way to the upstream. Order: only, remove, set, add.

@@ -8,6 +8,7 @@ use tollgate_policy::limit::QuotaError;
 
 use crate::gateway::Shared;
 use crate::health::HealthReport;
+use crate::live::cache::{Purge, PurgeError};
 use crate::live::issuers::IssuerHealth;
 use crate::live::limits::BadLimit;
 use crate::live::store::StoreReport;
@@ -133,6 +134,11 @@ impl Control {
     /// How the Redis of shared limits is doing; none where the configuration has none.
     pub fn store(&self) -> Option<StoreReport> {
         self.shared.store_report()
+    }
+
+    /// Forgets kept answers, those on their way into the caches too. How many were there.
+    pub fn purge(&self, purge: &Purge) -> Result<u64, PurgeError> {
+        self.shared.purge(purge)
     }
 
     /// All counters and gauges, summed over the workers.

@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::exchange::{Exchange, Next, Outcome, Reject, Reply};
 use crate::worker::{Active, Kit, Worker};
 use crate::{
-    access, aggregate, identify, limit, observe, parse, respond, route, transform, upstream, validate,
+    access, aggregate, cache, identify, limit, observe, parse, respond, route, transform, upstream, validate,
 };
 
 /// Serves one request: from its head to its log record.
@@ -18,8 +18,9 @@ pub(crate) async fn serve(worker: &Rc<Worker>, client: &Rc<Client>, mut kit: Box
     let active = worker.active.borrow().clone();
     parse::own_headers(&active, client, &mut kit.head);
     let facts = parse::facts(worker, &active, client, &kit.head);
+    let shelf = cache::Shelf::default();
     let mut exchange = Exchange::begin(worker, client, active.clone(), &mut kit, facts);
-    let outcome = run(&mut exchange, &active).await;
+    let outcome = run(&mut exchange, &active, &shelf).await;
     limit::tell(&mut exchange);
     let next = respond::finish(&mut exchange, outcome).await;
     // Dropping the exchange leaves its record, also when the connection is cut in the middle.
@@ -28,7 +29,11 @@ pub(crate) async fn serve(worker: &Rc<Worker>, client: &Rc<Client>, mut kit: Box
     next
 }
 
-async fn run<'a>(exchange: &mut Exchange<'_>, active: &'a Active) -> Result<Outcome<'a>, Reject> {
+async fn run<'a>(
+    exchange: &mut Exchange<'_>,
+    active: &'a Active,
+    shelf: &'a cache::Shelf,
+) -> Result<Outcome<'a>, Reject> {
     parse::check(exchange)?;
     route::find(exchange)?;
     if let Some(reply) = access::cors(exchange) {
@@ -44,7 +49,20 @@ async fn run<'a>(exchange: &mut Exchange<'_>, active: &'a Active) -> Result<Outc
     validate::guards(exchange)?;
     validate::interface(exchange).await?;
     validate::schemas(exchange).await?;
-    let mut outcome = match active.action(exchange.route) {
+    let mut outcome = match cache::has(exchange) {
+        false => act(exchange, active).await?,
+        // Boxed: the routes without a cache need not carry the room.
+        true => Box::pin(cached(exchange, active, shelf)).await?,
+    };
+    cache::forget(exchange, &mut outcome);
+    transform::response(exchange, outcome.headers());
+    transform::compress(exchange, &mut outcome).await;
+    Ok(outcome)
+}
+
+/// Stages 10 to 12: what the route does.
+async fn act<'a>(exchange: &mut Exchange<'_>, active: &'a Active) -> Result<Outcome<'a>, Reject> {
+    Ok(match active.action(exchange.route) {
         Some(Action::Respond(respond)) => Outcome::Reply(respond::fixed(exchange, respond)),
         Some(Action::Redirect(redirect)) => Outcome::Reply(respond::redirect(exchange, redirect)?),
         Some(Action::Aggregate(aggregate)) => {

@@ -273,6 +273,7 @@ impl Active {
             issuers: current.issuers,
             limits: current.limits,
             caches: current.caches,
+            caches: current.caches,
             store,
             series,
         }

@@ -17,6 +17,7 @@ use crate::io::Room;
 use crate::limit::Verdict;
 use crate::live::issuers::IssuerLive;
 use crate::live::cache::CachesLive;
+use crate::live::cache::CachesLive;
 use crate::live::limits::LimitsLive;
 use crate::live::memory::Memory;
 use crate::live::store::Store;
@@ -96,6 +97,7 @@ pub(crate) struct Active {
     /// Indexed by `IssuerId`.
     pub(crate) issuers: Arc<[IssuerLive]>,
     pub(crate) limits: Arc<LimitsLive>,
+    pub(crate) caches: Arc<CachesLive>,
     pub(crate) caches: Arc<CachesLive>,
     /// Where gateways share limits.
     pub(crate) store: Option<Rc<Store>>,

@@ -58,6 +58,7 @@ const STATUS: &[(&str, u16)] = &[
     ("concurrency_limited", 503),
     ("draining", 503),
     ("upstream_timeout", 504),
+    ("not_cached", 504),
     ("version_not_supported", 505),
 ];
 

@@ -57,7 +57,7 @@ fn check_says_no_to_everything_at_once() {
         (
             "tollgate.yaml",
             "include: [more.yaml]\nupstrams:\n  x: { targets: [http://127.0.0.1:1] }\nupstreams:\n  orders: { targets: [http://127.0.0.1:3000] }\n\
-             routes:\n  - path: /a\n    to: ordrs\n  - path: /b\n    to: orders\n    timeout: 5\n  - path: /c\n    cache: { ttl: 1s }\n    to: orders\n",
+             routes:\n  - path: /a\n    to: ordrs\n  - path: /b\n    to: orders\n    timeout: 5\n  - path: /c\n    cache: { tll: 1s }\n    to: orders\n",
         ),
         ("more.yaml", "routes:\n  - path: /d\n    mehtods: [GET]\n    to: orders\n"),
     ]);
@@ -67,12 +67,12 @@ fn check_says_no_to_everything_at_once() {
         "tollgate.yaml:2:1",
         "tollgate.yaml:8:9",
         "tollgate.yaml:11:14",
-        "tollgate.yaml:13:5",
+        "tollgate.yaml:13:14",
         "more.yaml:3:5",
     ] {
         assert!(all.contains(place), "{place} is missing in {all}");
     }
-    for hint in ["upstreams", "orders", "methods", "not supported yet"] {
+    for hint in ["upstreams", "orders", "methods", "did you mean `ttl`"] {
         assert!(all.contains(hint), "{hint} is missing in {all}");
     }
     let ended = tollgate(&dir, &["check", "--json"], 1);
@@ -122,7 +122,7 @@ fn check_refuses() {
         ("a bad target", "routes:\n  - { path: /a, to: 'ftp://x' }\n".into()),
         ("no targets", "upstreams: { u: { targets: [] } }\nroutes:\n  - { path: /a, to: u }\n".into()),
         ("a bad status", "routes:\n  - { path: /a, respond: { status: 99 } }\n".into()),
-        ("a cache is not there yet", "routes:\n  - { path: /a, cache: { ttl: 1s }, respond: {} }\n".into()),
+        ("a cache that is switched on", "routes:\n  - { path: /a, cache: on, respond: {} }\n".into()),
         ("an unknown issuer", "routes:\n  - { path: /a, auth: { jwt: main }, respond: {} }\n".into()),
         ("a plain key", format!("consumers: [{{ name: c, keys: [hunter2] }}]\n{route}")),
         ("TLS is not there yet", format!("listeners: [{{ address: 127.0.0.1:0, tls: {{ certificates: [] }} }}]\n{route}")),

@@ -8,7 +8,7 @@ use super::action::{self, Parts};
 use super::edits::{self, Scope};
 use super::merge::Layers;
 use super::names::Names;
-use super::{File, Input, access, auth, limits, matching, whole};
+use super::{File, Input, access, auth, cache, limits, matching, whole};
 use crate::bounds;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
@@ -123,6 +123,7 @@ fn build(
     let scripts = parts.scripts.of_route(layers, report);
     let path = route.value.path.given()?;
     let checks = parts.schemas.of_route(&mut parts.interfaces, layers, path, report);
+    let cache = cache::cache(&route.value, layers, scope.auth, &action, request.as_deref(), report);
     let mirror = action::mirror(layers.key(|keys| keys.mirror), parts, report);
     let tunnel_idle = layers.key(|keys| keys.tunnel_idle).value().unwrap_or(&spec::TUNNEL_IDLE).0;
     warn_no_effect(&route.value, &action, report);
@@ -143,7 +144,8 @@ fn build(
         response,
         scripts,
         checks,
-        tunnel_idle: layers.key(|keys| keys.tunnel_idle).value().unwrap_or(&spec::TUNNEL_IDLE).0,
+        cache,
+        tunnel_idle_ms: tunnel_idle.as_millis() as u64,
         action,
     })
 }

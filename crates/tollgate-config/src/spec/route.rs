@@ -1,7 +1,7 @@
 //! Routes and their defaults.
 
 use crate::shape::{
-    Condition, Dict, EditedHeader, HeaderName, HeaderText, HostName, Int, Later, List, Name, Network,
+    Condition, Dict, EditedHeader, HeaderName, HeaderText, HostName, Int, List, Name, Network,
     OneOrMany, PathText, Pattern, Seconds, Size, Slot, Text, Verb,
 };
 
@@ -9,6 +9,7 @@ use super::access::{Cors, UserAgents};
 use super::action::{Health, Mirror, Redirect, Respond, To};
 use super::aggregate::Aggregate;
 use super::auth::AuthSetting;
+use super::cache::CacheSetting;
 use super::checks::{Guard, Validate};
 use super::limit::{Concurrency, RateLimit};
 use super::lua::{Lua, LuaLimits};
@@ -40,6 +41,7 @@ pub(crate) struct Shared<'a> {
     pub(crate) response: &'a Slot<Response>,
     pub(crate) lua: &'a Slot<OneOrMany<Lua>>,
     pub(crate) lua_limits: &'a Slot<LuaLimits>,
+    pub(crate) cache: &'a Slot<CacheSetting>,
 }
 
 pub(crate) const PRIORITY_MIN: i64 = -1_000_000;
@@ -100,8 +102,8 @@ macro_rules! routing_block {
                 lua: OneOrMany<Lua>;
                 /// What one call of a script may use.
                 lua_limits: LuaLimits;
-                /// Keeping answers.
-                cache: Later;
+                /// Keeping answers. Left out, or `off`: none are kept.
+                cache: CacheSetting;
                 /// A second upstream that gets copies of requests.
                 mirror: Mirror;
                 /// How long nothing may move through a WebSocket, in either direction.
@@ -136,6 +138,7 @@ macro_rules! routing_block {
                     response: &self.response,
                     lua: &self.lua,
                     lua_limits: &self.lua_limits,
+                    cache: &self.cache,
                 }
             }
         }

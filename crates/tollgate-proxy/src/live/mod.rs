@@ -2,6 +2,7 @@
 
 pub(crate) mod balancer;
 pub(crate) mod cache;
+pub(crate) mod cache;
 pub(crate) mod checks;
 pub(crate) mod conn;
 pub(crate) mod counts;

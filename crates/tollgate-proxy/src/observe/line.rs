@@ -15,6 +15,7 @@ use super::date::{LogTime, three_digits};
 use super::record::Record;
 use super::redact;
 use super::text::{Text, write_text};
+use crate::exchange::Cached;
 use crate::trace::write_hex;
 use crate::exchange::Cached;
 

@@ -12,6 +12,7 @@ use super::upload::append;
 use super::window::Window;
 use crate::client::Client;
 use crate::io::{Ends, H2Stream, Stream};
+use crate::live::cache::Filling;
 use crate::transform::{CODED_TURN_BYTES, Coder};
 use crate::worker::Worker;
 
@@ -45,6 +46,8 @@ pub(crate) struct Download {
     contiguous: bool,
     /// What compresses them on the way.
     coder: Option<Box<Coder>>,
+    /// What keeps them, as they come from the upstream.
+    store: Option<Box<Filling>>,
     /// The upstream sent more than its body.
     surplus: bool,
     /// Bytes that the client took since the last look, and in all.
@@ -64,8 +67,13 @@ pub(crate) enum Blocked {
 }
 
 impl Download {
-    /// With a `coder` the body goes out coded by it.
-    pub(crate) fn new(length: BodyLength, framing: Framing, coder: Option<Box<Coder>>) -> Download {
+    /// With a `coder` the body goes out coded by it; with a `store` it is kept, as soon as all of it has come.
+    pub(crate) fn new(
+        length: BodyLength,
+        framing: Framing,
+        coder: Option<Box<Coder>>,
+        store: Option<Box<Filling>>,
+    ) -> Download {
         Download {
             decoder: BodyDecoder::of_response(length, &ChunkLimits::default()),
             framing,
@@ -75,6 +83,7 @@ impl Download {
             trailers: None,
             contiguous: length != BodyLength::Chunked && coder.is_none(),
             coder,
+            store,
             surplus: false,
             moved: 0,
             read: 0,
@@ -200,7 +209,11 @@ impl Download {
             Step::More { .. } | Step::End { .. } => &[],
         };
         self.payload += payload.len() as u64;
+        if let Some(store) = &mut self.store {
+            store.push(payload);
+        }
         self.decoded = self.decoder.is_done();
+        self.keep_whole();
         self.surplus |= self.decoded && payload.len() < bytes.len();
         self.write(client, cx, payload)
     }
@@ -215,6 +228,7 @@ impl Download {
         // Only a body that runs to the end of the connection may end here; any other was cut short.
         self.decoder.finish_at_eof().map_err(|_| Reason::UpstreamReset)?;
         self.decoded = true;
+        self.keep_whole();
         if let Some(trailers) = from.h2().map(H2Stream::take_trailers) {
             self.trailers = Some(Box::new(trailers.map_err(|_| Reason::UpstreamProtocol)?));
         }
@@ -239,6 +253,9 @@ impl Download {
                 }
                 Step::Data { start, end, consumed } => {
                     let payload = rest.get(start..end).unwrap_or_default();
+                    if let Some(store) = &mut self.store {
+                        store.push(payload);
+                    }
                     match &mut self.coder {
                         None => self.append(payload, out),
                         Some(coder) => {
@@ -251,12 +268,20 @@ impl Download {
                 }
                 Step::End { consumed } => {
                     self.decoded = true;
+                    self.keep_whole();
                     self.surplus |= used + consumed < bytes.len();
                     self.finish(out)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// All of the body has come, whether or not its client has taken it: others need not wait for that.
+    fn keep_whole(&mut self) {
+        if let Some(store) = self.store.take_if(|_| self.decoded) {
+            store.finish();
+        }
     }
 
     fn append(&mut self, payload: &[u8], out: &mut Vec<u8>) {

@@ -12,6 +12,9 @@ use crate::io::{Ends, H2Stream};
 use crate::pump::Head;
 use crate::worker::Worker;
 
+/// A body that is longer is not copied behind its head: a client that reads slowly would hold the copy.
+const ONE_WRITE_BYTES: usize = 64 * 1024;
+
 /// What the request allows for the answer.
 pub(crate) struct Shape {
     /// The answer to HEAD has the headers without the body.
@@ -40,7 +43,10 @@ pub(crate) async fn send(
         headers.set(&name::CONTENT_LENGTH, itoa::Buffer::new().format(reply.body.len()).as_bytes());
     }
     let now = worker.clock.now();
-    headers.set(&name::DATE, worker.date.borrow_mut().at(worker.clock.wall(now)));
+    // What is kept, or made of an upstream's answer, has its date.
+    if !headers.contains(&name::DATE) {
+        headers.append(&name::DATE, worker.date.borrow_mut().at(worker.clock.wall(now)));
+    }
     set_connection(headers, shape.persistent, shape.old);
     let mut out = worker.spare.buffer();
     let head = Head { status: reply.status, phrase: None, headers };
@@ -53,12 +59,14 @@ pub(crate) async fn send(
         Some(h2) if head.send(h2, Ends::After(body.len() as u64)).is_err() => return (Next::Abort, 0),
         Some(_) => {}
     }
-    // A stream takes the body from where it is; a connection takes it in one write with its head.
-    let mut rest: &[u8] = if client.io.h2().is_some() {
-        body
-    } else {
-        out.extend_from_slice(body);
-        &out
+    // A stream takes the body from where it is, and a connection a long one. A short one goes in one write with the head.
+    let (mut rest, mut then): (&[u8], &[u8]) = match client.io.h2() {
+        Some(_) => (body, &[]),
+        None if body.len() > ONE_WRITE_BYTES => (&out, body),
+        None => {
+            out.extend_from_slice(body);
+            (&out, &[])
+        }
     };
     client.timer.arm(now, shape.write_idle);
     let sent = poll_fn(|cx| {
@@ -67,6 +75,9 @@ pub(crate) async fn send(
                 Poll::Ready(Ok(written)) => rest = rest.get(written..).unwrap_or_default(),
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(())),
                 Poll::Pending => break,
+            }
+            if rest.is_empty() {
+                rest = std::mem::take(&mut then);
             }
             if !rest.is_empty() {
                 client.timer.arm(worker.clock.now(), shape.write_idle);

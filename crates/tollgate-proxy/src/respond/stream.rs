@@ -21,7 +21,7 @@ pub(crate) async fn stream(exchange: &Exchange<'_>, mut answer: Answer) -> Resul
     set_connection(&mut answer.head.headers, persistent, !exchange.modern());
 
     let framing = framing(exchange, &answer);
-    let download = Download::new(answer.source(), framing, answer.coder.take());
+    let download = Download::new(answer.source(), framing, answer.coder.take(), answer.store.take());
     let mut streaming = Streaming { exchange, download, answer, armed: None };
     let outcome = streaming.run().await;
     let Streaming { download, mut answer, .. } = streaming;

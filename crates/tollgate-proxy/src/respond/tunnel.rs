@@ -2,8 +2,10 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tollgate_plan::Reason;
+use tollgate_plan::route::Route;
 use tollgate_wire::{name, write_response_head};
 
 use crate::exchange::{Answer, Exchange, Next};
@@ -62,7 +64,8 @@ pub(crate) async fn tunnel(exchange: &mut Exchange<'_>, mut answer: Answer) -> N
 fn patience(exchange: &Exchange<'_>) -> Patience {
     let stalled = exchange.active.plan.limits.write_idle_timeout;
     // Every answer of an upstream has a route.
-    Patience { idle: exchange.matched().map_or(stalled, |route| route.tunnel_idle), stalled }
+    let own = |route: &Route| Duration::from_millis(route.tunnel_idle_ms);
+    Patience { idle: exchange.matched().map_or(stalled, own), stalled }
 }
 
 /// What the record says of the end.

@@ -282,6 +282,7 @@ impl<'a, 'c> Attempt<'a, 'c> {
             _in_flight: in_flight,
             trial: None,
             coder: None,
+            store: None,
         })
     }
 }

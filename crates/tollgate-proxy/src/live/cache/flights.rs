@@ -1,0 +1,134 @@
+//! One request to the upstream for many clients: who asks, and who waits for what comes of it.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+/// Of so many hashes it is remembered whether waiting was in vain.
+const HOPELESS: usize = 1024;
+
+/// For so long nobody waits where the last answer was not one to keep: else requests whose answers never are would go one
+/// behind the other.
+const HOPELESS_FOR: Duration = Duration::from_secs(10);
+
+/// The requests of one route that others may wait for.
+pub(crate) struct Flights {
+    hashes: RandomState,
+    /// Removed when the request lands. At most one for each request under way.
+    flying: Mutex<HashMap<u64, watch::Receiver<Landed>>>,
+    /// Until when waiting is in vain, by hash, in milliseconds since the epoch.
+    hopeless: Box<[AtomicU64]>,
+    epoch: Instant,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Landed {
+    /// It is under way.
+    Flying,
+    /// Its answer is kept.
+    Kept,
+    /// Its answer is not one to keep: everybody asks for themselves.
+    NotKept,
+    /// Who asked went away in the middle: somebody else has to.
+    Lost,
+}
+
+/// Who asks.
+pub(crate) enum Joined {
+    /// This request, for all.
+    Lead(Flight),
+    /// Another one.
+    Follow(watch::Receiver<Landed>),
+    /// Each for themselves.
+    Alone,
+}
+
+/// A request that others wait for. Dropped, it is lost.
+pub(crate) struct Flight {
+    flights: Arc<Flights>,
+    hash: u64,
+    told: watch::Sender<Landed>,
+}
+
+impl Default for Flights {
+    fn default() -> Self {
+        Flights {
+            hashes: RandomState::new(),
+            flying: Mutex::default(),
+            hopeless: (0..HOPELESS).map(|_| AtomicU64::new(0)).collect(),
+            epoch: Instant::now(),
+        }
+    }
+}
+
+impl Flights {
+    /// Joins those who want the answer under this key. Two keys with one hash wait for each other in vain, and that is all.
+    pub(crate) fn join(self: &Arc<Self>, key: &[u8], now: Instant) -> Joined {
+        let hash = self.hashes.hash_one(key);
+        if self.is_hopeless(hash, now) {
+            return Joined::Alone;
+        }
+        let mut flying = lock(&self.flying);
+        if let Some(other) = flying.get(&hash) {
+            return Joined::Follow(other.clone());
+        }
+        let (told, landed) = watch::channel(Landed::Flying);
+        flying.insert(hash, landed);
+        Joined::Lead(Flight { flights: self.clone(), hash, told })
+    }
+
+    fn is_hopeless(&self, hash: u64, now: Instant) -> bool {
+        self.hopeless_until(hash).is_some_and(|until| until.load(Relaxed) > self.millis(now))
+    }
+
+    fn hopeless_until(&self, hash: u64) -> Option<&AtomicU64> {
+        self.hopeless.get((hash % HOPELESS as u64) as usize)
+    }
+
+    fn millis(&self, at: Instant) -> u64 {
+        at.saturating_duration_since(self.epoch).as_millis() as u64
+    }
+}
+
+impl Flight {
+    /// The answer is kept.
+    pub(crate) fn kept(self) {
+        self.told.send_replace(Landed::Kept);
+    }
+
+    /// There is no answer to keep.
+    pub(crate) fn not_kept(self, now: Instant) {
+        if let Some(until) = self.flights.hopeless_until(self.hash) {
+            until.store(self.flights.millis(now + HOPELESS_FOR), Relaxed);
+        }
+        self.told.send_replace(Landed::NotKept);
+    }
+
+    /// There is none this time.
+    pub(crate) fn failed(self) {
+        self.told.send_replace(Landed::NotKept);
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        // First out of the list: who comes now asks anew.
+        lock(&self.flights.flying).remove(&self.hash);
+        self.told.send_if_modified(|landed| {
+            let lost = *landed == Landed::Flying;
+            if lost {
+                *landed = Landed::Lost;
+            }
+            lost
+        });
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,197 @@
+//! Kept answers: one store for each route that keeps any, shared by all workers, found again after a reload by the
+//! route's name.
+//!
+//! Whether an answer may be kept or given is not decided here: that is `tollgate_policy::cache`.
+
+mod entry;
+mod fill;
+mod flights;
+mod purge;
+mod stamps;
+mod store;
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use tollgate_plan::Plan;
+use tollgate_plan::aggregate::{Aggregate, PartBody, Source};
+use tollgate_plan::route::{Action, HeaderEdit, QueryEdit, RequestEdits, Rewrite, Route, RouteId};
+use tollgate_plan::template::{Part, Template};
+use tollgate_plan::upstream::UpstreamId;
+
+pub(crate) use entry::{Entry, Key};
+pub(crate) use fill::{Draft, Filling};
+pub(crate) use flights::{Flight, Joined, Landed};
+pub use purge::{Purge, PurgeError};
+pub(crate) use store::Found;
+
+use flights::Flights;
+use stamps::Stamps;
+use store::Store;
+
+/// One answer takes no more than this: a store of a few large ones would forget everything else for each of them.
+const ENTRY_BYTES_MAX: u64 = 8 << 20;
+
+/// One answer takes no more than this share of its store.
+const ENTRY_SHARE: u64 = 8;
+
+/// Answers of one route that are asked for again in the background at the same time.
+const REFRESHES_MAX: usize = 64;
+
+/// The stores of one plan's routes.
+pub(crate) struct CachesLive {
+    /// Indexed by `RouteId`. None: the route keeps nothing.
+    routes: Box<[Option<Arc<RouteCache>>]>,
+    /// Whether any route keeps answers.
+    pub(crate) any: bool,
+    /// Until when what was kept or asked for is of no use any more. Outlives plans.
+    pub(crate) stamps: Arc<Stamps>,
+}
+
+/// What one route keeps.
+pub(crate) struct RouteCache {
+    /// What makes its answers the same over reloads.
+    identity: u64,
+    pub(crate) store: Store,
+    pub(crate) flights: Arc<Flights>,
+    pub(crate) stamps: Arc<Stamps>,
+    /// Bytes of answers that are on their way into the store.
+    filling: AtomicUsize,
+    /// Answers that are asked for again while stale ones are given.
+    refreshing: AtomicUsize,
+    max_bytes: u64,
+}
+
+impl CachesLive {
+    /// The stores for `plan`. Those of the plan before are kept where a route's name and what its answers are made of stay.
+    pub(crate) fn new(plan: &Plan, before: Option<(&Plan, &CachesLive)>) -> CachesLive {
+        let stamps = before.map_or_else(Arc::default, |(_, live)| live.stamps.clone());
+        let old = before.map(|(plan, live)| live.by_name(plan)).unwrap_or_default();
+        let routes = plan.routes.iter().map(|route| {
+            let rules = route.cache.as_deref()?;
+            let identity = identity(plan, route);
+            let same = |(old, kept): &&(&Route, &Arc<RouteCache>)| {
+                kept.identity == identity && old.scripts == route.scripts
+            };
+            Some(match old.get(&*route.name).filter(same) {
+                Some((_, kept)) => (*kept).clone(),
+                None => RouteCache::new(identity, rules.max_bytes, &stamps),
+            })
+        });
+        let routes: Box<[_]> = routes.collect();
+        let any = routes.iter().any(Option::is_some);
+        CachesLive { routes, any, stamps }
+    }
+
+    pub(crate) fn route(&self, id: Option<RouteId>) -> Option<&Arc<RouteCache>> {
+        id.and_then(|RouteId(at)| self.routes.get(at as usize)).and_then(Option::as_ref)
+    }
+
+    /// Bytes that each route's answers take.
+    pub(crate) fn bytes(&self, plan: &Plan) -> Vec<(Arc<str>, u64)> {
+        let routes = plan.routes.iter().zip(&self.routes);
+        routes.filter_map(|(route, cache)| Some((route.name.clone(), cache.as_ref()?.store.bytes()))).collect()
+    }
+
+    fn by_name<'a>(&'a self, plan: &'a Plan) -> HashMap<&'a str, (&'a Route, &'a Arc<RouteCache>)> {
+        let routes = plan.routes.iter().zip(&self.routes);
+        routes.filter_map(|(route, cache)| Some((&*route.name, (route, cache.as_ref()?)))).collect()
+    }
+}
+
+impl RouteCache {
+    fn new(identity: u64, max_bytes: u64, stamps: &Arc<Stamps>) -> Arc<RouteCache> {
+        Arc::new(RouteCache {
+            identity,
+            store: Store::new(max_bytes),
+            flights: Arc::default(),
+            stamps: stamps.clone(),
+            filling: AtomicUsize::new(0),
+            refreshing: AtomicUsize::new(0),
+            max_bytes,
+        })
+    }
+
+    /// Bytes that the body of one answer may have.
+    pub(crate) fn entry_bytes_max(&self) -> usize {
+        ENTRY_BYTES_MAX.min(self.max_bytes / ENTRY_SHARE) as usize
+    }
+
+    /// A place for an answer that is asked for again in the background.
+    pub(crate) fn begin_refresh(self: &Arc<Self>) -> Option<Refreshing> {
+        let more = |taken: usize| (taken < REFRESHES_MAX).then_some(taken + 1);
+        self.refreshing.fetch_update(Relaxed, Relaxed, more).ok().map(|_| Refreshing(self.clone()))
+    }
+}
+
+/// A place, given up when dropped.
+pub(crate) struct Refreshing(Arc<RouteCache>);
+
+impl Drop for Refreshing {
+    fn drop(&mut self) {
+        self.0.refreshing.fetch_sub(1, Relaxed);
+    }
+}
+
+/// What answers are made of: when it changes, kept answers are of the past. Edits of the response are not: they are made anew
+/// each time. Scripts are compared by themselves.
+fn identity(plan: &Plan, route: &Route) -> u64 {
+    let Route { action, request, response, cache, .. } = route;
+    let upstream = |UpstreamId(at): &UpstreamId| {
+        let upstream = plan.upstreams.get(*at as usize)?;
+        Some((&upstream.name, upstream.targets.iter().map(|target| &target.url).collect::<Vec<_>>()))
+    };
+    let (upstreams, parts): (Vec<_>, Option<&Aggregate>) = match action {
+        Action::To(only) => (vec![upstream(only)], None),
+        Action::Split(several) => (several.iter().map(|one| upstream(&one.upstream)).collect(), None),
+        Action::Aggregate(aggregate) => (Vec::new(), Some(aggregate)),
+        Action::Respond(_) | Action::Redirect(_) | Action::Health(_) => (Vec::new(), None),
+    };
+    let body = response.as_deref().map(|edits| &edits.body);
+    let mut hasher = DefaultHasher::new();
+    format!("{upstreams:?} {parts:?} {request:?} {body:?} {cache:?}").hash(&mut hasher);
+    // As text they do not tell what is in them.
+    for part in templates(request.as_deref(), parts).into_iter().flat_map(Template::parts) {
+        match part {
+            Part::Text(text) => text.hash(&mut hasher),
+            Part::Var(var) => var.hash(&mut hasher),
+        }
+    }
+    hasher.finish()
+}
+
+fn templates<'a>(request: Option<&'a RequestEdits>, parts: Option<&'a Aggregate>) -> Vec<&'a Template> {
+    let mut templates = Vec::new();
+    if let Some(edits) = request {
+        if let Some(Rewrite::To(template)) = &edits.rewrite {
+            templates.push(template);
+        }
+        for edit in &edits.headers {
+            if let HeaderEdit::Set(_, template) | HeaderEdit::Add(_, template) = edit {
+                templates.push(template);
+            }
+        }
+        for edit in &edits.query {
+            if let QueryEdit::Set(_, template) = edit {
+                templates.push(template);
+            }
+        }
+    }
+    for part in parts.iter().flat_map(|aggregate| &aggregate.parts) {
+        match &part.source {
+            Source::Constant(json) => templates.push(json),
+            Source::Call(call) => {
+                templates.push(&call.path);
+                if let PartBody::Json(json) = &call.body {
+                    templates.push(json);
+                }
+            }
+        }
+    }
+    templates
+}
+
+#[cfg(test)]
+mod tests;
