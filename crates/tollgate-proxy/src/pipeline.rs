@@ -65,6 +65,9 @@ async fn act<'a>(exchange: &mut Exchange<'_>, active: &'a Active) -> Result<Outc
     Ok(match active.action(exchange.route) {
         Some(Action::Respond(respond)) => Outcome::Reply(respond::fixed(exchange, respond)),
         Some(Action::Redirect(redirect)) => Outcome::Reply(respond::redirect(exchange, redirect)?),
+        Some(Action::Aggregate(aggregate)) if let Some(scripts) = transform::scripted(exchange) => {
+            Box::pin(scripted_parts(exchange, aggregate, scripts)).await?
+        }
         Some(Action::Aggregate(aggregate)) => {
             let lines = transform::part(exchange, &aggregate.headers);
             Outcome::Reply(aggregate::aggregate(exchange, aggregate, lines).await?)
@@ -82,13 +85,46 @@ async fn act<'a>(exchange: &mut Exchange<'_>, active: &'a Active) -> Result<Outc
             shaped(exchange, Outcome::Answer(answer)).await?
         }
         None => return Err(Reject::internal("a route without an action")),
-    };
-    transform::response(exchange, outcome.headers());
-        Some(Action::Aggregate(aggregate)) if let Some(scripts) = transform::scripted(exchange) => {
-            Box::pin(scripted_parts(exchange, aggregate, scripts)).await?
+    })
+}
+
+/// The same for a route that keeps answers: with one of those, or with one that is kept from now on.
+async fn cached<'a>(
+    exchange: &mut Exchange<'_>,
+    active: &'a Active,
+    shelf: &'a cache::Shelf,
+) -> Result<Outcome<'a>, Reject> {
+    match cache::look(exchange, active, shelf).await? {
+        cache::Look::Answer(reply) => Ok(Outcome::Reply(reply)),
+        cache::Look::Stale(reply, newer) => {
+            if let Some(newer) = newer {
+                tokio::task::spawn_local(refresh(newer));
+            }
+            Ok(Outcome::Reply(reply))
         }
-    transform::compress(exchange, &mut outcome).await;
-    Ok(outcome)
+        cache::Look::Ask(visit) => {
+            let outcome = act(exchange, active).await;
+            cache::keep(exchange, active, shelf, visit, outcome)
+        }
+    }
+}
+
+/// Asks for an answer that was given stale.
+async fn refresh(mut asking: Box<cache::Refresh>) {
+    let active = asking.active.clone();
+    let Some((mut exchange, visit)) = asking.begin() else { return };
+    let shelf = cache::Shelf::default();
+    let outcome = match act(&mut exchange, &active).await {
+        Ok(Outcome::Answer(answer)) if cache::is_whole_wanted(&answer) => {
+            let whole = upstream::whole(&exchange, answer, visit.bytes_max()).await;
+            whole.map(|(head, body)| {
+                Outcome::Reply(Reply { status: head.status, headers: head.headers, body: body.into() })
+            })
+        }
+        outcome => outcome,
+    };
+    // Nobody waits for what became of it.
+    let _ = cache::keep(&exchange, &active, &shelf, visit, outcome);
 }
 
 /// The answer of an upstream, its body made into another one where the route says so.
@@ -128,6 +164,7 @@ async fn scripted(
     scripts.sent(exchange);
     let mut answer = answer?;
     access::own_word(exchange, &mut answer.head.headers);
+    let mut outcome = Outcome::Answer(answer);
     if !scripts.see_answer(exchange) {
         return shaped(exchange, outcome).await;
     }
