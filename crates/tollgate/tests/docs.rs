@@ -13,7 +13,24 @@ const DOCUMENTS: &[&str] = &[
     "docs/limits.md",
     "docs/upstreams.md",
     "docs/listeners.md",
+    "docs/logs.md",
+    "docs/tracing.md",
     "docs/access.md",
+    "docs/aggregation.md",
+    "docs/shaping.md",
+    "docs/from-krakend.md",
+];
+
+/// Configurations of the gateway in `bench/peers` that need no certificate.
+const BENCH_TEMPLATES: &[&str] = &[
+    "tollgate.yaml",
+    "tollgate-identity.yaml",
+    "tollgate-limit.yaml",
+    "tollgate-aggregate.yaml",
+    "tollgate-merge.yaml",
+    "tollgate-lua.yaml",
+    "tollgate-cache.yaml",
+    "tollgate-targets.yaml",
 ];
 
 fn root() -> PathBuf {
@@ -98,24 +115,28 @@ fn every_snippet_is_accepted() {
 fn every_example_is_accepted() {
     let mut seen = 0;
     for folder in fs::read_dir(root().join("examples")).expect("examples") {
-        let config = folder.expect("an entry").path().join("tollgate.yaml");
-        if config.exists() {
-            check(&config.display().to_string(), &config);
-            seen += 1;
+        for file in fs::read_dir(folder.expect("an entry").path()).expect("an example") {
+            let config = file.expect("an entry").path();
+            if config.extension().is_some_and(|extension| extension == "yaml") {
+                check(&config.display().to_string(), &config);
+                seen += 1;
+            }
         }
     }
-    assert!(seen > 0, "no example was found");
+    assert!(seen >= 5, "not all examples were found");
 }
 
 #[test]
 fn the_bench_templates_are_accepted() {
     let dir = tempfile::tempdir().expect("a folder");
     run("a key set", "tollgate token --iss x --key key.json --jwks jwks.json", dir.path());
-    for name in ["tollgate.yaml", "tollgate-identity.yaml", "tollgate-limit.yaml"] {
+    for name in BENCH_TEMPLATES {
         let mut text = fs::read_to_string(root().join("bench/peers").join(name)).expect("the template");
-        let ports =
-            ["PORT", "ADMIN", "ORIGIN", "REDIS"].into_iter().zip(["20001", "20002", "20003", "20004"]);
+        let ports = ["PORT", "ADMIN", "ORIGIN", "REDIS", "PARTS"].into_iter();
+        let ports = ports.zip(["20001", "20002", "20003", "20004", "20005"]);
         let others = [
+            ("TARGETS", "http://127.0.0.1:20006, http://127.0.0.1:20007"),
+            ("RETRY", "{ attempts: 3 }"),
             ("ROUTES", "  - { path: /*, to: origin }"),
             ("STORE", "store: redis, sync: leased"),
             ("JWKS", "jwks.json"),
