@@ -1,12 +1,15 @@
 //! The small handle through which the rest of the process reaches the data plane.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tollgate_plan::Plan;
+use tollgate_plan::listener::ListenAddress;
 use tollgate_policy::limit::QuotaError;
 
+use crate::drain::Course;
 use crate::gateway::Shared;
+use crate::handover::{self, Held};
 use crate::health::HealthReport;
 use crate::live::cache::{Purge, PurgeError};
 use crate::live::issuers::IssuerHealth;
@@ -151,9 +154,33 @@ impl Control {
         self.shared.apply(plan).await
     }
 
+    /// The listening sockets once more, for the process that comes after this one.
+    pub async fn listening(&self) -> std::io::Result<Vec<Held>> {
+        handover::listening(&self.shared).await
+    }
+
+    /// Whether every worker takes orders within that time: one that does not is stuck.
+    pub async fn answers(&self, within: Duration) -> bool {
+        handover::answers(&self.shared, within).await
+    }
+
     /// Begins the drain; idempotent. Readiness fails at once; after `shutdown.delay` accepting stops.
     pub fn begin_drain(&self) {
-        self.shared.begin_drain();
+        let shutdown = self.shared.plan().shutdown;
+        self.shared.begin_drain(Course::of(shutdown));
+    }
+
+    /// Begins a drain that is over when this time is: the machine goes away then. Idempotent.
+    pub fn begin_drain_within(&self, left: Duration) {
+        let shutdown = self.shared.plan().shutdown;
+        self.shared.begin_drain(Course::within(shutdown, left));
+    }
+
+    /// Begins the drain of a process whose successor accepts on the sockets of these addresses; idempotent. Nothing is
+    /// accepted here any more, and nobody who connects notices.
+    pub fn retire(&self, kept: &[ListenAddress]) {
+        let shutdown = self.shared.plan().shutdown;
+        self.shared.begin_drain(Course::handed_over(shutdown, kept));
     }
 
     /// Resolves when the drain is over and the access log is flushed.

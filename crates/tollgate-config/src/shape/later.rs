@@ -78,8 +78,8 @@ macro_rules! neutrals {
 neutrals! {
     /// None: any value is refused.
     Nothing false |_| false;
-    /// `0`.
-    Zero { "const": 0 } |node| is(node, Core::Int(0));
+    /// `false`.
+    False { "const": false } |node| is(node, Core::Bool(false));
     /// An empty list.
     EmptyList { "type": "array", "maxItems": 0 } |node| node.items().is_some_and(|items| items.len() == 0);
 }

@@ -17,6 +17,7 @@ use super::connection::{self, Accepted};
 use crate::client::Place;
 use crate::io::register;
 use crate::live::listeners::ListenerLive;
+use crate::live::memory::Pressure;
 use crate::worker::Worker;
 
 /// After an accept error that waiting may cure (no descriptors left), this long.
@@ -29,26 +30,57 @@ pub(crate) const QUIET: Duration = Duration::from_millis(300);
 /// An accept loop that can be told to end.
 pub(crate) struct Accepting {
     pub(crate) live: Arc<ListenerLive>,
-    pub(crate) stop: watch::Sender<bool>,
+    socket: Rc<AsyncFd<OwnedFd>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Accepting {
+    /// Begins to accept on a listening socket.
+    pub(crate) fn start(
+        worker: &Rc<Worker>,
+        listening: OwnedFd,
+        live: Arc<ListenerLive>,
+    ) -> Option<Accepting> {
+        let socket = match register(listening) {
+            Ok(socket) => Rc::new(socket),
+            Err(error) => {
+                tracing::error!(listener = %live.name, %error, "cannot accept");
+                return None;
+            }
+        };
+        let (stop, stopped) = watch::channel(false);
+        tokio::task::spawn_local(accept(worker.clone(), socket.clone(), live.clone(), stopped));
+        Some(Accepting { live, socket, stop })
+    }
+
+    /// Tells it to end. Who is in the queue is still served, or left to those who have the socket too.
+    pub(crate) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// The socket once more, for another process.
+    pub(crate) fn share(&self) -> io::Result<OwnedFd> {
+        self.socket.get_ref().try_clone()
+    }
 }
 
 /// Accepts until told to stop; then takes whoever is already in the queue, and closes the socket.
-pub(crate) async fn accept(
+async fn accept(
     worker: Rc<Worker>,
-    listening: OwnedFd,
+    socket: Rc<AsyncFd<OwnedFd>>,
     live: Arc<ListenerLive>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let socket = match register(listening) {
-        Ok(socket) => socket,
-        Err(error) => return tracing::error!(listener = %live.name, %error, "cannot accept"),
-    };
     loop {
         tokio::select! {
             // A sender that is gone means the worker ends.
             _ = stop.wait_for(|stop| *stop) => break,
             accepted = next(&socket) => admit(&worker, &live, accepted).await,
         }
+    }
+    if live.is_lent() {
+        // Others go on accepting on the same socket: nobody in its queue is lost, and nobody new may be refused.
+        return;
     }
     refuse_new(&socket);
     while let Ok(accepted) = tokio::time::timeout(QUIET, next(&socket)).await {
@@ -72,6 +104,10 @@ async fn admit(
             return tokio::time::sleep(ACCEPT_PAUSE).await;
         }
     };
+    if worker.memory.pressure() == Pressure::Full {
+        worker.memory.count_closed(1);
+        return;
+    }
     let limit = worker.active.borrow().plan.limits.connections;
     let Some(place) = Place::take(&worker.shared.counts, live, limit, worker.index) else {
         // Dropping the descriptor closes it; the excess is counted.

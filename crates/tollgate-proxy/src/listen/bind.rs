@@ -10,6 +10,8 @@ use std::path::Path;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tollgate_plan::listener::{ListenAddress, Listener};
 
+use crate::live::listeners::ListenerLive;
+
 /// Connections that the kernel queues before a worker accepts them; the system caps it at `somaxconn`.
 const BACKLOG: i32 = 4096;
 
@@ -21,6 +23,20 @@ pub(crate) fn bind(listener: &Listener, workers: usize, ours: bool) -> io::Resul
     }
 }
 
+/// Deals the sockets of one address out among `workers` workers. All of them are used, since each has a queue of its own;
+/// where they are fewer than the workers, several workers accept on one.
+pub(crate) fn deal(sockets: Vec<OwnedFd>, workers: usize) -> io::Result<Vec<Vec<OwnedFd>>> {
+    let mut shares: Vec<Vec<OwnedFd>> = (0..workers).map(|_| Vec::new()).collect();
+    let again = (sockets.len()..workers).zip(sockets.iter().cycle());
+    let again = again.map(|(_, socket)| socket.try_clone()).collect::<io::Result<Vec<_>>>()?;
+    for (at, socket) in sockets.into_iter().chain(again).enumerate() {
+        if let Some(share) = shares.get_mut(at % workers.max(1)) {
+            share.push(socket);
+        }
+    }
+    Ok(shares)
+}
+
 /// Gives the file of a socket that is bound already the permissions of a new configuration.
 pub(crate) fn permit(listener: &Listener) {
     if let (ListenAddress::Unix(path), Some(mode)) = (&listener.address, listener.mode)
@@ -30,8 +46,15 @@ pub(crate) fn permit(listener: &Listener) {
     }
 }
 
-/// Takes away what a closing listener leaves in the file system, so that nobody new finds it.
-pub(crate) fn unbind(address: &ListenAddress) {
+/// Takes away what a closing listener leaves in the file system, so that nobody new finds it. Where others accept on the
+/// same socket, it stays for them.
+pub(crate) fn unbind(live: &ListenerLive) {
+    if !live.is_lent() {
+        remove_file(&live.address);
+    }
+}
+
+fn remove_file(address: &ListenAddress) {
     if let ListenAddress::Unix(path) = address
         && let Err(error) = std::fs::remove_file(path)
         && error.kind() != io::ErrorKind::NotFound
@@ -78,7 +101,7 @@ fn bind_unix(path: &Path, mode: Option<u32>, workers: usize) -> io::Result<Vec<O
         listener.listen(BACKLOG)?;
         (0..workers).map(|_| Ok(listener.try_clone()?.into())).collect()
     };
-    share().inspect_err(|_| unbind(&ListenAddress::Unix(path.to_owned())))
+    share().inspect_err(|_| remove_file(&ListenAddress::Unix(path.to_owned())))
 }
 
 /// A socket file that nobody listens on is what a killed process left; anything else is not ours to remove.

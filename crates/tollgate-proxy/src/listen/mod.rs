@@ -8,6 +8,6 @@ mod head;
 mod http2;
 mod proxy_header;
 
-pub(crate) use accept::{Accepting, QUIET, accept};
-pub(crate) use bind::{bind, permit, unbind};
+pub(crate) use accept::{Accepting, QUIET};
+pub(crate) use bind::{bind, deal, permit, unbind};
 pub(crate) use connection::{Accepted, spawn};

@@ -28,6 +28,8 @@ pub(crate) struct ListenerLive {
     terms: AtomicU64,
     /// TLS handshakes that came to nothing.
     handshakes_failed: AtomicU64,
+    /// Whether others hold its sockets too: who passed them, or who got them. Then they are not this process's to close.
+    lent: AtomicBool,
     open: AtomicU64,
 }
 
@@ -42,6 +44,7 @@ impl ListenerLive {
             tls: ArcSwapOption::empty(),
             terms: AtomicU64::new(0),
             handshakes_failed: AtomicU64::new(0),
+            lent: AtomicBool::new(false),
             open: AtomicU64::new(0),
         })
     }
@@ -90,6 +93,16 @@ impl ListenerLive {
     /// What clients are served with; none: clear text.
     pub(crate) fn tls(&self) -> Option<Arc<ServerSide>> {
         self.tls.load_full()
+    }
+
+    /// Others hold its sockets too, from now on.
+    pub(crate) fn lend(&self) {
+        self.lent.store(true, Relaxed);
+    }
+
+    /// Whether others hold its sockets too.
+    pub(crate) fn is_lent(&self) -> bool {
+        self.lent.load(Relaxed)
     }
 
     pub(crate) fn handshake_failed(&self) {
