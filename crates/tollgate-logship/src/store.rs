@@ -12,7 +12,7 @@ use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload, RetryConfig};
+use object_store::{GetOptions, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig};
 
 use crate::http::{Connector, Dial};
 
@@ -141,6 +141,25 @@ impl Store {
         }
         objects.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(objects)
+    }
+
+    /// An object and its entity tag, for those who keep it; none while it is the one that they know by this tag.
+    pub async fn fetch(
+        &self,
+        key: &str,
+        known: Option<&str>,
+        bytes_max: u64,
+    ) -> Result<Option<(Bytes, Option<String>)>, StoreError> {
+        let options = GetOptions { if_none_match: known.map(str::to_owned), ..GetOptions::default() };
+        let got = match self.inner.get_opts(&self.path(key)?, options).await {
+            Err(object_store::Error::NotModified { .. }) => return Ok(None),
+            got => got?,
+        };
+        if got.meta.size > bytes_max {
+            return Err(StoreError(format!("an object of more than {bytes_max} bytes")));
+        }
+        let tag = got.meta.e_tag.clone();
+        Ok(Some((got.bytes().await?, tag)))
     }
 
     fn path(&self, key: &str) -> Result<Path, StoreError> {

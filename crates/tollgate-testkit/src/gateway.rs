@@ -79,6 +79,23 @@ impl Gateway {
         Gateway::spawn_with(binary, dir, file, listen, admin, true, &[])
     }
 
+    /// The same with these variables added to the environment, and more arguments behind the file.
+    pub fn spawn_file_under(
+        binary: &str,
+        (dir, file): (TempDir, PathBuf),
+        (listen, admin): (Port, Port),
+        more: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Gateway {
+        Gateway::spawn_more(binary, (dir, file), (listen, admin), true, more, variables)
+    }
+
+    /// Waits until `/readyz` says so; panics with its log when it ends instead.
+    #[track_caller]
+    pub fn wait_until_ready(&mut self) {
+        self.wait_ready();
+    }
+
     fn spawn_with(
         binary: &str,
         dir: TempDir,
@@ -88,9 +105,20 @@ impl Gateway {
         read: bool,
         variables: &[(&str, &str)],
     ) -> Gateway {
+        Gateway::spawn_more(binary, (dir, file), (listen, admin), read, &[], variables)
+    }
+
+    fn spawn_more(
+        binary: &str,
+        (dir, file): (TempDir, PathBuf),
+        (listen, admin): (Port, Port),
+        read: bool,
+        more: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Gateway {
         let mut command = Command::new(binary);
         command.envs(variables.iter().copied());
-        command.args(["run", "-c"]).arg(&file).current_dir(dir.path());
+        command.args(["run", "-c"]).arg(&file).args(more).current_dir(dir.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {binary}: {error}"));
         let mut stdout = Output::default();

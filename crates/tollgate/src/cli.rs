@@ -204,7 +204,7 @@ pub(crate) struct RunArgs {
 /// Which configuration.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArg {
-    /// The configuration, a file or an https URL; default tollgate.yaml, then /etc/tollgate/tollgate.yaml.
+    /// The configuration, a file or a URL (https, s3, gs, az); default tollgate.yaml, then /etc/tollgate/tollgate.yaml.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }

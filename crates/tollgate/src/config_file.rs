@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use tollgate_config::{Diagnostic, Failed, Loaded, OsSources, Severity, SourceMap};
+use tollgate_config::{Diagnostic, Failed, Loaded, Severity, SourceMap};
 
 use crate::cli::ConfigArg;
 use crate::output;
+use crate::reload::Recording;
+use crate::remote::{self, Remote};
+use crate::source::Source;
 
 /// Where a configuration is looked for when none is named, in order.
 const DEFAULTS: [&str; 2] = ["tollgate.yaml", "/etc/tollgate/tollgate.yaml"];
@@ -23,16 +26,25 @@ pub(crate) fn find(argument: &ConfigArg) -> Result<PathBuf, String> {
     })
 }
 
+/// The configuration that the command line means, for commands that only look at it.
+pub(crate) fn source(argument: &ConfigArg) -> Result<Source, String> {
+    let path = find(argument)?;
+    if !remote::is_url(&path) {
+        return Ok(Source::File(path));
+    }
+    remote::block_on(Remote::look(&path.to_string_lossy()))?.map(Source::Url)
+}
+
 /// Loads the configuration that the command line means. Errors are shown, as `check` shows them.
 pub(crate) fn load(argument: &ConfigArg) -> Option<Loaded> {
-    let path = match find(argument) {
-        Ok(path) => path,
+    let source = match source(argument) {
+        Ok(source) => source,
         Err(message) => {
             output::error(message);
             return None;
         }
     };
-    match tollgate_config::load(&path, &OsSources) {
+    match tollgate_config::load(source.path(), &Recording::of(&source)) {
         Ok(loaded) => {
             show(&loaded.warnings, &loaded.sources);
             Some(loaded)

@@ -4,13 +4,21 @@ mod cli;
 mod commands;
 
 mod demo;
-mod reload;
 mod serve;
+mod life;
+mod reload;
+
+mod handover;
+mod interruption;
+mod remote;
+mod signals;
+mod systemd;
 
 mod config_file;
 mod log;
 mod output;
 mod secret_input;
+mod source;
 
 use std::process::ExitCode;
 

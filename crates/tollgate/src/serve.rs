@@ -1,28 +1,31 @@
-//! The life of a running gateway: load, bind, serve, reload, drain.
+//! The start of a gateway: load, bind or take over, serve. What comes then is in `life.rs`.
 
-use std::path::Path;
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tollgate_admin::{Admin, COMMANDS_WAITING_MAX, Command, Reloads, Server};
+use tollgate_admin::{Admin, COMMANDS_WAITING_MAX, Reloads, Server};
 use tollgate_config::Loaded;
 use tollgate_plan::Plan;
-use tollgate_proxy::{Control, Gateway};
+use tollgate_plan::listener::ListenAddress;
+use tollgate_proxy::Gateway;
 
 use crate::commands::version::BUILD;
-use crate::reload::{self, Reads, Recording, Request};
+use crate::handover::{Handed, Predecessor, Program};
+use crate::life::{Life, Running};
+use crate::reload::{Reads, Recording};
+use crate::signals::Signals;
+use crate::source::Source;
+use crate::systemd::{self, Supervisor};
 use crate::{config_file, output};
 
-/// Reload requests that may wait: one is running, one more covers all that come meanwhile.
-const RELOADS_WAITING_MAX: usize = 16;
-
-/// Serves the configuration at `path` until a signal ends it. `started` is called when clients are accepted.
-pub(crate) fn serve(path: &Path, started: impl FnOnce(&Plan)) -> ExitCode {
-    match start(path) {
+/// Serves the configuration of `source` until a signal ends it. `program` is what takes over when it is asked to be
+/// replaced; none: it cannot be. `started` is called when clients are accepted.
+pub(crate) fn serve(source: Source, program: Option<Program>, started: impl FnOnce(&Plan)) -> ExitCode {
+    match start(source, program) {
         Ok(running) => {
-            started(&running.control.plan());
+            started(&running.life.control.plan());
             running.until_the_end()
         }
         Err(Refused) => ExitCode::FAILURE,
@@ -32,34 +35,43 @@ pub(crate) fn serve(path: &Path, started: impl FnOnce(&Plan)) -> ExitCode {
 /// The gateway did not start; why is already on standard error.
 struct Refused;
 
-struct Running {
-    runtime: tokio::runtime::Runtime,
-    signals: Signals,
-    control: Control,
-    reloads: Reloads,
-    commands: mpsc::Receiver<Command>,
-    config: (std::path::PathBuf, Reads),
-    // Fields are dropped in order: the admin side answers until the data plane is done.
-    admin: Server,
-    gateway: Gateway,
-}
-
-fn start(path: &Path) -> Result<Running, Refused> {
+fn start(source: Source, program: Option<Program>) -> Result<Running, Refused> {
+    // Before there are threads: both look at the environment.
+    let passed = systemd::passed();
+    let predecessor = Predecessor::find().map_err(fatal)?;
+    let supervisor = Supervisor::from_env(predecessor.is_some());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fatal)?;
     // Before anything else: from here on SIGHUP no longer ends the process.
     let signals = {
         let _inside = runtime.enter();
         Signals::install().map_err(fatal)?
     };
-    let (loaded, reads) = load(path)?;
+    let (loaded, reads) = load(&source)?;
     let plan = loaded.plan;
     raise_descriptor_limit(&plan);
-    let (listeners, admin_address) = (plan.listeners.clone(), plan.admin.address);
-    let admin_listener = tollgate_admin::bind(admin_address)
-        .map_err(|error| fatal(format!("cannot listen on {admin_address} (admin): {error}")))?;
-    let gateway = Gateway::start(plan).map_err(fatal)?;
+    let handed = match &predecessor {
+        Some(predecessor) => predecessor.receive().map_err(|error| {
+            fatal(format!("the process that this one replaces cannot be understood: {error}"))
+        })?,
+        None => {
+            let (listeners, admin) = systemd::assign(passed, &plan);
+            Handed { listeners, admin }
+        }
+    };
+    let listeners = plan.listeners.clone();
+    let kept: Vec<ListenAddress> = handed
+        .listeners
+        .iter()
+        .map(|held| &held.address)
+        .filter(|address| listeners.iter().any(|listener| listener.address == **address))
+        .cloned()
+        .collect();
+    let admin_listener = admin_listener(&plan, handed.admin)?;
+    let admin_socket = admin_listener.try_clone().map_err(fatal)?.into();
+    let gateway = Gateway::start_on(plan, handed.listeners).map_err(fatal)?;
     let control = gateway.control();
     let reloads = Reloads::started(SystemTime::now());
+    reloads.running().applied(control.status().generation, loaded.sources);
     let (sender, commands) = mpsc::channel(COMMANDS_WAITING_MAX);
     let admin = Admin { control: control.clone(), commands: sender, reloads: reloads.clone(), build: BUILD };
     let admin = Server::start(admin_listener, admin).map_err(fatal)?;
@@ -67,15 +79,26 @@ fn start(path: &Path) -> Result<Running, Refused> {
         tracing::info!("listening on {}", listener.name);
     }
     tracing::info!("admin on http://{}", admin.address());
-    tracing::info!(version = BUILD.version, commit = BUILD.commit, config = %path.display(), "tollgate is ready");
-    let config = (path.to_owned(), reads);
-    Ok(Running { runtime, signals, control, reloads, commands, config, admin, gateway })
+    source.applied();
+    let (version, commit, process) = (BUILD.version, BUILD.commit, std::process::id());
+    tracing::info!(version, commit, process, config = %source, "tollgate is ready");
+    match predecessor {
+        // The supervisor listens to the old process until that one names this one.
+        Some(predecessor) => {
+            if let Err(error) = predecessor.ready(&kept) {
+                // One that gave up ends this process. One that died must not take it along.
+                tracing::warn!(%error, "the process that this one replaces cannot be told");
+            }
+        }
+        None => supervisor.ready("serving; configuration 1"),
+    }
+    let life = Life { signals, control, commands, reloads, supervisor, program, admin_socket };
+    Ok(Running { runtime, life, config: (source, reads), admin, gateway })
 }
 
-fn load(path: &Path) -> Result<(Loaded, Reads), Refused> {
-    let sources = Recording::default();
-    let result = tollgate_config::load(path, &sources);
-    match result {
+fn load(source: &Source) -> Result<(Loaded, Reads), Refused> {
+    let sources = Recording::of(source);
+    match tollgate_config::load(source.path(), &sources) {
         Ok(loaded) => {
             config_file::show(&loaded.warnings, &loaded.sources);
             Ok((loaded, sources.into_reads()))
@@ -87,124 +110,19 @@ fn load(path: &Path) -> Result<(Loaded, Reads), Refused> {
     }
 }
 
+/// The admin side's listening socket: one that was handed over for the same address, or a new one.
+fn admin_listener(plan: &Plan, handed: Option<std::os::fd::OwnedFd>) -> Result<TcpListener, Refused> {
+    let address = plan.admin.address;
+    if let Some(listener) = handed.and_then(|socket| systemd::admin_listener(socket, address)) {
+        return Ok(listener);
+    }
+    tollgate_admin::bind(address)
+        .map_err(|error| fatal(format!("cannot listen on {address} (admin): {error}")))
+}
+
 fn fatal(error: impl std::fmt::Display) -> Refused {
     output::error(error);
     Refused
-}
-
-impl Running {
-    fn until_the_end(self) -> ExitCode {
-        let Running { runtime, mut signals, control, reloads, mut commands, config, admin, gateway } = self;
-        let code = runtime.block_on(async {
-            let (requests, waiting) = mpsc::channel(RELOADS_WAITING_MAX);
-            let (path, reads) = config;
-            let reloader = tokio::spawn(reload::run(path, reads, control.clone(), reloads, waiting));
-            until_drain(&mut signals, &mut commands, &requests).await;
-            reloader.abort();
-            // Who still sends a command is told that the gateway is going down.
-            drop(commands);
-            drain(&mut signals, &control).await
-        });
-        drop(admin);
-        drop(gateway);
-        // The loader of an aborted reload may still be reading; nobody waits for it.
-        runtime.shutdown_background();
-        code
-    }
-}
-
-/// Passes reloads on until something asks for the drain.
-async fn until_drain(
-    signals: &mut Signals,
-    commands: &mut mpsc::Receiver<Command>,
-    requests: &mpsc::Sender<Request>,
-) {
-    loop {
-        let request = tokio::select! {
-            event = signals.next() => match event {
-                SignalEvent::Reload => None,
-                SignalEvent::End(name) => {
-                    tracing::info!("{name}: draining");
-                    return;
-                }
-            },
-            Some(command) = commands.recv() => match command {
-                Command::Reload(reply) => Some(reply),
-                Command::Drain => {
-                    tracing::info!("asked to drain by the admin side");
-                    return;
-                }
-            },
-        };
-        // A full queue means that a reload is about to begin, which serves this request as well.
-        let _ = requests.try_send(request);
-    }
-}
-
-async fn drain(signals: &mut Signals, control: &Control) -> ExitCode {
-    control.begin_drain();
-    tokio::select! {
-        drained = control.drained() => {
-            match drained.cut {
-                0 => tracing::info!("drained: every request was answered"),
-                cut => tracing::warn!(cut, "drained: `shutdown.grace` was over and requests were cut"),
-            }
-            ExitCode::SUCCESS
-        }
-        name = signals.end() => {
-            tracing::warn!("{name} again: exiting at once");
-            at_once()
-        }
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the second signal asks for exactly that: no drain, no destructors"
-)]
-fn at_once() -> ! {
-    std::process::exit(1)
-}
-
-/// What a signal means.
-enum SignalEvent {
-    Reload,
-    /// With the signal's name.
-    End(&'static str),
-}
-
-/// The signals that mean something.
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn install() -> std::io::Result<Signals> {
-        Ok(Signals {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) -> SignalEvent {
-        tokio::select! {
-            _ = self.hangup.recv() => SignalEvent::Reload,
-            _ = self.terminate.recv() => SignalEvent::End("SIGTERM"),
-            _ = self.interrupt.recv() => SignalEvent::End("SIGINT"),
-        }
-    }
-
-    /// The next signal that ends the process; others mean nothing any more.
-    async fn end(&mut self) -> &'static str {
-        loop {
-            if let SignalEvent::End(name) = self.next().await {
-                return name;
-            }
-        }
-    }
 }
 
 /// A connection is a descriptor, and many systems begin with 1,024 of them.

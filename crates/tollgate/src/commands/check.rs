@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use serde_json::json;
-use tollgate_config::{Diagnostic, OsSources, PostureRow};
+use tollgate_config::{Diagnostic, PostureRow};
 
 use crate::cli::Checked;
+use crate::reload::Recording;
 use crate::{config_file, output};
 
 pub(super) fn check(arguments: &Checked) -> ExitCode {
@@ -26,8 +27,8 @@ fn for_people(arguments: &Checked) -> ExitCode {
 }
 
 fn for_machines(arguments: &Checked) -> ExitCode {
-    let path = match config_file::find(&arguments.config) {
-        Ok(path) => path,
+    let source = match config_file::source(&arguments.config) {
+        Ok(source) => source,
         Err(message) => {
             let fault = config_file::fault("unreadable", &message);
             output::json(&json!({ "ok": false, "diagnostics": [fault], "posture": [] }));
@@ -36,7 +37,7 @@ fn for_machines(arguments: &Checked) -> ExitCode {
     };
     let json_of =
         |diagnostics: &[Diagnostic]| diagnostics.iter().map(Diagnostic::to_json).collect::<Vec<_>>();
-    match tollgate_config::load(&path, &OsSources) {
+    match tollgate_config::load(source.path(), &Recording::of(&source)) {
         Ok(loaded) => {
             let posture = tollgate_config::posture(&loaded.plan);
             output::json(

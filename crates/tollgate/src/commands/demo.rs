@@ -16,7 +16,7 @@ pub(super) fn demo() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = serve::serve(&setup.config, |_| {
+    let code = serve::serve(setup.config.clone().into(), None, |_| {
         output::out(&introduction(&setup, &issuer));
         if let Err(error) = traffic::start(setup.gateway, issuer) {
             tracing::warn!(%error, "the demo sends no traffic");

@@ -14,6 +14,7 @@ use tollgate_config::{Failed, Loaded};
 use super::reads::{Look, Reads, Recording};
 use super::watch::Watch;
 use super::writers::How;
+use crate::source::Source;
 
 /// How long to wait for what.
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +72,7 @@ pub(super) enum Outcome {
 
 /// Follows the files of one configuration.
 pub(super) struct Follower {
-    path: PathBuf,
+    source: Source,
     pace: Pace,
     watch: Watch,
     /// Of the last load, whether it was applied or not.
@@ -90,12 +91,12 @@ enum Verdict {
 }
 
 impl Follower {
-    /// Follows the configuration at `path`, whose first load was applied and has read `reads`.
-    pub(super) fn new(path: PathBuf, reads: Reads, pace: Pace) -> Follower {
+    /// Follows the configuration of `source`, whose first load was applied and has read `reads`.
+    pub(super) fn new(source: impl Into<Source>, reads: Reads, pace: Pace) -> Follower {
         let mut watch = Watch::new();
         watch.follow(&reads);
         let applied = Some(reads.clone());
-        Follower { path, pace, watch, reads, applied, seen: (0, Instant::now()), warned: false }
+        Follower { source: source.into(), pace, watch, reads, applied, seen: (0, Instant::now()), warned: false }
     }
 
     /// The next load: asked for, or because a file changed.
@@ -110,7 +111,7 @@ impl Follower {
                 Verdict::Load => match self.load(asked.is_empty()).await {
                     Some(outcome) => return Attempt { asked, outcome },
                     None if asked_at.is_some_and(|at: Instant| at.elapsed() >= self.pace.asked) => {
-                        return Attempt { asked, outcome: Outcome::BeingWritten(self.path.clone()) };
+                        return Attempt { asked, outcome: Outcome::BeingWritten(self.source.path().to_owned()) };
                     }
                     None => Duration::ZERO,
                 },
@@ -182,10 +183,10 @@ impl Follower {
 
     /// Loads, and gives the result only when it is of what is really there.
     async fn load(&mut self, because_changed: bool) -> Option<Outcome> {
-        let (path, settle) = (self.path.clone(), self.settle(because_changed));
+        let (source, settle) = (self.source.clone(), self.settle(because_changed));
         let loading = tokio::task::spawn_blocking(move || {
-            let sources = Recording::default();
-            let result = tollgate_config::load(&path, &sources);
+            let sources = Recording::of(&source);
+            let result = tollgate_config::load(source.path(), &sources);
             (result, sources.into_reads())
         });
         let (result, mut reads) = match loading.await {

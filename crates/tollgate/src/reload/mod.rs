@@ -7,7 +7,6 @@ mod reads;
 mod watch;
 mod writers;
 
-use std::path::PathBuf;
 use std::time::SystemTime;
 
 use serde_json::Value;
@@ -17,6 +16,8 @@ use tollgate_config::{Diagnostic, Failed, Loaded, Severity};
 use tollgate_proxy::Control;
 
 use crate::config_file;
+use crate::source::Source;
+use crate::systemd::Supervisor;
 use follow::{Attempt, Follower, Outcome, PACE};
 
 pub(crate) use follow::Request;
@@ -24,25 +25,38 @@ pub(crate) use reads::{Reads, Recording};
 
 /// Reloads the configuration when it changes or when somebody asks, until the process ends.
 pub(crate) async fn run(
-    path: PathBuf,
+    source: Source,
     reads: Reads,
     control: Control,
     reloads: Reloads,
+    supervisor: Supervisor,
     mut requests: mpsc::Receiver<Request>,
 ) {
-    let mut follower = Follower::new(path, reads, PACE);
+    let mut follower = Follower::new(source.clone(), reads, PACE);
     loop {
         let Attempt { asked, outcome } = follower.next(&mut requests).await;
+        supervisor.reloading();
         let result = act(outcome, &control, &reloads).await;
         if result.ok {
-            follower.applied()
+            follower.applied();
+            source.applied();
         } else {
             follower.refused()
         }
+        supervisor.ready(&status(&result));
         for request in asked.into_iter().flatten() {
             // Who asked may have gone.
             let _ = request.send(result.clone());
         }
+    }
+}
+
+/// What a supervisor shows of it.
+fn status(result: &Reloaded) -> String {
+    let generation = result.generation;
+    match result.ok {
+        true => format!("serving; configuration {generation}"),
+        false => format!("serving; configuration {generation}, the last reload was refused"),
     }
 }
 
@@ -64,6 +78,7 @@ async fn apply(loaded: Loaded, control: &Control, reloads: &Reloads) -> Reloaded
     match control.apply(loaded.plan).await {
         Ok(applied) => {
             reloads.applied(SystemTime::now());
+            reloads.running().applied(applied.generation, loaded.sources);
             tracing::info!(generation = applied.generation, "configuration reloaded");
             for key in &applied.needs_restart {
                 tracing::warn!("`{key}` changed: it needs a restart, everything else is in effect");
@@ -90,7 +105,8 @@ fn refuse(failed: &Failed, control: &Control, reloads: &Reloads) -> Reloaded {
     reject(errors.map(Diagnostic::to_json).collect(), control, reloads)
 }
 
-fn reject(errors: Vec<Value>, control: &Control, reloads: &Reloads) -> Reloaded {
+/// Accounts for a reload that did not happen.
+pub(crate) fn reject(errors: Vec<Value>, control: &Control, reloads: &Reloads) -> Reloaded {
     reloads.rejected(SystemTime::now(), errors.clone());
     let generation = control.status().generation;
     Reloaded { ok: false, generation, needs_restart: Vec::new(), diagnostics: errors }

@@ -9,20 +9,31 @@ use std::hash::{Hash, Hasher};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tollgate_config::{Listed, OsSources, Sources};
 
+use crate::source::Source;
+
 /// A file whose time stamps are younger than this may change again without their changing: stamps tick slowly.
 const STAMP_TICK: Duration = Duration::from_secs(2);
 
-/// The real world, taking notes.
+/// The real world, taking notes. The main file may be none: then its text is given, and who gave it knows when it
+/// changes.
 #[derive(Debug, Default)]
 pub(crate) struct Recording {
+    given: Option<(PathBuf, Arc<[u8]>)>,
     reads: RefCell<Reads>,
 }
 
 impl Recording {
+    /// For one load of a configuration.
+    pub(crate) fn of(source: &Source) -> Recording {
+        let given = source.text().map(|text| (source.path().to_owned(), text));
+        Recording { given, reads: RefCell::default() }
+    }
+
     /// What was read.
     pub(crate) fn into_reads(self) -> Reads {
         self.reads.into_inner()
@@ -31,6 +42,10 @@ impl Recording {
 
 impl Sources for Recording {
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        if let Some((_, text)) = self.given.as_ref().filter(|(main, _)| main == path) {
+            let fits = text.len() as u64 <= limit;
+            return if fits { Ok(text.to_vec()) } else { Err(io::ErrorKind::FileTooLarge.into()) };
+        }
         // The stamp is taken first: a change in between makes it differ later, never the other way round.
         let stamp = Stamp::of(path);
         let result = OsSources.read(path, limit);
