@@ -66,14 +66,14 @@ impl Parameter {
         let style = style(at, place)?;
         let explode = at.flag("explode")?.unwrap_or(style == Style::Form);
         let meant = schema.as_ref().map(Meant::of).unwrap_or_default();
-        let compiled = schema.map(|schema| schemas.compile(&schema)).transpose()?.flatten();
-        Ok(Some(Parameter {
-            place,
-            required: place == Place::Path || at.flag("required")?.unwrap_or(false),
-            may_be_empty: place == Place::Query && at.flag("allowEmptyValue")?.unwrap_or(false),
-            writing: Writing { name: name.into(), style, explode, json, meant },
-            schema: compiled,
-        }))
+        let schema = schema.map(|schema| schemas.compile(&schema)).transpose()?.flatten();
+        let required = place == Place::Path || at.flag("required")?.unwrap_or(false);
+        let may_be_empty = place == Place::Query && at.flag("allowEmptyValue")?.unwrap_or(false);
+        let writing = Writing { name: name.into(), style, explode, json, meant };
+        // Which of the names of a request are its members is not known.
+        let free = writing.is_spread() && writing.meant.members.is_empty() && !writing.meant.is_single();
+        let (required, schema) = if free { (false, None) } else { (required, schema) };
+        Ok(Some(Parameter { place, required, may_be_empty, writing, schema }))
     }
 
     pub(super) fn name(&self) -> &str {

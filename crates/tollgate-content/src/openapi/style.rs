@@ -47,6 +47,12 @@ impl Style {
 }
 
 impl Writing {
+    /// Whether it is an object whose members stand among the others, under their own names.
+    pub(super) fn is_spread(&self) -> bool {
+        let among = !matches!(self.style, Style::Simple | Style::Label | Style::Deep);
+        among && self.explode && self.meant.is_object() && !self.json
+    }
+
     /// The value in one text: a segment of a path, or the lines of a header. `encoded` says whether percent-encodings
     /// stand for bytes.
     pub(super) fn of_text(&self, text: &str, encoded: bool) -> Result<Value, String> {
@@ -70,10 +76,10 @@ impl Writing {
         if self.style == Style::Deep {
             return self.of_members(pairs, plus);
         }
-        if self.meant.is_object() && self.explode && !self.json {
+        let values = pairs.take(&self.name);
+        if self.is_spread() && (values.is_empty() || !self.meant.is_single()) {
             return self.of_exploded(pairs, plus);
         }
-        let values = pairs.take(&self.name);
         let several = self.explode && self.meant.is_list() && !self.json;
         match values.as_slice() {
             [] => Ok(None),

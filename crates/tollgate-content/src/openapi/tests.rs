@@ -16,6 +16,8 @@ paths:
         - { name: sizes, in: query, style: pipeDelimited, explode: false, schema: { type: array, items: { enum: [1, 2] } } }
         - { name: filter, in: query, style: deepObject, schema: { $ref: "#/components/schemas/Filter" } }
         - { name: page, in: query, schema: { $ref: "#/components/schemas/Page" } }
+        - { name: free, in: query, required: true, schema: { type: object, minProperties: 9 } }
+        - { name: either, in: query, schema: { anyOf: [{ type: boolean }, { type: object, properties: { sub: { type: integer } } }] } }
         - { name: at, in: query, explode: false, schema: { type: object, properties: { x: { type: integer } }, required: [x] } }
         - { name: where, in: query, content: { application/json: { schema: { type: object, required: [a] } } } }
         - { name: empty, in: query, allowEmptyValue: true, schema: { type: boolean } }
@@ -192,6 +194,10 @@ fn parameters_in_queries() {
     check("size=3&after=x", Ok(()));
     check("size=x", Err("query parameter `page`: at /size: "));
     check("size=3&size=4", Err("query parameter `page`: a member is given more than once"));
+    check("either=true", Ok(()));
+    check("either=maybe", Err("query parameter `either`: "));
+    check("sub=1", Ok(()));
+    check("sub=x", Err("query parameter `either`: "));
     check("at=x,1,y,z", Ok(()));
     check("at=x,a", Err("query parameter `at`: at /x: "));
     check("at=x", Err("a member has no value"));
