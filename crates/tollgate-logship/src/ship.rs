@@ -3,7 +3,7 @@
 //! It has a thread of its own, so that neither a slow store nor compression takes anybody else's time.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -37,7 +37,8 @@ const WARNING_EVERY: Duration = Duration::from_secs(60);
 
 /// A running shipper.
 pub struct Shipper {
-    shared: Arc<Shared>,
+    /// Weak: who only looks on must not keep the files from whoever takes them over.
+    shared: Weak<Shared>,
     /// Disconnected when the thread has ended.
     ended: Receiver<()>,
 }
@@ -45,7 +46,9 @@ pub struct Shipper {
 impl Shipper {
     /// It ends as soon as it can; what is left is for whoever opens the directory next.
     pub fn abandon(&self) {
-        self.shared.abandon();
+        if let Some(shared) = self.shared.upgrade() {
+            shared.abandon();
+        }
     }
 
     /// Whether it has ended, as it does when its [`Spool`] is gone and nothing is left.
@@ -62,12 +65,12 @@ pub fn start(settings: &Settings, dial: Arc<dyn Dial>, counts: Arc<Counts>) -> i
     let shared = spool.shared().clone();
     let (alive, ended) = sync_channel(0);
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let shipped = shared.clone();
+    let weak = Arc::downgrade(&shared);
     thread::Builder::new().name("tollgate-ship".into()).spawn(move || {
         let _alive: SyncSender<()> = alive;
-        runtime.block_on(Shipping { shared: shipped, store, failures: 0, warned: None }.run());
+        runtime.block_on(Shipping { shared, store, failures: 0, warned: None }.run());
     })?;
-    Ok((spool, Shipper { shared, ended }))
+    Ok((spool, Shipper { shared: weak, ended }))
 }
 
 struct Shipping {

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -16,10 +15,8 @@ use object_store::{GetOptions, ObjectStore, ObjectStoreExt, PutPayload, RetryCon
 
 use crate::http::{Connector, Dial};
 
-/// Who ships tries again by itself, later and with other credentials if need be; a lost connection is worth one more try
-/// at once.
-const RETRIES: usize = 1;
-const RETRY_WITHIN: Duration = Duration::from_secs(60);
+/// Who ships tries again by itself, later, and with other credentials if need be.
+const RETRIES: usize = 0;
 
 /// Of what a store says so much is repeated.
 const SAID_BYTES_MAX: usize = 400;
@@ -182,7 +179,7 @@ fn directory(path: &FilePath, make: bool) -> Result<Store, StoreError> {
 }
 
 fn retry() -> RetryConfig {
-    RetryConfig { max_retries: RETRIES, retry_timeout: RETRY_WITHIN, ..RetryConfig::default() }
+    RetryConfig { max_retries: RETRIES, ..RetryConfig::default() }
 }
 
 fn s3(bucket: &str, options: &Options, connector: Connector) -> Result<Arc<dyn ObjectStore>, StoreError> {

@@ -140,7 +140,7 @@ fn answer(seen: &Seen, state: &Mutex<State>) -> Vec<u8> {
         "PUT" => {
             state.puts += 1;
             state.objects.insert(key, seen.body.clone());
-            behaviour::response(200, b"")
+            b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\netag: \"x\"\r\n\r\n".to_vec()
         }
         "GET" if query.contains("list-type=2") => listing(&state, &key, query),
         "GET" => match state.objects.get(&key) {
