@@ -181,8 +181,6 @@ reasons! {
     UpstreamTimeout = "upstream_timeout", 504, Upstream, true, Warn;
     /// The client takes nothing but a kept answer (`only-if-cached`), and there is none.
     NotCached = "not_cached", 504, Client, false, Debug;
-    /// The client takes nothing but a kept answer (`only-if-cached`), and there is none.
-    NotCached = "not_cached", 504, Client, false, Debug;
     /// Neither HTTP/1.0 nor HTTP/1.1.
     VersionNotSupported = "version_not_supported", 505, Client, false, Debug;
 }

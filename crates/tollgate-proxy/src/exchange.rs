@@ -17,7 +17,6 @@ use tollgate_wire::{
 use crate::client::Client;
 use crate::identity::Identity;
 use crate::live::cache::Filling;
-use crate::live::cache::Filling;
 use crate::live::conn::Conn;
 use crate::live::gate::Place;
 use crate::live::memory::Held;
@@ -51,8 +50,6 @@ pub(crate) struct Exchange<'c> {
     pub(crate) identity: Option<Identity>,
     /// A place under the route's `concurrency`, given up when the exchange ends.
     pub(crate) place: Option<Place>,
-    /// The gateway asks for its cache.
-    pub(crate) validators: Option<Box<Validators>>,
     /// The gateway asks for its cache.
     pub(crate) validators: Option<Box<Validators>>,
     /// The request's body, until someone takes it to read it.
@@ -249,8 +246,6 @@ pub(crate) struct Answer {
     pub(crate) coder: Option<Box<Coder>>,
     /// What keeps the body for other clients.
     pub(crate) store: Option<Box<Filling>>,
-    /// What keeps the body for other clients.
-    pub(crate) store: Option<Box<Filling>>,
 }
 
 /// A request body that nobody has read yet.
@@ -405,7 +400,6 @@ impl<'c> Exchange<'c> {
             attempts: Cell::new(0),
             finished: Cell::new(false),
             cache: Cell::new(None),
-            cache: Cell::new(None),
         };
         Exchange {
             worker,
@@ -420,7 +414,6 @@ impl<'c> Exchange<'c> {
             preflight: false,
             identity: None,
             place: None,
-            validators: None,
             validators: None,
             body,
             body_read: true,

@@ -21,7 +21,6 @@ use crate::health::{HealthReport, TargetHealth, UpstreamHealth};
 use crate::insight::FOLLOWERS_MAX;
 use crate::listen::{self, Accepted};
 use crate::live::Counts;
-use crate::live::cache::{CachesLive, Purge, PurgeError};
 use crate::live::collector::Collector;
 use crate::live::dial::Dialer;
 use crate::live::cache::{CachesLive, Purge, PurgeError};
@@ -260,7 +259,6 @@ impl Shared {
         let living = issuers.reconcile(&plan).into();
         let workers = plan.workers;
         let caches = Arc::new(CachesLive::new(&plan, None));
-        let caches = Arc::new(CachesLive::new(&plan, None));
         let current = Current {
             plan: Arc::new(plan),
             sides: Arc::new(sides),
@@ -413,12 +411,6 @@ impl Shared {
         current.caches.purge(&current.plan, purge, Instant::now())
     }
 
-    /// Forgets kept answers. How many.
-    pub(crate) fn purge(&self, purge: &Purge) -> Result<u64, PurgeError> {
-        let current = self.current();
-        current.caches.purge(&current.plan, purge, Instant::now())
-    }
-
     pub(crate) async fn snapshot(&self) -> Snapshot {
         let mut answers = Vec::new();
         for inbox in self.inboxes() {
@@ -439,8 +431,6 @@ impl Shared {
         snapshot.shipped = self.log.shipped();
         snapshot.spans = self.collector.totals();
         snapshot.connections_refused = self.counts.refused.load(Relaxed);
-        let current = self.current();
-        snapshot.cache_bytes = current.caches.bytes(&current.plan).into_iter().collect();
         let current = self.current();
         snapshot.cache_bytes = current.caches.bytes(&current.plan).into_iter().collect();
         for live in lock(&self.listeners).values() {
@@ -470,7 +460,6 @@ impl Shared {
         let sides = Sides::of(&plan, &self.current().sides)?;
         let (fresh, gone) = self.listener_changes(&plan, &sides)?;
         let limits = Arc::new(LimitsLive::new(&plan, Some((&old, &self.current().limits)))?);
-        let caches = Arc::new(CachesLive::new(&plan, Some((&old, &self.current().caches))));
         let caches = Arc::new(CachesLive::new(&plan, Some((&old, &self.current().caches))));
         let log = self.log.prepare(&plan.access_log).map_err(ApplyError::AccessLog)?;
 

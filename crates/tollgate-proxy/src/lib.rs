@@ -57,7 +57,6 @@ pub use health::{HealthReport, TargetHealth, UpstreamHealth};
 pub use insight::{Following, PlacesReport};
 pub use live::dial::dialer;
 pub use live::cache::{Purge, PurgeError};
-pub use live::cache::{Purge, PurgeError};
 pub use live::issuers::{IssuerHealth, IssuerStatus};
 pub use live::memory::{MemoryReport, Pressure};
 pub use live::store::StoreReport;

@@ -273,7 +273,6 @@ impl Active {
             issuers: current.issuers,
             limits: current.limits,
             caches: current.caches,
-            caches: current.caches,
             store,
             series,
         }

@@ -17,7 +17,6 @@ use crate::io::Room;
 use crate::limit::Verdict;
 use crate::live::issuers::IssuerLive;
 use crate::live::cache::CachesLive;
-use crate::live::cache::CachesLive;
 use crate::live::limits::LimitsLive;
 use crate::live::memory::Memory;
 use crate::live::store::Store;
@@ -97,7 +96,6 @@ pub(crate) struct Active {
     /// Indexed by `IssuerId`.
     pub(crate) issuers: Arc<[IssuerLive]>,
     pub(crate) limits: Arc<LimitsLive>,
-    pub(crate) caches: Arc<CachesLive>,
     pub(crate) caches: Arc<CachesLive>,
     /// Where gateways share limits.
     pub(crate) store: Option<Rc<Store>>,

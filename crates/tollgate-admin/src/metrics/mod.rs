@@ -70,10 +70,6 @@ metrics! {
         "Answers of routes with a cache: `hit`, `collapsed` (asked for together with another), `stale`, `revalidated`, `miss`, `bypass`.";
     CACHE_BYTES = Gauge "tollgate_cache_bytes" ["route"]
         "Memory that the route's kept answers take.";
-    CACHE = Counter "tollgate_cache_total" ["route", "result"]
-        "Answers of routes with a cache: `hit`, `collapsed` (asked for together with another), `stale`, `revalidated`, `miss`, `bypass`.";
-    CACHE_BYTES = Gauge "tollgate_cache_bytes" ["route"]
-        "Memory that the route's kept answers take.";
     SCRIPT_DURATION = Histogram "tollgate_script_duration_seconds" ["route"]
         "Time that a call of a route's script took.";
     INFLIGHT = Gauge "tollgate_inflight_requests" []
@@ -209,14 +205,6 @@ impl Scrape {
         out.family(&MIRRORED);
         for (labels, count) in &seen.mirrored {
             out.sample(&[&labels.route, labels.result], count);
-        }
-        out.family(&CACHE);
-        for (labels, count) in &seen.cached {
-            out.sample(&[&labels.route, labels.result], count);
-        }
-        out.family(&CACHE_BYTES);
-        for (route, bytes) in &seen.cache_bytes {
-            out.sample(&[route], bytes);
         }
         out.family(&CACHE);
         for (labels, count) in &seen.cached {

@@ -113,8 +113,6 @@ fn scrape() -> Scrape {
     snapshot.mirrored.insert(CopyLabels { route: "none".into(), result: "sent" }, 16);
     snapshot.cached.insert(CacheLabels { route: "none".into(), result: "hit" }, 17);
     snapshot.cache_bytes.insert("none".into(), 18);
-    snapshot.cached.insert(CacheLabels { route: "none".into(), result: "hit" }, 17);
-    snapshot.cache_bytes.insert("none".into(), 18);
     snapshot.script_duration.insert(NASTY.into(), Histogram::new());
     snapshot.inflight_requests = 4;
     snapshot.connections.insert("0.0.0.0:8080".into(), 5);

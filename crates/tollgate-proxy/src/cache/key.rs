@@ -24,7 +24,9 @@ pub(super) fn key(exchange: &Exchange<'_>, rules: &Cache) -> Option<(Key, Asked)
         }
     }
     let known = exchange.identity.is_some();
-    let asked = match known || headers.contains(&name::AUTHORIZATION) {
+    // Who has shown a certificate of which the upstream is told is somebody, too.
+    let named = headers.contains(&name::AUTHORIZATION) || exchange.client.subject().is_some();
+    let asked = match known || named {
         _ if rules.private && known => {
             key.push(caller(exchange)?.as_bytes());
             Asked::Personal

@@ -2,7 +2,6 @@
 
 pub(crate) mod balancer;
 pub(crate) mod cache;
-pub(crate) mod cache;
 pub(crate) mod checks;
 pub(crate) mod conn;
 pub(crate) mod counts;

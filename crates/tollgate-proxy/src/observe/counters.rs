@@ -19,7 +19,6 @@ use self::registry::{Registry, UNMATCHED};
 use self::tally::{RouteCounts, TargetCounts, UpstreamCounts};
 use super::record::Record;
 use crate::exchange::Cached;
-use crate::exchange::Cached;
 use super::snapshot::{CacheLabels, CopyLabels, Gauges, LimitLabels, WorkerSnapshot};
 
 /// All counters of one worker.
@@ -105,9 +104,6 @@ impl Counters {
             caches: registry.caches.map(|(route, cached), count| {
                 (CacheLabels { route: route.clone(), result: cached.label() }, *count)
             }),
-            caches: registry.caches.map(|(route, cached), count| {
-                (CacheLabels { route: route.clone(), result: cached.label() }, *count)
-            }),
             copies: registry.copies.map(|(route, copied), count| {
                 (CopyLabels { route: route.clone(), result: copied.label() }, *count)
             }),
@@ -120,9 +116,6 @@ impl Series {
     /// Counts one finished exchange.
     pub(crate) fn count(&self, record: &Record<'_>) {
         self.route(record.route).borrow_mut().count(record);
-        if let Some(cached) = record.cache {
-            self.count_cached(record.route, cached);
-        }
         if let Some(cached) = record.cache {
             self.count_cached(record.route, cached);
         }
@@ -156,13 +149,6 @@ impl Series {
         let Some(route) = route.and_then(|id| self.plan.routes.get(id.0 as usize)) else { return };
         let name = (route.name.clone(), copied);
         *self.registry.borrow_mut().copies.get_or_insert(&name).borrow_mut() += 1;
-    }
-
-    /// Counts what the cache had to do with one answer. By name: what is saved costs much more than that.
-    fn count_cached(&self, route: Option<RouteId>, cached: Cached) {
-        let Some(route) = route.and_then(|id| self.plan.routes.get(id.0 as usize)) else { return };
-        let name = (route.name.clone(), cached);
-        *self.registry.borrow_mut().caches.get_or_insert(&name).borrow_mut() += 1;
     }
 
     /// Counts what the cache had to do with one answer. By name: what is saved costs much more than that.

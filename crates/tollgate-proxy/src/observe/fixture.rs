@@ -128,7 +128,6 @@ pub(super) fn record() -> Record<'static> {
         upstream_time: Some(Duration::from_micros(1_100)),
         attempts: 1,
         cache: None,
-        cache: None,
         version: Version::Http11,
         headers: None,
         generation: 3,

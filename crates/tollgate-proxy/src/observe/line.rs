@@ -15,7 +15,6 @@ use super::date::{LogTime, three_digits};
 use super::record::Record;
 use super::redact;
 use super::text::{Text, write_text};
-use crate::exchange::Cached;
 use crate::trace::write_hex;
 use crate::exchange::Cached;
 

@@ -8,8 +8,6 @@ use tollgate_plan::route::RouteId;
 use tollgate_plan::upstream::UpstreamId;
 use tollgate_wire::{HeaderBlock, Method, Version};
 
-use crate::exchange::Cached;
-
 use crate::trace::TraceId;
 
 use crate::exchange::Cached;
@@ -49,8 +47,6 @@ pub(crate) struct Record<'a> {
     /// Spent on the upstream, all attempts together.
     pub(crate) upstream_time: Option<Duration>,
     pub(crate) attempts: u32,
-    /// What the cache had to do with it; none on routes without one.
-    pub(crate) cache: Option<Cached>,
     /// What the cache had to do with it; none on routes without one.
     pub(crate) cache: Option<Cached>,
     /// The client's protocol version.

@@ -29,10 +29,6 @@ pub struct Snapshot {
     pub cached: BTreeMap<CacheLabels, u64>,
     /// `cache_bytes{route}`: what is kept.
     pub cache_bytes: BTreeMap<Arc<str>, u64>,
-    /// `cache_total{route,result}`: answers of routes that have a cache.
-    pub cached: BTreeMap<CacheLabels, u64>,
-    /// `cache_bytes{route}`: what is kept.
-    pub cache_bytes: BTreeMap<Arc<str>, u64>,
     /// `script_duration_seconds{route}`, each call of a script counted.
     pub script_duration: BTreeMap<Arc<str>, Histogram>,
     /// `upstream_requests_total{upstream,target,outcome}`, each attempt counted.
@@ -116,15 +112,6 @@ pub struct CacheLabels {
     pub result: &'static str,
 }
 
-/// Labels of `cache_total`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CacheLabels {
-    /// The route's name.
-    pub route: Arc<str>,
-    /// `hit`, `collapsed`, `stale`, `revalidated`, `miss` or `bypass`.
-    pub result: &'static str,
-}
-
 /// Labels of `upstream_requests_total`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UpstreamLabels {
@@ -194,8 +181,6 @@ pub(crate) struct WorkerSnapshot {
     pub(crate) scripts: Vec<(Arc<str>, Histogram)>,
     /// What caches had to do with answers.
     pub(crate) caches: Vec<(CacheLabels, u64)>,
-    /// What caches had to do with answers.
-    pub(crate) caches: Vec<(CacheLabels, u64)>,
     /// Requests that mirrors were to have.
     pub(crate) copies: Vec<(CopyLabels, u64)>,
     pub(crate) gauges: Gauges,
@@ -247,9 +232,6 @@ impl Snapshot {
             }
             for (route, duration) in worker.scripts {
                 sum.script_duration.entry(route).or_default().add(&duration);
-            }
-            for (labels, count) in worker.caches {
-                *sum.cached.entry(labels).or_default() += count;
             }
             for (labels, count) in worker.caches {
                 *sum.cached.entry(labels).or_default() += count;

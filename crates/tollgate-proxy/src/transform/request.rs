@@ -85,20 +85,6 @@ fn write_validators(validators: &Validators, out: &mut Vec<u8>) {
     }
 }
 
-/// What asks for a piece of an answer, or for none where the client has it.
-const CONDITIONS: [Name; 4] =
-    [name::IF_MODIFIED_SINCE, name::IF_NONE_MATCH, name::IF_RANGE, name::RANGE];
-
-/// Asks whether what the gateway keeps is still right.
-fn write_validators(validators: &Validators, out: &mut Vec<u8>) {
-    if let Some(etag) = &validators.etag {
-        write_header(out, &name::IF_NONE_MATCH, etag);
-    }
-    if let Some(changed) = &validators.last_modified {
-        write_header(out, &name::IF_MODIFIED_SINCE, changed);
-    }
-}
-
 /// The lines that the gateway itself writes, and the route's.
 fn write_own(
     exchange: &Exchange<'_>,

@@ -11,7 +11,6 @@ use tollgate_plan::Plan;
 use super::super::histogram::Histogram;
 use super::Copied;
 use crate::exchange::Cached;
-use crate::exchange::Cached;
 use super::tally::{RouteCounts, TargetCounts, UpstreamCounts};
 
 /// Names per kind that are kept although no current plan has them, so that a configuration that comes back
@@ -31,8 +30,6 @@ pub(super) struct Registry {
     pub(super) limits: Family<(Arc<str>, Arc<str>), u64>,
     /// Requests that a mirror was to have, by route.
     pub(super) copies: Family<(Arc<str>, Copied), u64>,
-    /// What caches had to do with answers, by route.
-    pub(super) caches: Family<(Arc<str>, Cached), u64>,
     /// What caches had to do with answers, by route.
     pub(super) caches: Family<(Arc<str>, Cached), u64>,
     /// How long calls of scripts took, by route.
@@ -57,9 +54,6 @@ impl Registry {
             for cached in route.cache.iter().flat_map(|_| Cached::ALL) {
                 self.caches.keep(&(route.name.clone(), cached), self.attached);
             }
-            for cached in route.cache.iter().flat_map(|_| Cached::ALL) {
-                self.caches.keep(&(route.name.clone(), cached), self.attached);
-            }
             for copied in route.mirror.iter().flat_map(|_| Copied::ALL) {
                 self.copies.keep(&(route.name.clone(), copied), self.attached);
             }
@@ -74,7 +68,6 @@ impl Registry {
         self.upstreams.evict(self.attached);
         self.targets.evict(self.attached);
         self.limits.evict(self.attached);
-        self.caches.evict(self.attached);
         self.caches.evict(self.attached);
         self.copies.evict(self.attached);
         self.scripts.evict(self.attached);
