@@ -17,6 +17,7 @@ const DOCUMENTS: &[&str] = &[
     "docs/tracing.md",
     "docs/access.md",
     "docs/aggregation.md",
+    "docs/cache.md",
     "docs/shaping.md",
     "docs/from-krakend.md",
 ];
