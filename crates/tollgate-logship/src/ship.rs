@@ -51,6 +51,11 @@ impl Shipper {
         }
     }
 
+    /// Waits until it has ended, at most so long.
+    pub fn wait(&self, limit: Duration) {
+        let _ = self.ended.recv_timeout(limit);
+    }
+
     /// Whether it has ended, as it does when its [`Spool`] is gone and nothing is left.
     pub fn has_ended(&self) -> bool {
         self.ended.try_recv() == Err(std::sync::mpsc::TryRecvError::Disconnected)

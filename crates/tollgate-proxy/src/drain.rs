@@ -19,6 +19,9 @@ use crate::worker::Phase;
 /// How often the drain looks whether everybody is gone.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
+/// Then those who write and send it end within this time.
+const END_WITHIN: Duration = Duration::from_millis(500);
+
 /// Spans that are left are sent within this time, or not at all.
 const SPANS_WITHIN: Duration = Duration::from_secs(2);
 
@@ -102,6 +105,7 @@ async fn drain(shared: &Shared, began: Instant, course: &Course) {
     if !shared.log.flush(FLUSH_WITHIN) {
         tracing::warn!("the access log could not be written to its end; what waits in a spool is left to the next process");
     }
+    shared.log.end(END_WITHIN);
     shared.drained.send_replace(Some(Drained { cut }));
 }
 

@@ -157,6 +157,19 @@ impl LogWriter {
         replaced.iter().filter(|end| !ended(end)).count() == 0 && flushed
     }
 
+    /// Ends what writes and sends, at most `limit` long: a spool that is empty leaves nothing behind. For the end of the
+    /// process, behind [`LogWriter::flush`].
+    pub(crate) fn end(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        drop(locked(&self.shared.current).take());
+        self.shared.epoch.fetch_add(1, Ordering::Release);
+        let shippers = std::mem::take(&mut locked(&self.state).shippers);
+        for shipper in shippers {
+            // One whose store is down goes on until the process ends.
+            shipper.wait(deadline.saturating_duration_since(Instant::now()));
+        }
+    }
+
     /// Records written and lost since the start, by sink, for every sink that was in use.
     pub(crate) fn counts(&self) -> impl Iterator<Item = (&'static str, LogCounts)> + '_ {
         let kinds = SinkKind::ALL.into_iter().zip(&self.shared.counts);
