@@ -165,6 +165,12 @@ fn warn_no_effect(route: &spec::Route, action: &Action, report: &mut Report) {
         ("lua", route.lua.key(), true),
     ];
     let parts = matches!(action, Action::Aggregate(_));
+    let rendered = matches!(action, Action::Aggregate(aggregate) if aggregate.render.is_some());
+    let encode = route.response.value().and_then(|response| response.encode.key());
+    if let Some(key) = encode.filter(|_| rendered) {
+        let message = "`encode` changes nothing: the answer is what the template makes";
+        report.push(Finding::warning(Code::NoEffect, key, message));
+    }
     for (name, key, of_parts) in keys {
         if let Some(key) = key.filter(|_| !(parts && of_parts)) {
             let message = format!("`{name}` changes nothing: the route does not forward");

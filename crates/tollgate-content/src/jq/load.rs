@@ -10,7 +10,7 @@ use jaq_core::{Compiler, Filter};
 
 use super::{JqError, Lang, functions};
 
-const PRELUDE: &str = include_str!("prelude.jq");
+pub(super) const PRELUDE: &str = include_str!("prelude.jq");
 
 /// Parser and compiler go into the depth of a text by recursion. This is enough for one that is nothing but depth.
 const STACK_BYTES: usize = 64 << 20;

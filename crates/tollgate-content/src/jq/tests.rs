@@ -131,6 +131,20 @@ fn recursion(name: &str) -> String {
     format!("`{name}` calls itself; loops are `recurse`, `while`, `until`, `reduce` and `foreach` here")
 }
 
+#[test]
+fn every_function_that_is_made_of_others_compiles() {
+    let names: Vec<&str> = load::PRELUDE
+        .lines()
+        .filter_map(|line| line.strip_prefix("def ")?.split([':', '(']).next())
+        .collect();
+    assert!(names.len() > 60);
+    // Named in a text, which is enough to have them.
+    assert_eq!(
+        run(&format!("\"{}\" | length", names.join(" ")), "1").as_deref().map(|it| it.is_empty()),
+        Ok(false)
+    );
+}
+
 /// What reads more than the document, or says when and where it runs.
 #[test]
 fn a_filter_sees_its_document_and_nothing_else() {
