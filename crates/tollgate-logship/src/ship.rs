@@ -3,8 +3,8 @@
 //! It has a thread of its own, so that neither a slow store nor compression takes anybody else's time.
 
 use std::io;
-use std::sync::{Arc, Weak};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 

@@ -15,8 +15,8 @@ use super::date::{LogTime, three_digits};
 use super::record::Record;
 use super::redact;
 use super::text::{Text, write_text};
-use crate::trace::write_hex;
 use crate::exchange::Cached;
+use crate::trace::write_hex;
 
 /// Appends the record's line, line feed included. `plan` is the one that the request met.
 pub(super) fn write_line(record: &Record<'_>, plan: &Plan, time: &mut LogTime, out: &mut Vec<u8>) {

@@ -101,7 +101,8 @@ impl LogWriter {
             LogSink::File(path) => (Some((Place::Output(Output::file(path)?), SinkKind::File)), None),
             LogSink::ObjectStore(log) => {
                 let shipped = self.shared.shipped.clone();
-                let (spool, shipper) = tollgate_logship::start(&log_shipping(log), self.dial.clone(), shipped)?;
+                let (spool, shipper) =
+                    tollgate_logship::start(&log_shipping(log), self.dial.clone(), shipped)?;
                 (Some((Place::Spool(spool), SinkKind::ObjectStore)), Some(shipper))
             }
         };

@@ -72,8 +72,7 @@ fn write_lines(exchange: &Exchange<'_>, route: &Route, told: Told<'_>, out: &mut
 }
 
 /// What asks for a piece of an answer, or for none where the client has it.
-const CONDITIONS: [Name; 4] =
-    [name::IF_MODIFIED_SINCE, name::IF_NONE_MATCH, name::IF_RANGE, name::RANGE];
+const CONDITIONS: [Name; 4] = [name::IF_MODIFIED_SINCE, name::IF_NONE_MATCH, name::IF_RANGE, name::RANGE];
 
 /// Asks whether what the gateway keeps is still right.
 fn write_validators(validators: &Validators, out: &mut Vec<u8>) {
@@ -104,7 +103,9 @@ fn write_own(
         }
     };
     forwarding::write(exchange, value, &mut put);
-    if let Some(trace) = exchange.trace.as_deref().filter(|_| replaces(edits, |edited| *edited == name::TRACEPARENT)) {
+    if let Some(trace) =
+        exchange.trace.as_deref().filter(|_| replaces(edits, |edited| *edited == name::TRACEPARENT))
+    {
         trace.hide();
     }
     told.write(exchange, headers, value, &mut put);

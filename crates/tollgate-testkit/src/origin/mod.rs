@@ -18,7 +18,7 @@ pub use conn::Conn;
 pub use seen::{Closed, ConnectionSeen, Seen};
 
 use crate::stream::Stream;
-use crate::wait::{Gate, wait_for};
+use crate::wait::{Gate, PATIENCE, wait_for, wait_some};
 
 type Handler = dyn Fn(&mut Conn) -> io::Result<()> + Send + Sync;
 
@@ -60,7 +60,9 @@ impl Origin {
         address: &str,
         handler: impl Fn(&mut Conn) -> io::Result<()> + Send + Sync + 'static,
     ) -> Origin {
-        let listener = TcpListener::bind(address).expect("the origin's address is free");
+        // A process that another test is just starting holds, for a moment, what was open in this one.
+        let listener =
+            wait_some("the origin's address to be free", PATIENCE, || TcpListener::bind(address).ok());
         let local = listener.local_addr().expect("a bound listener has an address");
         Origin::serve(Listener::Tcp(listener), Place::Tcp(local.to_string()), Box::new(handler))
     }
