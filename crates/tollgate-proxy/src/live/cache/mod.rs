@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use tollgate_plan::Plan;
 use tollgate_plan::aggregate::{Aggregate, PartBody, Source};
+use tollgate_plan::cache::Cache;
+use tollgate_plan::memory::Shares;
 use tollgate_plan::route::{Action, HeaderEdit, QueryEdit, RequestEdits, Rewrite, Route, RouteId};
 use tollgate_plan::template::{Part, Template};
 use tollgate_plan::upstream::UpstreamId;
@@ -69,15 +71,16 @@ impl CachesLive {
     pub(crate) fn new(plan: &Plan, before: Option<(&Plan, &CachesLive)>) -> CachesLive {
         let stamps = before.map_or_else(Arc::default, |(_, live)| live.stamps.clone());
         let old = before.map(|(plan, live)| live.by_name(plan)).unwrap_or_default();
+        let bounds = Bounds::of(plan);
         let routes = plan.routes.iter().map(|route| {
-            let rules = route.cache.as_deref()?;
+            let max_bytes = bounds.of_route(route.cache.as_deref()?);
             let identity = identity(plan, route);
             let same = |(old, kept): &&(&Route, &Arc<RouteCache>)| {
-                kept.identity == identity && old.scripts == route.scripts
+                kept.identity == identity && kept.max_bytes == max_bytes && old.scripts == route.scripts
             };
             Some(match old.get(&*route.name).filter(same) {
                 Some((_, kept)) => (*kept).clone(),
-                None => RouteCache::new(identity, rules.max_bytes, &stamps),
+                None => RouteCache::new(identity, max_bytes, &stamps),
             })
         });
         let routes: Box<[_]> = routes.collect();
@@ -89,6 +92,11 @@ impl CachesLive {
         id.and_then(|RouteId(at)| self.routes.get(at as usize)).and_then(Option::as_ref)
     }
 
+    /// Memory is tight: forgets half of what is kept.
+    pub(crate) fn let_go(&self) {
+        self.routes.iter().flatten().for_each(|cache| cache.store.let_go(50));
+    }
+
     /// Bytes that each route's answers take.
     pub(crate) fn bytes(&self, plan: &Plan) -> Vec<(Arc<str>, u64)> {
         let routes = plan.routes.iter().zip(&self.routes);
@@ -98,6 +106,29 @@ impl CachesLive {
     fn by_name<'a>(&'a self, plan: &'a Plan) -> HashMap<&'a str, (&'a Route, &'a Arc<RouteCache>)> {
         let routes = plan.routes.iter().zip(&self.routes);
         routes.filter_map(|(route, cache)| Some((&*route.name, (route, cache.as_ref()?)))).collect()
+    }
+}
+
+/// What the routes' stores may take together, beside what they ask for.
+struct Bounds {
+    wanted: u64,
+    share: u64,
+}
+
+impl Bounds {
+    fn of(plan: &Plan) -> Bounds {
+        let wanted = plan.routes.iter().filter_map(|route| route.cache.as_deref());
+        let share = plan.limits.memory.map_or(u64::MAX, |cap| Shares::of(cap).cache as u64);
+        Bounds { wanted: wanted.fold(0, |sum, rules| sum.saturating_add(rules.max_bytes)), share }
+    }
+
+    /// All of what it asks for, or its part of what there is.
+    fn of_route(&self, rules: &Cache) -> u64 {
+        if self.wanted <= self.share {
+            return rules.max_bytes;
+        }
+        let part = u128::from(rules.max_bytes) * u128::from(self.share) / u128::from(self.wanted.max(1));
+        u64::try_from(part).unwrap_or(self.share)
     }
 }
 

@@ -91,7 +91,12 @@ impl Store {
         page.bytes = bytes;
         shard.pages.insert(Arc::from(key), page);
         drop(shard);
-        self.make_room(self.place(key));
+        self.make_room(self.place(key), self.max_bytes);
+    }
+
+    /// Forgets until only this share of what is kept is left, in percent.
+    pub(super) fn let_go(&self, left: u64) {
+        self.make_room(0, self.bytes() / 100 * left);
     }
 
     /// Forgets every answer whose URL is one of those.
@@ -117,16 +122,16 @@ impl Store {
         self.bytes.load(Relaxed)
     }
 
-    /// Forgets until everything fits, in the shard that has grown first.
-    fn make_room(&self, grown: usize) {
+    /// Forgets until no more than so many bytes are kept, in the shard that has grown first.
+    fn make_room(&self, grown: usize, max_bytes: u64) {
         for at in (grown..SHARDS).chain(0..grown) {
             let Some(shard) = self.shards.get(at) else { continue };
             // The usual case without the lock.
-            if self.bytes() <= self.max_bytes {
+            if self.bytes() <= max_bytes {
                 return;
             }
             let mut shard = write(shard);
-            while self.bytes() > self.max_bytes {
+            while self.bytes() > max_bytes {
                 let Some(key) = shard.queue.pop_front() else { break };
                 let again = shard.pages.get(&key).is_some_and(|page| page.used.swap(false, Relaxed));
                 if again {

@@ -58,6 +58,33 @@ fn a_store_keeps_to_its_bound_and_forgets_what_nobody_asks_for() {
 }
 
 #[test]
+fn stores_share_what_there_is_when_they_ask_for_more() {
+    let rules = |max_bytes| Cache {
+        ttl: Duration::ZERO,
+        respect: true,
+        vary: Vec::new(),
+        stale_while_revalidate: None,
+        stale_if_error: None,
+        max_bytes,
+        private: false,
+    };
+    for (wanted, share, asks, expect) in [
+        (100, u64::MAX, 100, 100),
+        (100, 100, 40, 40),
+        (100, 50, 40, 20),
+        (u64::MAX, 1 << 30, 1 << 40, 64),
+        (0, 0, 0, 0),
+    ] {
+        assert_eq!(Bounds { wanted, share }.of_route(&rules(asks)), expect, "{asks} of {wanted} in {share}");
+    }
+    let store = Store::new(100_000);
+    (0..50).for_each(|at| store.put(format!("{at}").as_bytes(), entry(1000, "1", Instant::now())));
+    let before = store.bytes();
+    store.let_go(50);
+    assert!(store.bytes() <= before / 2 && store.bytes() > before / 4, "{} of {before}", store.bytes());
+}
+
+#[test]
 fn answers_under_one_key_are_told_apart_and_bounded() {
     let now = Instant::now();
     let store = Store::new(1 << 20);
