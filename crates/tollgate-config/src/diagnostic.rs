@@ -135,6 +135,8 @@ codes! {
     BadExpansion = "bad_expansion";
     /// An include that cannot be used.
     BadInclude = "bad_include";
+    /// A file, or what `${…}` stands for, that a check over the admin side may not see.
+    NotLookedAt = "not_looked_at";
     /// A key or value of the contract that this version does not have yet.
     NotSupportedYet = "not_supported_yet";
     /// Two routes that one request satisfies and nothing decides between.
@@ -151,10 +153,10 @@ codes! {
     BadKeys = "bad_keys";
     /// A script that does not compile, or fails when it is loaded.
     BadScript = "bad_script";
-    /// A schema that cannot be used.
-    BadSchema = "bad_schema";
     /// A template that does not compile.
     BadTemplate = "bad_template";
+    /// A schema that cannot be used.
+    BadSchema = "bad_schema";
     /// A certificate whose time is over, or has not begun.
     Expired = "expired";
     /// A key that changes nothing where it stands.

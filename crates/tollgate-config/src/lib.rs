@@ -25,19 +25,25 @@ mod render;
 mod report;
 mod suggest;
 
+mod difference;
+mod posted;
 mod posture;
 mod reference;
 mod schema;
+mod shown;
 
 use std::path::{Path, PathBuf};
 
 use tollgate_plan::Plan;
 
 pub use diagnostic::{CODES, Diagnostic, Related, Severity};
+pub use difference::difference;
+pub use posted::{Posted, check_posted};
 pub use posture::{PostureRow, posture};
 pub use reference::reference_markdown;
 pub use render::render;
 pub use schema::schema;
+pub use shown::redacted;
 pub use source_map::{FileId, SourceMap, Span};
 pub use sources::{Listed, MemorySources, OsSources, Sources};
 

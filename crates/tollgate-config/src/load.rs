@@ -29,7 +29,7 @@ pub(crate) fn from_file(path: &Path, sources: &dyn Sources) -> Result<Loaded, Fa
 
 pub(crate) fn from_text(name: &str, text: &str, sources: &dyn Sources) -> Result<Loaded, Failed> {
     let path = Path::new(name);
-    let mut load = Load { reader: Reader::new(sources), report: Report::default() };
+    let mut load = Load { reader: Reader::new(sources), report: Report::new(sources.withholds()) };
     load.reader.note(path);
     if text.len() as u64 > bounds::FILE_BYTES {
         let limit = crate::units::show_size(bounds::FILE_BYTES);
@@ -77,7 +77,7 @@ impl Load<'_> {
 
     /// A configuration file's text; `fault` makes the finding when there is none.
     fn read(&mut self, path: &Path, fault: &dyn Fn(&str) -> Finding) -> Option<Arc<str>> {
-        let bytes = match self.reader.bytes(path, bounds::FILE_BYTES) {
+        let bytes = match self.reader.configuration(path, bounds::FILE_BYTES) {
             Ok(bytes) => bytes,
             Err(why) => {
                 self.report.push(fault(&why));
@@ -96,7 +96,7 @@ impl Load<'_> {
 
     /// Parses a file and resolves what its scalars refer to.
     fn parse<'t>(&mut self, path: &Path, text: &'t Arc<str>) -> Option<Tree<'t>> {
-        let file = self.report.sources.add(path.to_path_buf(), text.clone());
+        let file = self.report.sources.add_configuration(path.to_path_buf(), text.clone());
         let mut tree = match yaml::parse(file, text) {
             Ok(Some(tree)) if !tree.root().is_null() => tree,
             Ok(_) => {

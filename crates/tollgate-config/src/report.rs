@@ -19,6 +19,8 @@ pub(crate) struct Report {
     seen: HashSet<(&'static str, Option<Span>, String, Vec<Span>)>,
     errors: usize,
     dropped: usize,
+    /// Files are withheld: that one cannot be read is no fault of the configuration.
+    withheld: bool,
 }
 
 /// A finding on its way into the report.
@@ -74,7 +76,15 @@ impl Finding {
 }
 
 impl Report {
-    pub(crate) fn push(&mut self, finding: Finding) {
+    /// Empty; `withheld` says that no file but those of the configuration can be read.
+    pub(crate) fn new(withheld: bool) -> Self {
+        Report { withheld, ..Report::default() }
+    }
+
+    pub(crate) fn push(&mut self, mut finding: Finding) {
+        if self.withheld && finding.code == Code::Unreadable {
+            (finding.code, finding.severity) = (Code::NotLookedAt, Severity::Warning);
+        }
         let span = match &finding.place {
             Place::Span(span) => Some(*span),
             Place::File(_) => None,

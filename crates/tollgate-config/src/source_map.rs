@@ -27,6 +27,8 @@ pub struct Span {
 #[derive(Debug, Clone, Default)]
 pub struct SourceMap {
     files: Vec<SourceFile>,
+    /// Those that are configurations, and not scripts.
+    configurations: Vec<FileId>,
 }
 
 #[derive(Clone)]
@@ -62,6 +64,18 @@ impl SourceMap {
         let text = source.text.get(start..end)?;
         let start = start + text.len() - text.trim_start().len();
         Some(Span { file, start: start as u32, end: (start + text.trim().len()) as u32 })
+    }
+
+    /// The main file and those that it includes, in the order in which they were read.
+    pub(crate) fn configurations(&self) -> impl Iterator<Item = (FileId, &SourceFile)> {
+        self.configurations.iter().filter_map(|id| Some((*id, self.file(*id)?)))
+    }
+
+    /// Adds a configuration file.
+    pub(crate) fn add_configuration(&mut self, path: PathBuf, text: Arc<str>) -> FileId {
+        let id = self.add(path, text);
+        self.configurations.push(id);
+        id
     }
 
     pub(crate) fn add(&mut self, path: PathBuf, text: Arc<str>) -> FileId {

@@ -14,6 +14,11 @@ pub trait Sources {
     fn identity(&self, path: &Path) -> PathBuf;
     /// An environment variable.
     fn variable(&self, name: &str) -> Option<String>;
+    /// Whether files and variables are withheld: the configuration comes from somebody who may not see what they hold.
+    /// Then only configuration files are read, what `${…}` stands for is unknown, and warnings say what was left out.
+    fn withholds(&self) -> bool {
+        false
+    }
     /// Cores that the process may use, at least 1.
     fn cores(&self) -> usize;
     /// The time, in Unix seconds: certificates have an end.
@@ -136,7 +141,7 @@ fn within(bytes: Vec<u8>, limit: u64) -> io::Result<Vec<u8>> {
 }
 
 /// The path without `.` and with `..` resolved by text: memory has no links.
-fn plain(path: &Path) -> PathBuf {
+pub(crate) fn plain(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for component in path.components() {
         match component {

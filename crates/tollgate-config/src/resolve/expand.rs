@@ -20,8 +20,14 @@ const TEMPLATE_NAMES: &[&str] =
 pub(crate) fn expand(tree: &mut Tree<'_>, file: FileId, reader: &mut Reader<'_>, report: &mut Report) {
     let path = report.sources.path(file).map(Path::to_path_buf).unwrap_or_default();
     for (span, scalar) in tree.scalars_mut().filter(|(_, scalar)| scalar.text.contains('$')) {
-        let mut expansion = Expansion { path: &path, out: String::new(), foreign: Vec::new(), reader };
+        let mut expansion =
+            Expansion { path: &path, out: String::new(), foreign: Vec::new(), withheld: false, reader };
         match expansion.run(&scalar.text) {
+            Ok(()) if expansion.withheld => {
+                let message = "what `${…}` stands for is not looked at here, nor what depends on it";
+                report.push(Finding::warning(Code::NotLookedAt, span, message));
+                scalar.unknown = true;
+            }
             Ok(()) => *scalar = expansion.finish(scalar.plain),
             Err(fault) => {
                 let place = scalar_part(span, scalar, &fault.at, report);
@@ -39,6 +45,8 @@ struct Expansion<'a, 's> {
     path: &'a Path,
     out: String,
     foreign: Vec<Range<u32>>,
+    /// Something that it stands for is withheld.
+    withheld: bool,
     reader: &'a mut Reader<'s>,
 }
 
@@ -84,6 +92,10 @@ impl Expansion<'_, '_> {
     fn one(&mut self, inner: &str, at: Range<usize>) -> Result<(), Fault> {
         let fault = |code, message: String, hint| Err(Fault { code, at: at.clone(), message, hint });
         if let Some(path) = inner.strip_prefix("file:") {
+            if self.reader.sources.withholds() {
+                self.withheld = true;
+                return Ok(());
+            }
             let path = beside(self.path, path);
             return match self.file(&path) {
                 Ok(text) => self.insert(&text, at),
@@ -97,6 +109,10 @@ impl Expansion<'_, '_> {
         if !is_name(name) {
             let hint = "write `${NAME}`, `${NAME:-default}` or `${file:/path}`; `$$` is a dollar sign";
             return fault(Code::BadExpansion, format!("`{name}` is no variable name"), Some(hint.to_owned()));
+        }
+        if self.reader.sources.withholds() {
+            self.withheld = true;
+            return Ok(());
         }
         let value = self.reader.sources.variable(name);
         match (value.filter(|value| !value.is_empty() || default.is_none()), default) {

@@ -39,6 +39,15 @@ impl<'s> Reader<'s> {
 
     /// A file's bytes, or why there are none, in words that complete "the file …".
     pub(crate) fn bytes(&mut self, path: &Path, limit: u64) -> Result<Arc<[u8]>, String> {
+        // Also where a configuration file has the same path: errors of other readers quote what they read.
+        if self.sources.withholds() {
+            return Err("is not looked at here".to_owned());
+        }
+        self.configuration(path, limit)
+    }
+
+    /// The same for a file of the configuration itself.
+    pub(crate) fn configuration(&mut self, path: &Path, limit: u64) -> Result<Arc<[u8]>, String> {
         self.note(path);
         if let Some(known) = self.read.get(path) {
             // The first reader's limit may have been wider.
