@@ -27,6 +27,8 @@ pub struct Limits {
     pub requests_per_connection: u64,
     /// Requests that one HTTP/2 connection may have under way at once.
     pub http2_streams: u32,
+    /// Bytes that the process may use, shared out by [`crate::memory::Shares`]; none: no cap.
+    pub memory: Option<u64>,
 }
 
 impl Default for Limits {
@@ -43,6 +45,7 @@ impl Default for Limits {
             keepalive_timeout: Duration::from_secs(75),
             requests_per_connection: 0,
             http2_streams: 128,
+            memory: None,
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) async fn request_body(exchange: &mut Exchange<'_>) -> Result<(), Reje
     let Some(body) = exchange.body.take_if(|body| body.here.is_none()) else { return Ok(()) };
     // Whatever happens now, what is left of it stands between this request and the next.
     exchange.body_read = false;
-    let mut reading = Reading { body, payload: Vec::new() };
+    let mut reading = Reading { body, payload: Vec::new(), held: 0 };
     if reading.body.expects_continue && !has_begun(exchange.client).await {
         exchange.client.inform(100, &HeaderBlock::default());
     }
@@ -76,6 +76,8 @@ async fn has_begun(client: &Client) -> bool {
 struct Reading {
     body: Box<RequestBody>,
     payload: Vec<u8>,
+    /// What the exchange was told to hold for it.
+    held: usize,
 }
 
 impl Reading {
@@ -132,6 +134,13 @@ impl Reading {
                 Ok(Step::Data { start, end, consumed }) => {
                     self.payload.extend_from_slice(rest.get(start..end).unwrap_or_default());
                     used += consumed;
+                    let more = self.payload.capacity() - self.held;
+                    if more > 0 {
+                        self.held += more;
+                        if let Err(reject) = exchange.hold(more) {
+                            return (bytes.len(), Err(reject.closing()));
+                        }
+                    }
                     if let Some(received) = &exchange.seen.bytes_in {
                         received.set(self.payload.len() as u64);
                     }

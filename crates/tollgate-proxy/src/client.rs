@@ -14,6 +14,7 @@ use crate::credentials::spells;
 use crate::io::{H2Stream, Stream};
 use crate::live::Counts;
 use crate::live::listeners::ListenerLive;
+use crate::live::memory::Held;
 use crate::pump::{Head, Pending};
 use crate::timer::{Timer, Timers};
 
@@ -44,6 +45,8 @@ pub(crate) struct Secure {
     pub(crate) version: &'static str,
     /// The subject of the client's certificate, and the header that tells the upstream, where it is to be told.
     pub(crate) subject: Option<(Name, Box<str>)>,
+    /// What TLS holds of the connection.
+    pub(crate) _held: Held,
 }
 
 impl Client {

@@ -36,6 +36,7 @@ async fn run<'a>(
 ) -> Result<Outcome<'a>, Reject> {
     parse::check(exchange)?;
     route::find(exchange)?;
+    limit::memory(exchange)?;
     if let Some(reply) = access::cors(exchange) {
         return Ok(Outcome::Reply(reply));
     }

@@ -95,6 +95,14 @@ impl<V> Memory<V> {
         self.entries.push(Entry { token, value, generation, expires_unix_s, hash, cost_bytes, used: false });
     }
 
+    /// Never holds more than this from now on. What is too much leaves with what comes next.
+    pub fn resize(&mut self, limit_bytes: usize) {
+        self.limit_bytes = limit_bytes;
+        if limit_bytes < self.used_bytes / 2 {
+            self.clear();
+        }
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         *self = Self::new(self.limit_bytes);

@@ -92,6 +92,11 @@ impl<'a> Compiled<'a> {
         script
     }
 
+    /// The most that a call of any script may use of memory, in bytes; 0 without scripts.
+    pub(super) fn memory(&self) -> usize {
+        self.scripts.keys().map(|key| key.2 as usize).max().unwrap_or(0)
+    }
+
     fn of_file(
         &mut self,
         At { value: path, span, .. }: &At<PathBuf>,

@@ -76,8 +76,8 @@ pub(super) fn memory_of_scripts(
     let Some(At { span, .. }) = block.and_then(|block| block.memory.given()).filter(|_| wanted > share) else {
         return;
     };
-    let (memory, share) = (show_size(memory as u64), show_size(share as u64));
-    let message = format!("scripts have {share} of `memory`, which is too little for {memory} on each worker");
+    let (memory, share) = (show_size(memory as u64), share >> 20);
+    let message = format!("scripts have {share}MiB of `memory`: too little for {memory} on each worker");
     let hint = format!("there are {workers} workers: lower `lua_limits.memory`, or raise `memory`");
     report.push(Finding::error(Code::Conflict, *span, message).hint(hint));
 }

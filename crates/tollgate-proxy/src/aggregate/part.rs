@@ -203,7 +203,10 @@ impl Work<'_, '_> {
         } else {
             decode(&body, call.decode, self.aggregate.part_bytes).map(|json| Rc::from(&*json))
         };
-        Ok((status, document.map_err(|_| Failed::of(Reason::PartFailed))?))
+        let document: Rc<str> = document.map_err(|_| Failed::of(Reason::PartFailed))?;
+        // What the part's own request held was given back with it.
+        exchange.hold(document.len()).map_err(failed)?;
+        Ok((status, document))
     }
 
     fn outgoing(&self, call: &Call, known: &Known<'_, '_>) -> Result<(Outgoing, Option<Vec<u8>>), Failed> {

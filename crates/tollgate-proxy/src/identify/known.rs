@@ -11,6 +11,7 @@ use super::Refused;
 use super::basic::Proven;
 use super::flights::Flights;
 use crate::identity::Verified;
+use crate::live::memory::Memory as ProcessMemory;
 
 /// Tokens that were found good, in bytes: some thousand usual ones, and little beside what a worker needs anyway.
 const TOKENS_BYTES: usize = 2 * 1024 * 1024;
@@ -52,5 +53,13 @@ impl Known {
             questions: Flights::default(),
             passwords: Proven::new(),
         }
+    }
+
+    /// Keeps to its part of the memory that the process may use.
+    pub(crate) fn follow(&self, memory: &ProcessMemory, workers: usize) {
+        let bytes = memory.token_bytes(TOKENS_BYTES + REFUSED_BYTES, workers);
+        let refused = REFUSED_BYTES.min(bytes / 8);
+        self.refused.borrow_mut().resize(refused);
+        self.tokens.borrow_mut().resize((bytes - refused).min(TOKENS_BYTES));
     }
 }

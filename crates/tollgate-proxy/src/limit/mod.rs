@@ -5,8 +5,10 @@ mod key;
 mod stored;
 
 mod concurrency;
+mod memory;
 mod tell;
 
 pub(crate) use buckets::{Verdict, by_address, by_identity, sweep};
 pub(crate) use concurrency::concurrency;
+pub(crate) use memory::memory;
 pub(crate) use tell::tell;

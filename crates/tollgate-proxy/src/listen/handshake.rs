@@ -20,6 +20,7 @@ use crate::client::Secure;
 use crate::exchange::Reject;
 use crate::io::{HandshakeError, Socket, Stream, Tls};
 use crate::live::listeners::ListenerLive;
+use crate::live::memory::{Held, TLS_BYTES};
 use crate::timer::Timer;
 use crate::tls::ServerSide;
 use crate::worker::Worker;
@@ -50,7 +51,9 @@ pub(super) async fn greet(
         if !is_current(&tls) {
             return Err(HandshakeError::Tls(CertificateError::Expired.into()));
         }
-        let secure = Rc::new(Secure { version: tls.version(), subject: subject(side, &tls) });
+        let held = Held::of(&worker.memory, TLS_BYTES);
+        let secure =
+            Rc::new(Secure { version: tls.version(), subject: subject(side, &tls), _held: held });
         Ok(Greeted { io: Stream::Tls(Box::new(tls)), secure: Some(secure) })
     });
     let error = match made.await {

@@ -11,6 +11,7 @@ use super::connection::should_end;
 use super::http2;
 use crate::client::Client;
 use crate::exchange::Reject;
+use crate::live::memory::Held;
 use crate::worker::{Kit, Worker};
 
 /// During a drain a connection that was busy a moment ago may have a request on its way: it is given this long.
@@ -29,11 +30,11 @@ pub(super) enum Arrival {
 /// Waits for the next request's head.
 pub(super) async fn arrive(worker: &Worker, client: &Client) -> Arrival {
     let started = worker.clock.recent();
-    let mut waiting = Waiting { limits: None, progress: HeadProgress::default(), kit: None, begun: false };
+    let mut waiting = Waiting { limits: None, progress: HeadProgress::default(), kit: None, begun: false, held: Held::default() };
     if should_end(worker) {
         client.timer.arm(started, DRAIN_IDLE);
     } else {
-        client.timer.arm(started, first_wait(worker, client));
+        client.timer.arm_idle(started, first_wait(worker, client));
     }
     poll_fn(|cx| waiting.poll(worker, client, cx, started)).await
 }
@@ -62,6 +63,8 @@ struct Waiting {
     kit: Option<Box<Kit>>,
     /// Part of a head is there.
     begun: bool,
+    /// What is kept of it.
+    held: Held,
 }
 
 impl Waiting {
@@ -84,6 +87,9 @@ impl Waiting {
                 Poll::Ready(Some(arrival)) => return Poll::Ready(arrival),
                 Poll::Ready(None) => self.begin(worker, client),
                 Poll::Pending => break,
+            }
+            if !self.keep(worker, client) {
+                return Poll::Ready(Arrival::Refused(Reject::out_of_memory().closing()));
             }
         }
         self.poll_deadline(worker, client, cx, started)
@@ -138,6 +144,12 @@ impl Waiting {
             let timeout = worker.active.borrow().plan.limits.header_timeout;
             client.timer.arm(worker.clock.recent(), timeout);
         }
+    }
+
+    /// Counts the part of a head that is there; false when memory has no room for it.
+    fn keep(&mut self, worker: &Worker, client: &Client) -> bool {
+        self.held.count_for(&worker.memory);
+        self.held.hold(client.unread.look(<[u8]>::len))
     }
 
     fn poll_deadline(

@@ -28,6 +28,7 @@ use super::head::head_limits;
 use crate::client::Client;
 use crate::exchange::Reject;
 use crate::io::{Fault, H2Stream, Wire};
+use crate::live::memory::{HTTP2_BYTES, Held};
 use crate::worker::{Active, Kit, Phase, Worker};
 
 /// What a client sends first (RFC 9113 section 3.4).
@@ -87,6 +88,7 @@ pub(super) async fn serve(worker: Rc<Worker>, client: Client) {
     let Some(connection) = connection else { return };
     let mut driver = Driver {
         streams: Streams::new(wire.clone()),
+        _held: Held::of(&worker.memory, HTTP2_BYTES),
         worker,
         front,
         wire,
@@ -141,6 +143,8 @@ struct Driver {
     streams: Rc<Streams>,
     heads_max: usize,
     requests: u64,
+    /// What the connection holds beside its requests.
+    _held: Held,
     /// When the client was told to go.
     goodbye: Option<Instant>,
     waits: Waits,
@@ -209,6 +213,7 @@ impl Driver {
 
     /// Tells the client that nothing was done for a request, so that it asks again elsewhere; and whoever reads the log.
     fn refuse(&self, carrier: H2Stream, why: &'static str) {
+        self.wire.forgive();
         carrier.reset(Reason::REFUSED_STREAM);
         let client = self.front.for_stream(&self.worker.timers, carrier);
         crate::pipeline::reset(&self.worker, &client, &Reject::new(Refused::Overloaded, why));
@@ -285,6 +290,10 @@ impl Driver {
 
     fn wait(&mut self, waits: Waits, after: Duration) {
         self.waits = waits;
-        self.front.timer.arm(self.worker.clock.recent(), after);
+        let now = self.worker.clock.recent();
+        match waits {
+            Waits::FirstRequest | Waits::Request => self.front.timer.arm_idle(now, after),
+            Waits::Reader(_) | Waits::End | Waits::Nothing => self.front.timer.arm(now, after),
+        }
     }
 }

@@ -27,6 +27,16 @@ impl Gate {
         Arc::new(Gate { max, places, waiting: AtomicUsize::new(0) })
     }
 
+    /// How many places are taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.max.min(Semaphore::MAX_PERMITS).saturating_sub(self.places.available_permits())
+    }
+
+    /// How many wait for one.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
+    }
+
     /// A place, if one is free and nobody waits for it.
     pub(crate) fn enter(&self) -> Option<Place> {
         self.places.clone().try_acquire_owned().ok().map(Place::of)

@@ -13,6 +13,7 @@ use super::window::Window;
 use crate::client::Client;
 use crate::io::{Ends, H2Stream, Stream};
 use crate::live::cache::Filling;
+use crate::live::memory::Held;
 use crate::transform::{CODED_TURN_BYTES, Coder};
 use crate::worker::Worker;
 
@@ -38,6 +39,8 @@ pub(crate) struct Download {
     decoder: BodyDecoder,
     framing: Framing,
     pending: Pending,
+    /// What is pending.
+    held: Held,
     window: Window,
     decoded: bool,
     /// What stood behind the body of an upstream that speaks HTTP/2.
@@ -78,6 +81,7 @@ impl Download {
             decoder: BodyDecoder::of_response(length, &ChunkLimits::default()),
             framing,
             pending: Pending::default(),
+            held: Held::default(),
             window: if framing == Framing::Frames { Window::wary() } else { Window::default() },
             decoded: false,
             trailers: None,
@@ -114,6 +118,7 @@ impl Download {
         cx: &mut Context<'_>,
         head: &Head<'_>,
     ) -> Result<(), Reason> {
+        self.held.count_for(&worker.memory);
         let mut out = std::mem::take(&mut worker.scratch.borrow_mut().out);
         out.clear();
         let outcome = match client.io.h2() {
@@ -153,6 +158,7 @@ impl Download {
         loop {
             let flushed = ready!(self.pending.poll_flush(client, cx, &mut self.moved));
             flushed.map_err(|_| Reason::ClientClosed)?;
+            self.held.note(0);
             if self.decoded {
                 return Poll::Ready(self.end_frames(client));
             }
@@ -340,6 +346,7 @@ impl Download {
         }
         let kept = self.pending.write_or_keep(client, cx, bytes, &mut self.moved);
         self.window.adapt(self.pending.is_empty());
+        self.held.note(self.pending.unwritten().len());
         kept.map_err(|_| Reason::ClientClosed)
     }
 }
