@@ -12,7 +12,8 @@ use crate::problem::Problem;
 pub(crate) async fn guard(State(admin): State<Admin>, request: Request, next: Next) -> Response {
     // The token of the running plan: a reload changes it.
     let plan = admin.control.plan();
-    let verdict = check(request.method(), request.headers(), plan.admin.token.as_deref());
+    let (method, path) = (request.method(), request.uri().path());
+    let verdict = check(method, path, request.headers(), plan.admin.token.as_deref());
     drop(plan);
     match verdict {
         Ok(()) => next.run(request).await,
@@ -20,14 +21,26 @@ pub(crate) async fn guard(State(admin): State<Admin>, request: Request, next: Ne
     }
 }
 
-fn check(method: &Method, headers: &HeaderMap, token: Option<&str>) -> Result<(), Problem> {
-    if let Some(token) = token {
-        check_token(headers, token)?;
+fn check(method: &Method, path: &str, headers: &HeaderMap, token: Option<&str>) -> Result<(), Problem> {
+    match token {
+        Some(token) => check_token(headers, token)?,
+        None => check_host(headers)?,
     }
-    if method == Method::GET || method == Method::HEAD {
+    // A link to the page may stand anywhere. What only programs read is also refused to pages of other sites that
+    // could not see it: each follower takes a place.
+    let reads = method == Method::GET || method == Method::HEAD;
+    if reads && !path.starts_with("/api/") { Ok(()) } else { check_origin(headers) }
+}
+
+/// Without a token nothing but the Host tells the operator's browser from one whose foreign page has its own name
+/// resolved to this address (DNS rebinding). Programs that send none are no browsers.
+fn check_host(headers: &HeaderMap) -> Result<(), Problem> {
+    let host = headers.get(header::HOST).map(|value| value.to_str().unwrap_or_default());
+    if host.is_none_or(is_local) {
         return Ok(());
     }
-    check_origin(headers, token.is_some())
+    let detail = "without an admin token, it is reached as localhost or by its IP address only";
+    Err(Problem::new(StatusCode::FORBIDDEN, "bad_host", detail))
 }
 
 fn check_token(headers: &HeaderMap, token: &str) -> Result<(), Problem> {
@@ -58,8 +71,8 @@ fn same(given: &[u8], expected: &[u8]) -> bool {
     differing == 0 && given.len() == expected.len()
 }
 
-/// A browser names the page that a state-changing request comes from; only the admin side's own may send one.
-fn check_origin(headers: &HeaderMap, has_token: bool) -> Result<(), Problem> {
+/// A browser names the page that a request comes from; only the admin side's own may send one.
+fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
     let refused = |detail: &str| Err(Problem::new(StatusCode::FORBIDDEN, "cross_site", detail));
     let text = |name: header::HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let host = text(header::HOST).unwrap_or_default();
@@ -67,11 +80,6 @@ fn check_origin(headers: &HeaderMap, has_token: bool) -> Result<(), Problem> {
         let authority = origin.split_once("://").map(|(_, authority)| authority);
         if authority.is_none_or(|authority| !authority.eq_ignore_ascii_case(host)) {
             return refused("the Origin of this request is another site");
-        }
-        // Without a token nothing but the Host tells the operator's browser from one whose foreign page
-        // resolves its own name to this address (DNS rebinding).
-        if !has_token && !is_local(host) {
-            return refused("without an admin token, pages must use localhost or an IP address");
         }
     }
     match text(header::HeaderName::from_static("sec-fetch-site")) {
@@ -91,11 +99,15 @@ mod tests {
     use super::*;
 
     fn check_with(method: &str, token: Option<&str>, lines: &[(&'static str, &str)]) -> u16 {
+        check_at(method, "/metrics", token, lines)
+    }
+
+    fn check_at(method: &str, path: &str, token: Option<&str>, lines: &[(&'static str, &str)]) -> u16 {
         let headers = lines
             .iter()
             .map(|(name, value)| (header::HeaderName::from_static(name), value.parse().unwrap()))
             .collect();
-        match check(&method.parse().unwrap(), &headers, token) {
+        match check(&method.parse().unwrap(), path, &headers, token) {
             Ok(()) => 200,
             Err(problem) => problem.into_response().status().as_u16(),
         }
@@ -151,8 +163,37 @@ mod tests {
     }
 
     #[test]
-    fn reading_does_not_ask_for_the_origin() {
-        let lines = &[("host", "127.0.0.1:9900"), ("origin", "https://evil.example")];
-        assert_eq!(check_with("GET", None, lines), 200);
+    fn reading_asks_for_the_origin_where_only_programs_read() {
+        let host = ("host", "127.0.0.1:9900");
+        for (path, line, expect) in [
+            ("/", ("origin", "https://evil.example"), 200),
+            ("/", ("sec-fetch-site", "cross-site"), 200),
+            ("/api/v1/requests", ("origin", "https://evil.example"), 403),
+            ("/api/v1/requests", ("sec-fetch-site", "cross-site"), 403),
+            ("/api/v1/requests", ("sec-fetch-site", "same-origin"), 200),
+            ("/api/v1/requests", ("accept", "*/*"), 200),
+        ] {
+            assert_eq!(check_at("GET", path, None, &[host, line]), expect, "{path} {line:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_token_no_other_name_is_answered() {
+        for (host, expect) in [
+            ("localhost", 200),
+            ("LOCALHOST:9900", 200),
+            ("127.0.0.1:9900", 200),
+            ("[::1]:9900", 200),
+            ("192.0.2.1", 200),
+            ("rebound.example:9900", 403),
+            ("localhost.evil.example", 403),
+            ("127.0.0.1.evil.example:9900", 403),
+            ("", 403),
+        ] {
+            assert_eq!(check_with("GET", None, &[("host", host)]), expect, "{host}");
+            let with_token = [("host", host), ("authorization", "Bearer sesame")];
+            assert_eq!(check_with("GET", Some("sesame"), &with_token), 200, "{host}");
+        }
+        assert_eq!(check_with("GET", None, &[]), 200);
     }
 }

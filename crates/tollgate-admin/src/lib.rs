@@ -8,16 +8,21 @@ mod router;
 mod server;
 
 mod access;
+mod config;
+mod events;
 mod health;
 mod inventory;
+mod limits;
 mod metrics;
 mod problem;
 mod purge;
+mod requests;
 
 mod reload;
 
 use tollgate_proxy::Control;
 
+pub use config::Running;
 pub use inventory::routes_json;
 pub use metrics::metrics_reference;
 pub use reload::{COMMANDS_WAITING_MAX, Command, Commands, LastReload, Reloaded, Reloads};

@@ -9,6 +9,8 @@ use std::time::SystemTime;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::config::Running;
+
 /// How many commands may wait for the process; more are refused as `overloaded`.
 pub const COMMANDS_WAITING_MAX: usize = 16;
 
@@ -52,6 +54,7 @@ pub struct LastReload {
 #[derive(Debug, Clone)]
 pub struct Reloads {
     shared: Arc<Mutex<Shared>>,
+    running: Running,
 }
 
 #[derive(Debug)]
@@ -65,7 +68,13 @@ impl Reloads {
     /// The state after a start at `at`: the first configuration counts as read, not as a reload.
     pub fn started(at: SystemTime) -> Reloads {
         let last = LastReload { ok: true, at, errors: Vec::new() };
-        Reloads { shared: Arc::new(Mutex::new(Shared { last, ok: 0, rejected: 0 })) }
+        let shared = Arc::new(Mutex::new(Shared { last, ok: 0, rejected: 0 }));
+        Reloads { shared, running: Running::default() }
+    }
+
+    /// The texts of what runs, to be told of every configuration that is applied, the first one included.
+    pub fn running(&self) -> &Running {
+        &self.running
     }
 
     /// A reload was applied.

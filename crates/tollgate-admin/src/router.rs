@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::rejection::StringRejection;
+use axum::extract::{DefaultBodyLimit, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
@@ -15,10 +16,13 @@ use tokio::sync::oneshot;
 use crate::metrics::{Format, Scrape};
 use crate::problem::Problem;
 use crate::purge;
-use crate::{Admin, Command, access, health, inventory};
+use crate::requests::Filter;
+use crate::{Admin, Command, access, config, events, health, inventory, limits, requests};
 
-/// No endpoint reads a body yet; a small one is read and ignored.
+/// Most endpoints read no body; a small one is read and ignored.
 const BODY_BYTES_MAX: usize = 16 * 1024;
+/// A configuration to be checked: as large as one that is read from a file.
+const CONFIG_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long a caller waits for a reload, which may itself wait for a file that is being written.
 const RELOAD_WAIT: Duration = Duration::from_secs(60);
 
@@ -30,6 +34,10 @@ const ENDPOINTS: &[(&str, &str, &str)] = &[
     ("GET", "/metrics", "Prometheus text, or OpenMetrics by Accept"),
     ("GET", "/api/v1/routes", "the routes that serve now"),
     ("GET", "/api/v1/upstreams", "the upstreams that serve now"),
+    ("GET", "/api/v1/limits", "rate limits, requests in flight, connections, memory"),
+    ("GET", "/api/v1/config", "the configuration that runs, without its secrets"),
+    ("GET", "/api/v1/requests", "the last requests; ?follow tells them as they come"),
+    ("POST", "/api/v1/check", "a configuration in the body: what is wrong, and what it would change"),
     ("POST", "/api/v1/cache/purge", "forget kept answers, of a route, with a url, or with a prefix"),
     ("POST", "/api/v1/reload", "reload the configuration, as SIGHUP"),
     ("POST", "/api/v1/drain", "finish what is in flight and exit, as SIGTERM"),
@@ -43,6 +51,10 @@ pub(crate) fn router(admin: Admin) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/v1/routes", get(routes))
         .route("/api/v1/upstreams", get(upstreams))
+        .route("/api/v1/limits", get(limits))
+        .route("/api/v1/config", get(config))
+        .route("/api/v1/requests", get(requests))
+        .route("/api/v1/check", post(check).layer(DefaultBodyLimit::max(CONFIG_BYTES_MAX)))
         .route("/api/v1/cache/purge", post(purge::purge))
         .route("/api/v1/reload", post(reload))
         .route("/api/v1/drain", post(drain))
@@ -90,6 +102,50 @@ async fn routes(State(admin): State<Admin>) -> Json<Value> {
 async fn upstreams(State(admin): State<Admin>) -> Json<Value> {
     let snapshot = admin.control.snapshot().await;
     Json(inventory::upstreams(&admin.control.plan(), &admin.control.health().upstreams, &snapshot))
+}
+
+async fn limits(State(admin): State<Admin>) -> Json<Value> {
+    let snapshot = admin.control.snapshot().await;
+    Json(limits::limits(&admin.control, &snapshot))
+}
+
+async fn config(State(admin): State<Admin>) -> Json<Value> {
+    Json(config::config(admin.reloads.running(), &admin.control.plan()))
+}
+
+async fn requests(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    let filter = Filter::parse(query.as_deref().unwrap_or_default())?;
+    if filter.follow {
+        let Some(following) = admin.control.follow().await else {
+            let detail = "too many follow the requests already";
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail));
+        };
+        return Ok(events::stream(following, filter));
+    }
+    let list = requests::list(&admin.control.recent().await, &filter);
+    Ok(([(header::CONTENT_TYPE, "application/json")], list).into_response())
+}
+
+/// One at a time, and away from those who ask whether the gateway lives: it may take a while.
+async fn check(State(admin): State<Admin>, body: Result<String, StringRejection>) -> Result<Json<Value>, Problem> {
+    let text = body.map_err(|rejection| {
+        let (code, detail) = match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => ("body_too_large", "a configuration has 4 MiB at most"),
+            _ => ("bad_body", "the body is the text of a configuration, in UTF-8"),
+        };
+        Problem::new(rejection.status(), code, detail)
+    })?;
+    let Some(turn) = admin.reloads.running().turn() else {
+        let detail = "another configuration is being checked";
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail));
+    };
+    let checked = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        config::check(&text, admin.reloads.running(), &admin.control.plan())
+    });
+    checked.await.map(Json).map_err(|_| {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the check did not come to its end")
+    })
 }
 
 async fn reload(State(admin): State<Admin>) -> Result<Json<Value>, Problem> {

@@ -28,7 +28,8 @@ fn metrics_in(query: &str) -> Vec<(&str, &str)> {
         rest = &rest[start..];
         let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
         let (name, after) = rest.split_at(end);
-        let matchers = after.strip_prefix('{').and_then(|inside| inside.split_once('}')).map_or("", |(m, _)| m);
+        let matchers =
+            after.strip_prefix('{').and_then(|inside| inside.split_once('}')).map_or("", |(m, _)| m);
         found.push((name, matchers));
         rest = after;
     }
@@ -81,7 +82,8 @@ fn texts<'v>(value: &'v Value, key: &str, out: &mut Vec<&'v str>) {
 
 #[test]
 fn the_dashboard_names_only_metrics_that_there_are() {
-    let dashboard: Value = serde_json::from_str(&read("grafana/dashboard.json")).expect("the dashboard is JSON");
+    let dashboard: Value =
+        serde_json::from_str(&read("grafana/dashboard.json")).expect("the dashboard is JSON");
     let mut queries = Vec::new();
     texts(&dashboard, "expr", &mut queries);
     assert!(queries.len() > 30, "{}", queries.len());
@@ -122,7 +124,9 @@ fn the_alerts_name_only_metrics_that_there_are() {
         if let Some(query) = line.strip_prefix("        expr:") {
             queries.push(query.trim().trim_start_matches('|').to_owned());
             open = true;
-        } else if let (true, Some(more), Some(query)) = (open, line.strip_prefix("          "), queries.last_mut()) {
+        } else if let (true, Some(more), Some(query)) =
+            (open, line.strip_prefix("          "), queries.last_mut())
+        {
             query.push_str(more);
             query.push(' ');
         } else {
@@ -147,7 +151,10 @@ fn prometheus_reads_the_alerts_where_it_is_installed() {
         }
         Err(error) => {
             // Not part of the build's own tools; the checks above need none.
-            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("promtool is left out: {error}\n"));
+            let _ = std::io::Write::write_fmt(
+                &mut std::io::stderr(),
+                format_args!("promtool is left out: {error}\n"),
+            );
         }
     }
 }
@@ -162,5 +169,8 @@ fn the_check_itself_finds_what_is_wrong() {
     ] {
         assert!(std::panic::catch_unwind(|| check("test", wrong)).is_err(), "{wrong}");
     }
-    check("test", "sum by (route, le) (rate(tollgate_request_duration_seconds_bucket{job=\"x\",route!=\"y\"}[5m]))");
+    check(
+        "test",
+        "sum by (route, le) (rate(tollgate_request_duration_seconds_bucket{job=\"x\",route!=\"y\"}[5m]))",
+    );
 }

@@ -39,6 +39,7 @@ impl Bench {
             .unwrap_or_else(|failed| panic!("{:?}", failed.diagnostics));
         let gateway = Gateway::start(loaded.plan).unwrap();
         let reloads = Reloads::started(SystemTime::now());
+        reloads.running().applied(1, loaded.sources);
         let (sender, commands) = mpsc::channel(2);
         let build = Build { version: "1.2.3", commit: "abc" };
         let admin = Admin { control: gateway.control(), commands: sender, reloads: reloads.clone(), build };
@@ -130,7 +131,7 @@ fn metrics_come_in_the_format_that_was_asked_for() {
 fn what_cannot_be_asked_is_a_problem() {
     let bench = Bench::new("");
     bench.get("/nothing").expect_problem(404, "not_found");
-    bench.get("/api/v1/config").expect_problem(404, "not_found");
+    bench.get("/api/v1/explain").expect_problem(404, "not_found");
     let wrong = bench.ask("POST", "/metrics", &["Content-Length: 0"]);
     wrong.expect_problem(405, "method_not_allowed");
     assert!(wrong.head.contains("allow: get,head"), "{}", wrong.head);
@@ -204,7 +205,7 @@ fn a_token_guards_everything_but_the_probes() {
     for path in ["/livez", "/readyz"] {
         assert_eq!(bench.get(path).status, 200, "{path}");
     }
-    for path in ["/", "/health", "/metrics", "/api/v1/routes", "/api/v1/upstreams", "/nothing"] {
+    for path in ["/", "/health", "/metrics", "/api/v1/routes", "/api/v1/config", "/nothing"] {
         let refused = bench.get(path);
         refused.expect_problem(401, "token_missing");
         assert!(refused.head.contains("www-authenticate: bearer"), "{path}");
