@@ -36,7 +36,7 @@ const RESETS_PER_SECOND: u32 = 20;
 /// Requests that the gateway may have to reset at once because they are against the rules, and those that it forgives in
 /// a second: who breaks them so often does it on purpose.
 const FAULTY_MAX: u32 = 256;
-const FAULTY_PER_SECOND: u32 = 1;
+const FAULTY_PER_SECOND: u32 = 10;
 
 /// What a client has sent so far, as far as it has to be counted.
 pub(super) struct Meter {
@@ -150,12 +150,18 @@ impl Meter {
     pub(super) fn finished(&mut self) {
         self.resets.earn(1);
     }
+
+    /// One of the resets to come is not the client's fault.
+    pub(super) fn forgive(&mut self) {
+        self.faulty.earn(1);
+    }
 }
 
 /// Whether a reset with this code (RFC 9113 section 7) blames the client: PROTOCOL_ERROR, FLOW_CONTROL_ERROR,
-/// STREAM_CLOSED, FRAME_SIZE_ERROR. The others tell how the request went.
+/// STREAM_CLOSED, FRAME_SIZE_ERROR, and REFUSED_STREAM for more requests at once than it may have. The others tell how
+/// the request went.
 fn is_the_clients_fault(code: u8) -> bool {
-    matches!(code, 1 | 3 | 5 | 6)
+    matches!(code, 1 | 3 | 5 | 6 | 7)
 }
 
 /// The headers of the frames of one direction.
@@ -312,9 +318,10 @@ mod tests {
         let apart = Duration::from_secs(2);
         check(1, 256, Duration::ZERO, None);
         check(1, 257, Duration::ZERO, Some(Fault::Faulty));
+        check(7, 257, Duration::ZERO, Some(Fault::Faulty));
         check(5, 10_000, Duration::from_millis(10), Some(Fault::Faulty));
         check(1, 10_000, apart, None);
-        for ours in [0, 2, 7, 8, 11] {
+        for ours in [0, 2, 8, 11] {
             check(ours, 10_000, Duration::ZERO, None);
         }
     }

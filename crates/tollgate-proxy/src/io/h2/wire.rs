@@ -73,6 +73,13 @@ impl Wire {
         }
     }
 
+    /// The gateway is about to refuse a request that is not the client's fault.
+    pub(crate) fn forgive(&self) {
+        if let Some(meter) = &self.0.meter {
+            meter.borrow_mut().forgive();
+        }
+    }
+
     /// The stream that HTTP/2 is spoken on.
     pub(crate) fn io(&self) -> &Stream {
         &self.0.io

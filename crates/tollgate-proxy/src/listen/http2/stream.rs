@@ -96,14 +96,13 @@ pub(super) async fn serve(
             None
         }
     };
-    match next {
-        Some(Next::Keep | Next::Close) => place.streams.wire.finished(),
+    let finished = matches!(next, Some(Next::Keep | Next::Close));
+    if finished || worker.clock.now().saturating_duration_since(started) >= HELD {
+        place.streams.wire.finished();
+    }
+    if let Some(Next::Abort) = next {
         // Nothing may look as if it was complete.
-        Some(Next::Abort) => client.io.reset_on_close(),
-        None if worker.clock.now().saturating_duration_since(started) >= HELD => {
-            place.streams.wire.finished()
-        }
-        None => {}
+        client.io.reset_on_close();
     }
 }
 
