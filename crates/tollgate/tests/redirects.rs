@@ -18,12 +18,10 @@ fn redirecting(conn: &mut Conn) -> std::io::Result<()> {
         match (status, parts) {
             (Some(status), Some((_, location))) => {
                 let location = location.replace('@', "/");
+                let body = if seen.method() == "HEAD" { "" } else { "moved" };
                 conn.send(format!(
-                    "HTTP/1.1 {status} Status\r\nLocation: {location}\r\nContent-Length: 5\r\n\r\n"
+                    "HTTP/1.1 {status} Status\r\nLocation: {location}\r\nContent-Length: 5\r\n\r\n{body}"
                 ))?;
-                if seen.method() != "HEAD" {
-                    conn.send("moved")?;
-                }
             }
             _ => {
                 let body = describe(&seen).to_string();
