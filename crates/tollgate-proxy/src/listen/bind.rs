@@ -119,3 +119,26 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         Err(e) => Err(e),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No socket is left out, since each has a queue of its own; and no worker is, where there are more workers.
+    #[test]
+    fn sockets_are_dealt_out_to_all_workers() {
+        for (sockets, workers, expect) in [
+            (1, 1, &[1][..]),
+            (2, 2, &[1, 1]),
+            (3, 2, &[2, 1]),
+            (4, 1, &[4]),
+            (1, 3, &[1, 1, 1]),
+            (2, 3, &[1, 1, 1]),
+        ] {
+            let bound = bind_tcp(([127, 0, 0, 1], 0).into(), sockets, false).expect("a port");
+            let shares = deal(bound, workers).expect("descriptors");
+            let counts: Vec<usize> = shares.iter().map(Vec::len).collect();
+            assert_eq!(counts, expect, "{sockets} sockets, {workers} workers");
+        }
+    }
+}
