@@ -63,7 +63,7 @@ impl Trace {
         let (id, parent, flags) = match came {
             Some(Parent { id, span, flags }) => (id, Some(span), flags & KNOWN_FLAGS),
             None => {
-                let drawn = (ids.bits() >> 32) * 100 >> 32;
+                let drawn = ((ids.bits() >> 32) * 100) >> 32;
                 let sampled = drawn < u64::from(traces.sample_percent);
                 (trace_id(ids), None, if sampled { SAMPLED } else { 0 })
             }

@@ -33,7 +33,7 @@ fn to(collector: &Collector, more: &str) -> String {
 }
 
 fn get(gateway: &Gateway, path: &str, lines: &str) -> u16 {
-    gateway.client().exchange(&format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n{lines}\r\n")).status
+    gateway.client().exchange(format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\n{lines}\r\n")).status
 }
 
 fn attribute<'a>(span: &'a TraceSpan, key: &str) -> &'a str {
