@@ -227,7 +227,8 @@ fn a_token_is_good_to_its_end_while_the_issuer_is_down() {
     issuer.granted_life(json!(3));
     let gateway = start(ONE, &origin, &issuer);
     assert_eq!(gateway.get("/").status, 200);
-    let troubles: [(fn(&Issuer), &str); 3] = [
+    type Trouble = (fn(&Issuer), &'static str);
+    let troubles: [Trouble; 3] = [
         (|issuer| issuer.status(500), "answered 500"),
         (|issuer| issuer.garbage(), "not JSON"),
         (|issuer| issuer.oversized(), "an answer of more than"),
