@@ -26,6 +26,7 @@ mod report;
 mod suggest;
 
 mod difference;
+pub mod import;
 mod posted;
 mod posture;
 mod reference;

@@ -1,0 +1,239 @@
+//! The configuration while it is made: items with comments, and where each came to stand in the text.
+
+use std::fmt::Write;
+use std::ops::Range;
+
+use serde_json::{Map, Value, json};
+
+use super::findings::{Findings, one_line};
+use super::write;
+
+/// A configuration in the making.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    /// What the file says about itself, line by line.
+    pub(super) head: Vec<String>,
+    /// Keys of the top level that are no lists or maps of items.
+    pub(super) root: Map<String, Value>,
+    pub(super) issuers: Vec<Item>,
+    pub(super) consumers: Vec<Item>,
+    pub(super) upstreams: Vec<Item>,
+    pub(super) routes: Vec<Item>,
+}
+
+/// One issuer, consumer, upstream or route.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Item {
+    pub(super) name: String,
+    /// Comment lines above it.
+    pub(super) notes: Vec<String>,
+    pub(super) keys: Map<String, Value>,
+    /// What the route would have been, had it not to refuse.
+    withheld: Option<Map<String, Value>>,
+}
+
+/// Where a part of the draft stands.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Place {
+    Root(String),
+    Issuer(usize),
+    Consumer(usize),
+    Upstream(usize),
+    Route(usize),
+}
+
+/// Keys that decide which requests a route gets.
+const MATCHING: &[&str] = &["name", "path", "host", "methods", "headers", "query", "priority"];
+
+impl Item {
+    pub(super) fn new(name: impl Into<String>, keys: Value) -> Self {
+        let keys = match keys {
+            Value::Object(keys) => keys,
+            _ => Map::new(),
+        };
+        Item { name: name.into(), keys, ..Item::default() }
+    }
+
+    pub(super) fn note(&mut self, note: impl AsRef<str>) {
+        self.notes.push(one_line(note.as_ref()));
+    }
+
+    pub(super) fn set(&mut self, key: &str, value: impl Into<Value>) {
+        self.keys.insert(key.to_owned(), value.into());
+    }
+
+    /// Sets a key of a block of the item.
+    pub(super) fn set_in(&mut self, block: &str, key: &str, value: impl Into<Value>) {
+        let block = self.keys.entry(block).or_insert_with(|| json!({}));
+        if let Value::Object(block) = block {
+            block.insert(key.to_owned(), value.into());
+        }
+    }
+
+    /// Adds to a map in a block of the item.
+    pub(super) fn put(&mut self, block: &str, map: &str, key: &str, value: impl Into<Value>) {
+        let block = self.keys.entry(block).or_insert_with(|| json!({}));
+        let Value::Object(block) = block else { return };
+        if let Value::Object(map) = block.entry(map).or_insert_with(|| json!({})) {
+            map.insert(key.to_owned(), value.into());
+        }
+    }
+
+    /// Adds to a list of the item.
+    pub(super) fn append(&mut self, list: &str, value: impl Into<Value>) {
+        if let Value::Array(list) = self.keys.entry(list).or_insert_with(|| json!([])) {
+            list.push(value.into());
+        }
+    }
+
+    /// Adds to a list in a block of the item.
+    pub(super) fn append_in(&mut self, block: &str, list: &str, value: impl Into<Value>) {
+        let block = self.keys.entry(block).or_insert_with(|| json!({}));
+        let Value::Object(block) = block else { return };
+        if let Value::Array(list) = block.entry(list).or_insert_with(|| json!([])) {
+            list.push(value.into());
+        }
+    }
+
+    /// Whether it is a route that refuses.
+    pub(super) fn refuses(&self) -> bool {
+        self.withheld.is_some()
+    }
+
+    /// Makes a route refuse every request. What it would have done stays as a comment.
+    pub(super) fn refuse(&mut self, why: &str) {
+        self.note(format!("REFUSES, since {why}"));
+        if self.refuses() {
+            return;
+        }
+        let (kept, withheld) =
+            std::mem::take(&mut self.keys).into_iter().partition(|(key, _)| MATCHING.contains(&key.as_str()));
+        self.keys = kept;
+        self.withheld = Some(withheld);
+        self.set("respond", json!({ "status": 503, "body": "this route was not imported" }));
+    }
+}
+
+impl Draft {
+    /// Adds a route. Of two that get the same requests one remains, and it refuses: which one was meant is not known.
+    pub(super) fn route(&mut self, item: Item, findings: &mut Findings) {
+        let wanted = matching(&item);
+        match self.routes.iter_mut().find(|one| matching(one) == wanted) {
+            None => self.routes.push(item),
+            Some(first) => {
+                let why = format!("the source has another one for the same requests, {}", item.name);
+                first.refuse(&why);
+                findings.unsafe_(
+                    format!("route {}", item.name),
+                    format!("{} gets the same requests: refused", first.name),
+                );
+            }
+        }
+    }
+
+    /// The text, and the lines of each part, from 1.
+    pub(super) fn write(&self) -> (String, Vec<(Range<u32>, Place)>) {
+        let mut out = String::new();
+        let mut places = Vec::new();
+        for line in &self.head {
+            comment(&mut out, 0, line);
+        }
+        for (key, value) in &self.root {
+            let from = line_of(&out);
+            out.push('\n');
+            write::entry(&mut out, 0, key, value);
+            places.push((from..line_of(&out), Place::Root(key.clone())));
+        }
+        let sections: [(&str, &[Item], bool, fn(usize) -> Place); 4] = [
+            ("issuers", &self.issuers, true, Place::Issuer),
+            ("consumers", &self.consumers, false, Place::Consumer),
+            ("upstreams", &self.upstreams, true, Place::Upstream),
+            ("routes", &self.routes, false, Place::Route),
+        ];
+        for (name, items, named, place) in sections {
+            if items.is_empty() {
+                continue;
+            }
+            let _ = writeln!(out, "\n{name}:");
+            for (index, item) in items.iter().enumerate() {
+                let from = line_of(&out);
+                item_text(&mut out, item, named);
+                places.push((from..line_of(&out), place(index)));
+            }
+        }
+        (out, places)
+    }
+}
+
+/// What decides which requests a route gets; names of parameters do not.
+fn matching(item: &Item) -> Vec<(String, String)> {
+    let keys = item.keys.iter().filter(|(key, _)| MATCHING.contains(&key.as_str()) && *key != "name");
+    let mut parts: Vec<_> = keys.map(|(key, value)| (key.clone(), anonymous(&write::flow(value)))).collect();
+    parts.sort();
+    parts
+}
+
+fn anonymous(text: &str) -> String {
+    let mut out = String::new();
+    let mut inside = false;
+    for c in text.chars() {
+        inside = (inside || c == '{') && c != '}';
+        if !inside || c == '{' || c == '*' {
+            out.push(c);
+        }
+    }
+    out
+}
+
+fn item_text(out: &mut String, item: &Item, named: bool) {
+    for note in &item.notes {
+        comment(out, 2, note);
+    }
+    match named {
+        true => {
+            out.push_str("  ");
+            let flat = Value::Object(item.keys.clone());
+            // One key alone, such as `targets`, reads best on the same line.
+            if item.keys.len() > 1 {
+                let _ = writeln!(out, "{}:", write::flow(&Value::String(item.name.clone())));
+                write::keys(out, 4, &item.keys);
+            } else {
+                write::entry(out, 2, &item.name, &flat);
+            }
+        }
+        false => {
+            for (at, (key, value)) in item.keys.iter().enumerate() {
+                out.push_str(if at == 0 { "  - " } else { "    " });
+                write::entry(out, 4, key, value);
+            }
+        }
+    }
+    if let Some(withheld) = item.withheld.as_ref().filter(|keys| !keys.is_empty()) {
+        let mut text = String::new();
+        write::keys(&mut text, 0, withheld);
+        comment(out, 4, "In the place of `respond`, once it is right:");
+        for line in text.lines() {
+            let _ = writeln!(out, "    # {line}");
+        }
+    }
+}
+
+/// A comment, broken into lines that fit.
+fn comment(out: &mut String, indent: usize, text: &str) {
+    let mut line = String::new();
+    for word in text.split(' ') {
+        if !line.is_empty() && indent + line.len() + word.len() + 3 > 110 {
+            let _ = writeln!(out, "{}# {line}", " ".repeat(indent));
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    let _ = writeln!(out, "{}# {line}", " ".repeat(indent));
+}
+
+fn line_of(out: &str) -> u32 {
+    out.matches('\n').count() as u32 + 1
+}
