@@ -66,12 +66,13 @@ fn is_name(host: &[u8]) -> bool {
     previous != b'.' && host.len() <= MAX_HOST_BYTES
 }
 
+/// One to five digits, as a number. No sign, as `u16::from_str` would take.
 fn parse_port(digits: &[u8]) -> Option<u16> {
-    // `u16::from_str` would take a sign.
-    if digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
+    if digits.is_empty() || digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    let port = digits.iter().fold(0u32, |port, &digit| port * 10 + u32::from(digit - b'0'));
+    u16::try_from(port).ok()
 }
 
 #[cfg(test)]

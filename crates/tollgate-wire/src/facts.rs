@@ -68,6 +68,8 @@ impl<'a> Facts<'a> {
             Known::EXPECT => self.expect.note(value),
             Known::UPGRADE => self.upgrade |= !value.is_empty(),
             Known::TE => self.trailers |= members(value).any(|m| m.eq_ignore_ascii_case(b"trailers")),
+            // The whole value of nearly every message.
+            Known::CONNECTION if value.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
             Known::CONNECTION => {
                 for option in members(value) {
                     self.close |= option.eq_ignore_ascii_case(b"close");

@@ -91,14 +91,14 @@ pub(crate) fn load_lines<'b>(
     let bytes = buf.get(lines_at..lines_end).unwrap_or_default();
     block.load(bytes, lines.len());
     let mut facts = Facts::default();
-    let mut lines = lines.iter().peekable();
-    while let Some(line) = lines.next() {
-        let next = lines.peek().map_or(lines_end, |next| offset(buf, next.name.as_bytes()));
+    let mut start = lines_at;
+    for (line, next) in lines.iter().zip(lines.iter().skip(1).map(Some).chain([None])) {
+        let next = next.map_or(lines_end, |next| offset(buf, next.name.as_bytes()));
         if !ends_line(buf, next) {
             return Err(HeadError::BareLf);
         }
         let (name, value) = (line.name.as_bytes(), line.value);
-        let (start, value_at) = (offset(buf, name), offset(buf, value));
+        let value_at = offset(buf, value);
         let known = Known::find(name);
         facts.note(known, name, value);
         block.push(Entry {
@@ -111,6 +111,7 @@ pub(crate) fn load_lines<'b>(
                 && value_at + value.len() + 2 == next
                 && buf.get(value_at - 1) == Some(&b' '),
         });
+        start = next;
     }
     Ok(facts)
 }

@@ -158,12 +158,19 @@ const fn hash(text: &[u8]) -> usize {
 
 /// Whether the token `text` is `lower` in any case. Both have one length, and `lower` has only letters,
 /// digits and `-`: setting bit 5 maps no other token character onto those.
+///
+/// A word at a time; the last one reaches back over bytes that were compared before.
 fn same(text: &[u8], lower: &[u8]) -> bool {
     const BIT: u64 = 0x2020_2020_2020_2020;
-    let (texts, text_rest) = text.as_chunks::<8>();
-    let (lowers, lower_rest) = lower.as_chunks::<8>();
-    texts.iter().zip(lowers).all(|(a, b)| u64::from_ne_bytes(*a) | BIT == u64::from_ne_bytes(*b))
-        && text_rest.iter().zip(lower_rest).all(|(a, b)| a | 0x20 == *b)
+    let word = |a: &[u8; 8], b: &[u8; 8]| u64::from_ne_bytes(*a) | BIT == u64::from_ne_bytes(*b);
+    let half = |a: &[u8; 4], b: &[u8; 4]| u32::from_ne_bytes(*a) | BIT as u32 == u32::from_ne_bytes(*b);
+    if let (Some(a), Some(b)) = (text.last_chunk(), lower.last_chunk()) {
+        return word(a, b) && text.as_chunks().0.iter().zip(lower.as_chunks().0).all(|(a, b)| word(a, b));
+    }
+    if let (Some(a), Some(b)) = (text.last_chunk(), lower.last_chunk()) {
+        return half(a, b) && text.first_chunk().zip(lower.first_chunk()).is_some_and(|(a, b)| half(a, b));
+    }
+    text.iter().zip(lower).all(|(a, b)| a | 0x20 == *b)
 }
 
 macro_rules! names {

@@ -12,6 +12,7 @@ mod handover;
 mod interruption;
 mod remote;
 mod signals;
+mod startup_pages;
 mod systemd;
 
 mod config_file;

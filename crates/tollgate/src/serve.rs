@@ -18,7 +18,7 @@ use crate::reload::{Reads, Recording};
 use crate::signals::Signals;
 use crate::source::Source;
 use crate::systemd::{self, Supervisor};
-use crate::{config_file, output};
+use crate::{config_file, output, startup_pages};
 
 /// Serves the configuration of `source` until a signal ends it. `program` is what takes over when it is asked to be
 /// replaced; none: it cannot be. `started` is called when clients are accepted.
@@ -26,6 +26,7 @@ pub(crate) fn serve(source: Source, program: Option<Program>, started: impl FnOn
     match start(source, program) {
         Ok(running) => {
             started(&running.life.control.plan());
+            startup_pages::give_back();
             running.until_the_end()
         }
         Err(Refused) => ExitCode::FAILURE,

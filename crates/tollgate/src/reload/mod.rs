@@ -17,6 +17,7 @@ use tollgate_proxy::Control;
 
 use crate::config_file;
 use crate::source::Source;
+use crate::startup_pages;
 use crate::systemd::Supervisor;
 use follow::{Attempt, Follower, Outcome, PACE};
 
@@ -48,6 +49,7 @@ pub(crate) async fn run(
             // Who asked may have gone.
             let _ = request.send(result.clone());
         }
+        startup_pages::give_back();
     }
 }
 
