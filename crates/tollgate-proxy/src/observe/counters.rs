@@ -18,8 +18,8 @@ use tollgate_plan::{Plan, Reason};
 use self::registry::{Registry, UNMATCHED};
 use self::tally::{RouteCounts, TargetCounts, UpstreamCounts};
 use super::record::Record;
-use crate::exchange::Cached;
 use super::snapshot::{CacheLabels, CopyLabels, Gauges, LimitLabels, WorkerSnapshot};
+use crate::exchange::Cached;
 
 /// All counters of one worker.
 pub(crate) struct Counters {

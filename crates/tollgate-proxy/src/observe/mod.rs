@@ -28,8 +28,8 @@ mod snapshot;
 pub use histogram::Histogram;
 pub use recent::News;
 pub use snapshot::{
-    CacheLabels, CopyLabels, LimitLabels, LogCounts, RejectedLabels, RequestLabels, Shipped, Snapshot, SpanTotals, UpstreamConnections,
-    UpstreamLabels,
+    CacheLabels, CopyLabels, LimitLabels, LogCounts, RejectedLabels, RequestLabels, Shipped, Snapshot,
+    SpanTotals, UpstreamConnections, UpstreamLabels,
 };
 
 pub(crate) use counters::{Copied, Counters, Outcome, Series};

@@ -43,6 +43,7 @@ fn one_asks_for_all() {
     let gateway = gateway!(ROUTES, ORIGIN = origin.url());
     let mut clients = ask_all(&gateway);
     wait_for("all of them", || in_flight(&gateway) == CLIENTS as f64);
+    origin.wait_requests(1);
     assert_holds("one asks", Duration::from_millis(200), || origin.count() == 1);
     gate.open();
     let answers: Vec<_> = clients.iter_mut().map(Client::response).collect();

@@ -100,7 +100,9 @@ impl CachesLive {
     /// Bytes that each route's answers take.
     pub(crate) fn bytes(&self, plan: &Plan) -> Vec<(Arc<str>, u64)> {
         let routes = plan.routes.iter().zip(&self.routes);
-        routes.filter_map(|(route, cache)| Some((route.name.clone(), cache.as_ref()?.store.bytes()))).collect()
+        routes
+            .filter_map(|(route, cache)| Some((route.name.clone(), cache.as_ref()?.store.bytes())))
+            .collect()
     }
 
     fn by_name<'a>(&'a self, plan: &'a Plan) -> HashMap<&'a str, (&'a Route, &'a Arc<RouteCache>)> {

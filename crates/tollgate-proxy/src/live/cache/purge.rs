@@ -56,7 +56,7 @@ impl CachesLive {
             url.as_ref().is_none_or(|url| url.is(key))
                 && prefix.as_ref().is_none_or(|prefix| prefix.begins(key))
         };
-        Ok(caches.into_iter().map(|cache| cache.store.forget(&is_one)).sum())
+        Ok(caches.into_iter().map(|cache| cache.store.forget(is_one)).sum())
     }
 }
 

@@ -10,8 +10,8 @@ use tollgate_plan::Plan;
 
 use super::super::histogram::Histogram;
 use super::Copied;
-use crate::exchange::Cached;
 use super::tally::{RouteCounts, TargetCounts, UpstreamCounts};
+use crate::exchange::Cached;
 
 /// Names per kind that are kept although no current plan has them, so that a configuration that comes back
 /// finds its values again; beyond it the ones gone longest leave, so that reloads cannot fill the memory.
