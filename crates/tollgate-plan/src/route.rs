@@ -113,11 +113,11 @@ pub struct BodyRules {
     pub decode: Notation,
     /// What is done to it.
     pub shape: Shape,
+    /// A filter that makes it, in the place of the rules.
+    pub jq: Option<Arc<Jq>>,
     /// What the client gets it in; none lets it choose.
     pub encode: Option<Encoding>,
     /// Bytes that it may have, in and out.
-    /// A filter that makes it, in the place of the rules.
-    pub jq: Option<Arc<Jq>>,
     pub bytes: usize,
 }
 
