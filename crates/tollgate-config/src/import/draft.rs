@@ -28,9 +28,14 @@ pub(super) struct Item {
     /// Comment lines above it.
     pub(super) notes: Vec<String>,
     pub(super) keys: Map<String, Value>,
-    /// What the route would have been, had it not to refuse.
-    withheld: Option<Map<String, Value>>,
+    /// A route that refuses every request.
+    refused: bool,
+    /// What it would have done otherwise.
+    withheld: Map<String, Value>,
 }
+
+/// A section of the file: its key, its items, whether they are named, and what a place in it is called.
+type Section<'d> = (&'static str, &'d [Item], bool, fn(usize) -> Place);
 
 /// Where a part of the draft stands.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -44,6 +49,30 @@ pub(super) enum Place {
 
 /// Keys that decide which requests a route gets.
 const MATCHING: &[&str] = &["name", "path", "host", "methods", "headers", "query", "priority"];
+
+/// Keys of a route in the order in which a request meets them.
+const ORDER: &[&str] = &[
+    "name",
+    "path",
+    "host",
+    "methods",
+    "headers",
+    "query",
+    "priority",
+    "cors",
+    "allow_ips",
+    "deny_ips",
+    "user_agents",
+    "auth",
+    "rate_limit",
+    "max_body",
+    "guard",
+    "validate",
+    "request",
+    "response",
+    "cache",
+    "timeout",
+];
 
 impl Item {
     pub(super) fn new(name: impl Into<String>, keys: Value) -> Self {
@@ -97,37 +126,57 @@ impl Item {
 
     /// Whether it is a route that refuses.
     pub(super) fn refuses(&self) -> bool {
-        self.withheld.is_some()
+        self.refused
     }
 
-    /// Makes a route refuse every request. What it would have done stays as a comment.
+    /// Makes a route refuse every request, whatever else is said about it before or after.
     pub(super) fn refuse(&mut self, why: &str) {
         self.note(format!("REFUSES, since {why}"));
-        if self.refuses() {
-            return;
+        self.refused = true;
+    }
+
+    /// Puts the keys of a route in order; one that refuses keeps what it would have done as a comment.
+    fn seal(&mut self) {
+        let rank = |key: &str| ORDER.iter().position(|known| *known == key).unwrap_or(ORDER.len());
+        let mut keys: Vec<(String, Value)> = std::mem::take(&mut self.keys).into_iter().collect();
+        keys.sort_by_key(|(key, _)| rank(key));
+        let refused = self.refused;
+        let (kept, withheld): (Vec<_>, Vec<_>) =
+            keys.into_iter().partition(|(key, _)| !refused || MATCHING.contains(&key.as_str()));
+        self.keys = kept.into_iter().collect();
+        if refused {
+            // Sealed before, it holds its own answer, which is nothing to come back to.
+            let own = |(key, _): &(String, Value)| key != "respond" || self.withheld.is_empty();
+            self.withheld.extend(withheld.into_iter().filter(own).collect::<Vec<_>>());
+            self.set("respond", json!({ "status": 503, "body": "this route was not imported" }));
         }
-        let (kept, withheld) =
-            std::mem::take(&mut self.keys).into_iter().partition(|(key, _)| MATCHING.contains(&key.as_str()));
-        self.keys = kept;
-        self.withheld = Some(withheld);
-        self.set("respond", json!({ "status": 503, "body": "this route was not imported" }));
     }
 }
 
 impl Draft {
     /// Adds a route. Of two that get the same requests one remains, and it refuses: which one was meant is not known.
-    pub(super) fn route(&mut self, item: Item, findings: &mut Findings) {
+    pub(super) fn route(&mut self, mut item: Item, findings: &mut Findings) {
+        item.seal();
         let wanted = matching(&item);
         match self.routes.iter_mut().find(|one| matching(one) == wanted) {
             None => self.routes.push(item),
             Some(first) => {
                 let why = format!("the source has another one for the same requests, {}", item.name);
                 first.refuse(&why);
+                first.seal();
                 findings.unsafe_(
                     format!("route {}", item.name),
-                    format!("{} gets the same requests: refused", first.name),
+                    format!("it gets the same requests as {}: that one refuses them all", first.name),
                 );
             }
+        }
+    }
+
+    /// Makes a route refuse that is in the draft already.
+    pub(super) fn refuse(&mut self, index: usize, why: &str) {
+        if let Some(route) = self.routes.get_mut(index) {
+            route.refuse(why);
+            route.seal();
         }
     }
 
@@ -144,7 +193,7 @@ impl Draft {
             write::entry(&mut out, 0, key, value);
             places.push((from..line_of(&out), Place::Root(key.clone())));
         }
-        let sections: [(&str, &[Item], bool, fn(usize) -> Place); 4] = [
+        let sections: [Section<'_>; 4] = [
             ("issuers", &self.issuers, true, Place::Issuer),
             ("consumers", &self.consumers, false, Place::Consumer),
             ("upstreams", &self.upstreams, true, Place::Upstream),
@@ -208,7 +257,7 @@ fn item_text(out: &mut String, item: &Item, named: bool) {
             }
         }
     }
-    if let Some(withheld) = item.withheld.as_ref().filter(|keys| !keys.is_empty()) {
+    if let Some(withheld) = Some(&item.withheld).filter(|keys| !keys.is_empty()) {
         let mut text = String::new();
         write::keys(&mut text, 0, withheld);
         comment(out, 4, "In the place of `respond`, once it is right:");

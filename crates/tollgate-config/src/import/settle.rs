@@ -24,7 +24,7 @@ pub(super) fn settle(
         if draft.routes.is_empty() {
             let mut item = Item::new("nothing", serde_json::json!({ "name": "nothing", "path": "/*" }));
             item.refuse("nothing that could be served was found");
-            draft.routes.push(item);
+            draft.route(item, findings);
         }
         let (text, places) = draft.write();
         let Err(failed) = load_text(target, &text, sources) else { return Ok(text) };
@@ -56,11 +56,11 @@ fn take_back(
         let also = others.filter_map(|related| find(related.line)).filter(|other| *other != place);
         for place in std::iter::once(place.clone()).chain(also) {
             let Place::Route(index) = place else { continue };
-            let Some(route) = draft.routes.get_mut(index) else { continue };
+            let Some(route) = draft.routes.get(index) else { continue };
             if !route.refuses() {
                 let why = format!("it would not pass `check`: {}", error.message);
                 findings.unsafe_(format!("route {}", route.name), format!("refused here, since {why}"));
-                route.refuse(&why);
+                draft.refuse(index, &why);
                 refused.insert(place);
             }
         }

@@ -75,6 +75,16 @@ pub(super) fn flow(value: &Value) -> String {
     }
 }
 
+/// A duration in the largest unit in which it is whole.
+pub(super) fn duration(ms: u64) -> String {
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
+    match units.iter().find(|(_, unit)| ms > 0 && ms.is_multiple_of(*unit)) {
+        Some((name, unit)) => format!("{}{name}", ms / unit),
+        None if ms == 0 => "0s".to_owned(),
+        None => format!("{ms}ms"),
+    }
+}
+
 /// Text that stays the text it is: never another type, never syntax, never an expansion.
 fn scalar(text: &str) -> String {
     let text = match text.contains("${") || text.contains("$$") {
@@ -82,14 +92,12 @@ fn scalar(text: &str) -> String {
         false => text.to_owned(),
     };
     let first = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_');
-    let inner = |byte: u8| first(byte) || matches!(byte, b'.' | b'-' | b'+' | b'%' | b':');
+    let inner = |byte: u8| first(byte) || matches!(byte, b'.' | b'-' | b'+' | b'%' | b':' | b'*');
     let bytes = text.as_bytes();
     let plain = bytes.first().is_some_and(|byte| first(*byte))
         && bytes.iter().all(|byte| inner(*byte))
         && !text.ends_with(':')
-        && core(&text) == Core::Text
-        // Other readers of YAML take these for booleans.
-        && !matches!(text.to_ascii_lowercase().as_str(), "yes" | "no" | "on" | "off" | "y" | "n");
+        && core(&text) == Core::Text;
     if plain { text } else { quoted(&text) }
 }
 
@@ -120,7 +128,7 @@ mod tests {
             ("header:x-user", "header:x-user"),
             ("1", "\"1\""),
             ("true", "\"true\""),
-            ("off", "\"off\""),
+            ("/x/*", "/x/*"),
             ("", "\"\""),
             ("a: b", "\"a: b\""),
             ("{id}", "\"{id}\""),

@@ -26,6 +26,13 @@ pub(super) fn items(route: &Value, old: bool, element: &str, findings: &mut Find
     items
 }
 
+/// Whether it is about connections and not about requests.
+pub(super) fn is_stream(route: &Value) -> bool {
+    let protocols = texts(route, "protocols");
+    let stream = |one: &String| ["tcp", "tls", "udp", "tls_passthrough"].contains(&one.as_str());
+    !protocols.is_empty() && protocols.iter().all(stream)
+}
+
 fn path(path: &str, old: bool, strip: bool, element: &str, item: &mut Item, findings: &mut Findings) {
     let expression = match (path.strip_prefix('~'), old) {
         (Some(rest), false) => Some(rest),
@@ -44,7 +51,7 @@ fn path(path: &str, old: bool, strip: bool, element: &str, item: &mut Item, find
     };
     item.note(format!("The path in Kong: ~{expression}"));
     match segments(expression) {
-        Some((pattern, guards, whole)) => {
+        Some(Segments { pattern, guards, whole }) => {
             item.set("path", pattern);
             for (name, regex) in guards {
                 let quoted = Value::String(regex);
@@ -85,9 +92,17 @@ fn path(path: &str, old: bool, strip: bool, element: &str, item: &mut Item, find
     }
 }
 
-/// An expression that says something about each segment: the pattern, what each parameter must match, and whether the
-/// path ends there.
-fn segments(expression: &str) -> Option<(String, Vec<(String, String)>, bool)> {
+/// An expression that says something about each segment of a path.
+struct Segments {
+    pattern: String,
+    /// What each parameter must match.
+    guards: Vec<(String, String)>,
+    /// Whether the path ends there.
+    whole: bool,
+}
+
+/// Reads an expression; `None` where it reaches over segments.
+fn segments(expression: &str) -> Option<Segments> {
     let body = expression.strip_prefix('^').unwrap_or(expression);
     let (body, whole) = match body.strip_suffix('$') {
         Some(body) if !body.ends_with('\\') => (body, true),
@@ -122,7 +137,7 @@ fn segments(expression: &str) -> Option<(String, Vec<(String, String)>, bool)> {
     if !whole {
         pattern = format!("{}/*", pattern.trim_end_matches('/'));
     }
-    Some((pattern, guards, whole))
+    Some(Segments { pattern, guards, whole })
 }
 
 /// Splits at slashes outside of brackets.
@@ -235,10 +250,6 @@ fn hosts(hosts: &[String], element: &str, item: &mut Item, findings: &mut Findin
 fn protocols(route: &Value, element: &str, item: &mut Item, findings: &mut Findings) {
     let protocols = texts(route, "protocols");
     let has = |name: &str| protocols.iter().any(|one| one == name);
-    if protocols.iter().any(|one| ["tcp", "tls", "udp", "tls_passthrough"].contains(&one.as_str())) {
-        findings.unsafe_(element, "this gateway speaks HTTP alone; refused");
-        item.refuse("it is no HTTP route");
-    }
     let clear = protocols.is_empty() || has("http") || has("grpc") || has("ws");
     if !clear {
         item.append(

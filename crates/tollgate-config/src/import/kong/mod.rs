@@ -128,13 +128,22 @@ impl<'v> World<'v> {
             self.findings.exact(format!("{element} (its service is disabled)"));
             return;
         }
+        if matching::is_stream(route) {
+            self.findings
+                .lost(element, "no HTTP route: this gateway speaks HTTP alone, and does not listen for it");
+            return;
+        }
         let plugins = self.plugins_of(service, route);
+        let mut refused = false;
         for mut item in matching::items(route, self.old, &element, self.findings) {
             self.action(service, route, &element, &plugins, &mut item);
             plugins::apply(self, service.map(|(name, _)| name), &element, &plugins, &mut item);
+            refused |= item.refuses();
             self.draft.route(item, self.findings);
         }
-        self.findings.exact(element);
+        if !refused {
+            self.findings.exact(element);
+        }
     }
 
     /// Where requests go: the service, or what a plugin answers.
@@ -199,9 +208,7 @@ fn collect<'v>(found: &mut Vec<Plugin<'v>>, plugins: impl Iterator<Item = &'v Va
 fn reference(value: &Value, key: &str) -> Option<String> {
     match at(value, key)? {
         Value::Object(_) => {
-            let name =
-                ["name", "username", "id"].into_iter().find_map(|part| text(value, &format!("{key}/{part}")));
-            name
+            ["name", "username", "id"].into_iter().find_map(|part| text(value, &format!("{key}/{part}")))
         }
         _ => text(value, key),
     }

@@ -13,6 +13,14 @@ use crate::import::findings::Findings;
 /// The shortest secret that the gateway takes.
 const SECRET_BYTES_MIN: usize = 32;
 
+const ELSEWHERE: &str =
+    "a credential is not in the file but in a vault or the environment; left out: put it in and import again";
+
+/// Whether a secret only says where it is: `{vault://…}`, or a placeholder of decK.
+fn is_elsewhere(secret: &str) -> bool {
+    secret.starts_with("{vault://") || secret.starts_with("${")
+}
+
 /// What routes may refer to.
 #[derive(Default)]
 pub(super) struct People {
@@ -64,9 +72,12 @@ impl Making<'_> {
         let refused = own_rules.is_some();
         let groups: Vec<String> = self.of("acls").filter_map(|acl| text(acl, "group")).collect();
         self.tokens(refused, people, draft, findings);
-        let keys: Vec<String> = self.of("keyauth_credentials").filter_map(|one| text(one, "key")).collect();
+        let keys = self.keys(findings);
         let passwords = self.passwords(findings);
-        if refused || keys.is_empty() && passwords.is_empty() {
+        if refused {
+            return;
+        }
+        if keys.is_empty() && passwords.is_empty() {
             findings.exact(&self.element);
             return;
         }
@@ -122,6 +133,16 @@ impl Making<'_> {
         Some(text(first, "name").unwrap_or_default())
     }
 
+    fn keys(&self, findings: &mut Findings) -> Vec<String> {
+        let element = format!("{}.keyauth_credentials", self.element);
+        let all = self.of("keyauth_credentials").filter_map(|one| text(one, "key"));
+        let (elsewhere, keys): (Vec<String>, Vec<String>) = all.partition(|key| is_elsewhere(key));
+        if !elsewhere.is_empty() {
+            findings.unsafe_(element, ELSEWHERE);
+        }
+        keys
+    }
+
     fn passwords(&self, findings: &mut Findings) -> Vec<Value> {
         let mut made = Vec::new();
         for one in self.of("basicauth_credentials") {
@@ -129,6 +150,10 @@ impl Making<'_> {
             let (Some(user), Some(password)) = (text(one, "username"), text(one, "password")) else {
                 continue;
             };
+            if is_elsewhere(&password) {
+                findings.unsafe_(element, ELSEWHERE);
+                continue;
+            }
             if password.len() == 40 && password.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 findings.unsafe_(element, "a password is a SHA-1 hash of Kong, which nobody can turn back; set a new one: `tollgate key hash --password`");
                 continue;
@@ -160,6 +185,7 @@ impl Making<'_> {
                     "write its public key into a file, and an issuer with `issuer: <its key>`, `audience: any`, `algorithms: [{algorithm}]` and `public_key_file`"
                 )),
                 (_, None) => Some("it has no `secret`, which Kong would make up".to_owned()),
+                (_, Some(secret)) if is_elsewhere(&secret) => Some(ELSEWHERE.to_owned()),
                 (_, Some(secret)) if secret.len() < SECRET_BYTES_MIN => Some(
                     "the secret is shorter than 32 bytes: anybody could find it by trying; make a longer one"
                         .to_owned(),

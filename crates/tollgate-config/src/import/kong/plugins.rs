@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{Plugin, Scope, World, edits};
 use crate::import::document::{at, is, list, number, text, texts};
 use crate::import::draft::Item;
+use crate::import::write;
 
 /// What refuses nobody, so that a route without it protects as much as before.
 const HARMLESS: &[&str] = &[
@@ -388,7 +389,7 @@ impl Applied<'_, '_, '_> {
             cors["credentials"] = true.into();
         }
         if let Some(seconds) = number(self.config, "max_age") {
-            cors["max_age"] = format!("{}s", seconds.max(0.0) as u64).into();
+            cors["max_age"] = write::duration(seconds.max(0.0) as u64 * 1000).into();
         }
         self.item.set("cors", cors);
         if is(self.config, "preflight_continue") {
@@ -430,7 +431,7 @@ impl Applied<'_, '_, '_> {
 
     fn cache(&mut self, identified: bool) {
         let ttl = number(self.config, "cache_ttl").unwrap_or(300.0).max(0.0) as u64;
-        let mut cache = json!({ "ttl": format!("{ttl}s"), "respect": is(self.config, "cache_control") });
+        let mut cache = json!({ "ttl": write::duration(ttl.saturating_mul(1000)), "respect": is(self.config, "cache_control") });
         let vary: Vec<String> =
             texts(self.config, "vary_headers").iter().map(|name| name.to_ascii_lowercase()).collect();
         if !vary.is_empty() {

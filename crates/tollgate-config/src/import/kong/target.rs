@@ -217,6 +217,5 @@ fn retries(world: &mut World<'_>, service: &Value, element: &str, item: &mut Ite
 
 /// A number of milliseconds, in the unit that it is whole in.
 pub(super) fn milliseconds(ms: f64) -> String {
-    let ms = ms.max(1.0) as u64;
-    if ms.is_multiple_of(1000) { format!("{}s", ms / 1000) } else { format!("{ms}ms") }
+    crate::import::write::duration(ms.max(1.0) as u64)
 }

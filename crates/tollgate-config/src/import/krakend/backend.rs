@@ -297,6 +297,10 @@ fn upstream(world: &mut World<'_>, backend: &Value, element: &str, item: &mut It
                 world.findings.near(element, "the answer of the route is kept, as long as the services say");
             }
             "backend/http" => {}
+            "proxy" if at(config, "shadow").is_some() || at(config, "flatmap_filter").is_some() => {
+                world.findings.unsafe_(element, "write it as `mirror` or as `jq`; refused until then");
+                item.refuse("a backend with `shadow` or `flatmap_filter` is not carried over");
+            }
             name => world.unknown(name, &element, item),
         }
     }

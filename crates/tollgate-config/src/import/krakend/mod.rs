@@ -40,7 +40,7 @@ struct World<'v> {
 
 pub(super) fn carry(document: &Value, draft: &mut Draft, findings: &mut Findings) -> Result<(), Unreadable> {
     match number(document, "version") {
-        Some(version) if version == 3.0 => {}
+        Some(3.0) => {}
         _ => {
             return Err(Unreadable::new(
                 "`version` is not 3: only version 3 of KrakenD's configuration is known",
@@ -108,8 +108,10 @@ impl World<'_> {
         for why in self.all_refuse.clone() {
             item.refuse(&why);
         }
+        if !item.refuses() {
+            self.findings.exact(element);
+        }
         self.draft.route(item, self.findings);
-        self.findings.exact(element);
     }
 
     /// The extra configuration of an endpoint.
@@ -178,8 +180,7 @@ fn seconds(text: &str) -> Option<f64> {
 
 /// A duration of Go as ours.
 fn duration(text: &str) -> Option<String> {
-    let ms = (seconds(text)? * 1000.0).round().max(1.0) as u64;
-    Some(if ms.is_multiple_of(1000) { format!("{}s", ms / 1000) } else { format!("{ms}ms") })
+    Some(super::write::duration((seconds(text)? * 1000.0).round().max(1.0) as u64))
 }
 
 /// What of the client goes on: `None` for all of it.
