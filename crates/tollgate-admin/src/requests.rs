@@ -97,7 +97,8 @@ impl Filter {
 pub(crate) fn list(workers: &[Vec<u8>], filter: &Filter) -> String {
     let lines = workers.iter().flat_map(|lines| str::from_utf8(lines).unwrap_or_default().lines());
     let mut lines: Vec<&str> = lines.collect();
-    // Every line begins with its time, of always the same length.
+    // Every line begins with its time, of always the same length. Of one millisecond, a worker's last one is the latest.
+    lines.reverse();
     lines.sort_by(|a, b| time(b).cmp(time(a)));
     let found: Vec<&str> = lines.into_iter().filter(|line| filter.fits(line)).take(filter.limit).collect();
     format!("{{\"requests\":[{}]}}", found.join(",\n"))

@@ -119,6 +119,20 @@ impl Reading {
         self.body.decoder.finish_at_eof().is_ok()
     }
 
+    /// Room grows as it does everywhere, but not beyond the length that was announced.
+    fn keep(&mut self, bytes: &[u8]) {
+        let needed = self.payload.len() + bytes.len();
+        if needed > self.payload.capacity() {
+            let announced = match self.body.length {
+                BodyLength::Length(length) => usize::try_from(length).unwrap_or(usize::MAX),
+                _ => usize::MAX,
+            };
+            let room = needed.max((self.payload.capacity() * 2).min(announced));
+            self.payload.reserve_exact(room - self.payload.len());
+        }
+        self.payload.extend_from_slice(bytes);
+    }
+
     /// How much was used, and whether that was the end.
     fn take(&mut self, exchange: &Exchange<'_>, bytes: &[u8]) -> (usize, Result<bool, Reject>) {
         let mut used = 0;
@@ -132,7 +146,7 @@ impl Reading {
                 Ok(Step::More { consumed }) => return (used + consumed, Ok(false)),
                 Ok(Step::End { consumed }) => return (used + consumed, Ok(true)),
                 Ok(Step::Data { start, end, consumed }) => {
-                    self.payload.extend_from_slice(rest.get(start..end).unwrap_or_default());
+                    self.keep(rest.get(start..end).unwrap_or_default());
                     used += consumed;
                     let more = self.payload.capacity() - self.held;
                     if more > 0 {

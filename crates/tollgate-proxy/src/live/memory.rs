@@ -176,19 +176,20 @@ impl Memory {
 
     /// Takes so many bytes more; false when the share has no room for them.
     fn take(&self, bytes: usize) -> bool {
-        let held = self.held.fetch_add(bytes, Relaxed).saturating_add(bytes);
-        let fits = held <= self.buffers.load(Relaxed);
+        self.note(bytes);
+        let fits = self.held_in_all() <= self.buffers.load(Relaxed);
         if !fits {
             self.give_back(bytes);
         }
         fits
     }
 
-    /// Counts bytes that are there already. Whoever brings them has been let in; nobody else is for now.
+    /// Counts bytes that are there already: who brings them has been let in. When they are the last that fit, nobody
+    /// else is, until the next look.
     fn note(&self, bytes: usize) {
-        let held = self.held.fetch_add(bytes, Relaxed).saturating_add(bytes);
+        self.held.fetch_add(bytes, Relaxed);
         let buffers = self.buffers.load(Relaxed);
-        if buffers != usize::MAX && held >= percent(buffers as u64, FULL_HELD.0) as usize {
+        if buffers != usize::MAX && self.held_in_all() as u64 >= percent(buffers as u64, FULL_HELD.0) {
             self.pressure.store(Pressure::Full as u8, Relaxed);
         }
     }
