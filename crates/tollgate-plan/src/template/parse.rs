@@ -54,6 +54,10 @@ impl fmt::Display for TemplateError {
             TemplateErrorKind::UnknownKind => {
                 write!(f, "`{{{name}}}`: only header:, query:, cookie: and claim: may stand before a name")
             }
+            // As in the languages that people come from.
+            TemplateErrorKind::BadName if name.contains('[') => {
+                write!(f, "`{{{name}}}` is no name; an element of a list is written `.0`")
+            }
             TemplateErrorKind::BadName => write!(f, "`{{{name}}}` is no name"),
             TemplateErrorKind::PathNotAbsolute => f.write_str("a path starts with `/`"),
             TemplateErrorKind::PathDotSegment => f.write_str("a path here has no `.` or `..` segments"),

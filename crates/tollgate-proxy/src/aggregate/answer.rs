@@ -17,6 +17,9 @@ use crate::exchange::{Exchange, Reject, Reply};
 /// What is made of a part is no object, so it cannot be merged with others.
 const NO_OBJECT: &Failed = &Failed { reason: Reason::PartFailed, answer: None };
 
+/// Why there is no answer when a required part failed.
+const REQUIRED: &str = "a part without which there is no answer failed";
+
 /// The answer that the parts come to.
 pub(super) fn answer(
     exchange: &Exchange<'_>,
@@ -33,12 +36,13 @@ pub(super) fn answer(
         parts().filter_map(|(part, came)| Some((part, came.failure()?))).collect();
     let nothing = || parts().filter(|(_, came)| came.is_nothing());
     let gives = |(part, came): (&Part, &Came)| part.fallback.is_some() || !came.is_nothing();
-    let lost = nothing().find(|(part, _)| part.required).or(match parts().any(gives) {
+    let needed = nothing().find(|(part, _)| part.required).map(|(_, came)| (came, REQUIRED));
+    let lost = needed.or(match parts().any(gives) {
         true => None,
-        false => nothing().next(),
+        false => nothing().next().map(|(_, came)| (came, "none of the parts succeeded")),
     });
-    if let Some(failed) = lost.and_then(|(_, came)| came.failure()) {
-        return refuse(failed, &failures);
+    if let Some((failed, detail)) = lost.and_then(|(came, detail)| Some((came.failure()?, detail))) {
+        return refuse(failed, detail, &failures);
     }
     let mut whole = Object::default();
     let mut only = None;
@@ -51,7 +55,7 @@ pub(super) fn answer(
             Err(_) => {
                 failures.push((part, NO_OBJECT));
                 if part.required {
-                    return refuse(NO_OBJECT, &failures);
+                    return refuse(NO_OBJECT, REQUIRED, &failures);
                 }
             }
         }
@@ -173,7 +177,11 @@ fn node<'a>(part: &'a Part, came: &'a Came) -> Option<Node<'a>> {
 }
 
 /// There is no answer, for this reason. A service's own 4xx is about the client's request and passes.
-fn refuse(failed: &Failed, failures: &[(&Part, &Failed)]) -> Result<Reply<'static>, Reject> {
+fn refuse(
+    failed: &Failed,
+    detail: &'static str,
+    failures: &[(&Part, &Failed)],
+) -> Result<Reply<'static>, Reject> {
     if let Some(own) = failed.answer.as_ref().filter(|own| (400..500).contains(&own.status)) {
         let mut headers = HeaderBlock::default();
         if let Some(kind) = &own.content_type {
@@ -183,7 +191,7 @@ fn refuse(failed: &Failed, failures: &[(&Part, &Failed)]) -> Result<Reply<'stati
         tell(failures, &mut headers);
         return Ok(Reply { status: own.status, headers, body: Cow::Owned(own.body.clone()) });
     }
-    let mut reject = Reject::new(failed.reason, "a part of the answer without which there is none failed");
+    let mut reject = Reject::new(failed.reason, detail);
     tell(failures, &mut reject.headers);
     Err(reject)
 }
