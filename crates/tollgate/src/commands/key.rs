@@ -120,9 +120,14 @@ fn random_key() -> Option<String> {
 }
 
 /// As `consumers[].keys` has it.
-fn hash_of(key: &str) -> String {
+pub(super) fn hash_of(key: &str) -> String {
     let hash = digest::digest(&digest::SHA256, key.as_bytes());
     hash.as_ref().iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// The hash of a password that another gateway had; `None` where no client could send it here.
+pub(super) fn hash_for_import(password: &str) -> Option<String> {
+    checked_password(password).and_then(|()| hash_of_password(password)).ok()
 }
 
 /// The PHC string, as `consumers[].basic.password` has it.

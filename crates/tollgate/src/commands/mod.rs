@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod import;
 mod key;
 mod logs;
 mod routes;
@@ -21,6 +22,7 @@ pub(crate) fn dispatch(command: Command) -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Routes(arguments) => routes::routes(&arguments),
         Command::Schema => schema::schema(),
+        Command::Import(command) => import::import(&command),
         Command::Key(command) => key::key(&command),
         Command::Logs(arguments) => logs::logs(&arguments),
         Command::Token(arguments) => token::token(&arguments),
