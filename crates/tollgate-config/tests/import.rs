@@ -115,6 +115,16 @@ fn refused(dialect: Dialect, what: &str, text: &str) {
     assert!(made.yaml.contains("status: 503"), "{what}:\n{}", made.yaml);
 }
 
+/// In Kong /adminx is a request for /admin; here it would go to the open route.
+#[test]
+fn a_wider_route_gets_nothing_that_was_protected() {
+    let text = "_format_version: '3.0'\nservices:\n  - name: a\n    url: http://a:1\n    routes:\n      - { name: all, paths: [/] }\n\
+                \x20     - { name: admin, paths: [/admin], plugins: [{ name: ip-restriction, config: { allow: [10.0.0.1] } }] }\n";
+    let made = run(Dialect::Kong, "in", text).expect("it is read");
+    assert!(made.yaml.contains("path: \"/admin{more}/*\"\n    respond: { status: 503"), "{}", made.yaml);
+    assert!(made.findings.weaker(), "{}", made.findings.to_text());
+}
+
 #[test]
 fn what_is_no_configuration_says_so_with_its_place() {
     let huge = " ".repeat(IMPORT_BYTES_MAX as usize + 1);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::named;
 use crate::import::document::{at, is, list, members, text, texts};
-use crate::import::draft::Item;
+use crate::import::draft::{Draft, Item};
 use crate::import::findings::Findings;
 
 /// One route of ours for each path of theirs.
@@ -31,6 +31,46 @@ pub(super) fn is_stream(route: &Value) -> bool {
     let protocols = texts(route, "protocols");
     let stream = |one: &String| ["tcp", "tls", "udp", "tls_passthrough"].contains(&one.as_str());
     !protocols.is_empty() && protocols.iter().all(stream)
+}
+
+/// Kong's /admin is the beginning of /administrator too, which is not below /admin/* here: where a wider route would get
+/// such a request, and /admin/* protects, it is refused.
+pub(super) fn close_gaps(draft: &mut Draft, findings: &mut Findings) {
+    const PROTECTS: &[&str] = &["auth", "allow_ips", "deny_ips", "rate_limit", "guard", "user_agents"];
+    let stem = |item: &Item| {
+        let path = text(&Value::Object(item.keys.clone()), "path").unwrap_or_default();
+        let tail = path.ends_with('*').then(|| path.find(['{', '*']).unwrap_or(path.len()))?;
+        Some((path[..tail].to_owned(), path.ends_with("/*") && !path.contains('{')))
+    };
+    let stems: Vec<Option<(String, bool)>> = draft.routes.iter().map(stem).collect();
+    let mut gaps = Vec::new();
+    for (route, own) in draft.routes.iter().zip(&stems) {
+        let Some((own, true)) = own else { continue };
+        let base = own.trim_end_matches('/');
+        let protects = route.refuses() || PROTECTS.iter().any(|key| route.keys.contains_key(*key));
+        let wider = |(other, _): &(String, bool)| other.len() < own.len() && base.starts_with(other.as_str());
+        if base.is_empty() || !protects || !stems.iter().flatten().any(wider) {
+            continue;
+        }
+        let name = format!("{}-beyond", route.name);
+        let mut gap = Item::new(name.clone(), json!({ "name": name, "path": format!("{base}{{more}}/*") }));
+        for key in ["host", "methods", "headers"] {
+            if let Some(value) = route.keys.get(key) {
+                gap.set(key, value.clone());
+            }
+        }
+        gap.refuse(&format!(
+            "Kong's {base} is also the beginning of what is longer, and a wider route would let it pass"
+        ));
+        let note = format!(
+            "what only begins like {base}, such as {base}x, is refused: a wider route would get it here"
+        );
+        gaps.push((gap, format!("route {}", route.name), note));
+    }
+    for (gap, element, note) in gaps {
+        findings.guarded(element, note);
+        draft.route(gap, findings);
+    }
 }
 
 fn path(path: &str, old: bool, strip: bool, element: &str, item: &mut Item, findings: &mut Findings) {

@@ -115,6 +115,7 @@ pub(super) fn carry(
             world.route(None, route);
         }
     }
+    matching::close_gaps(draft, findings);
     Ok(())
 }
 
