@@ -45,7 +45,7 @@ pub(crate) enum Order {
     /// Say that it takes orders.
     Ping(oneshot::Sender<()>),
     /// Give the listening sockets once more, for another process.
-    Share(oneshot::Sender<std::io::Result<Vec<(Arc<ListenerLive>, OwnedFd)>>>),
+    Share(oneshot::Sender<Copies>),
     /// Nothing is accepted any more, on these listeners; what is open goes on.
     Unlisten(Vec<ListenAddress>),
     /// Say what was counted.
@@ -61,6 +61,9 @@ pub(crate) enum Order {
     /// End, whatever is in flight.
     End,
 }
+
+/// Listening sockets once more; an error when there are too many descriptors.
+type Copies = std::io::Result<Vec<(Arc<ListenerLive>, OwnedFd)>>;
 
 /// A new plan, and what changes with it.
 pub(crate) struct Change {
@@ -154,7 +157,7 @@ fn listen_on(worker: &Rc<Worker>, listening: Vec<(OwnedFd, Arc<ListenerLive>)>) 
     listening.into_iter().filter_map(|(socket, live)| Accepting::start(worker, socket, live)).collect()
 }
 
-fn share(accepting: &[Accepting]) -> std::io::Result<Vec<(Arc<ListenerLive>, OwnedFd)>> {
+fn share(accepting: &[Accepting]) -> Copies {
     accepting.iter().map(|one| Ok((one.live.clone(), one.share()?))).collect()
 }
 
