@@ -130,71 +130,67 @@ fn part(
         return None;
     };
     let pattern = text(backend, "url_pattern").unwrap_or_else(|| "/".to_owned());
-    let mut part = Map::new();
-    let mut set = |key: &str, value: Value| part.insert(key.to_owned(), value);
-    set("name", name.into());
-    set("to", upstream.into());
-    set("path", placeholders(&pattern, names).into());
+    let mut part = json!({ "name": name, "to": upstream, "path": placeholders(&pattern, names) });
     let method = text(backend, "method").unwrap_or_else(|| method.to_owned()).to_ascii_uppercase();
     if method != "GET" {
-        set("method", method.clone().into());
+        part["method"] = method.clone().into();
     }
     if ["POST", "PUT", "PATCH"].contains(&method.as_str()) {
-        set("body", "request".into());
+        part["body"] = "request".into();
     }
-    match text(backend, "encoding").as_deref() {
-        Some("xml" | "rss") => set("decode", "xml".into()),
-        Some("yaml") => set("decode", "yaml".into()),
-        Some("string") => set("decode", "text".into()),
-        _ => None,
-    };
-    let string = text(backend, "encoding").as_deref() == Some("string");
-    if let Some(target) = text(backend, "target").filter(|target| !target.is_empty()) {
-        set("from", target.into());
-    }
-    for (theirs, ours) in [("allow", "pick"), ("deny", "drop")] {
-        let names = texts(backend, theirs);
-        if !names.is_empty() {
-            set(ours, json!(names));
-        }
-    }
-    let collection =
-        is(backend, "is_collection") || text(backend, "encoding").as_deref() == Some("json-collection");
-    let mut mapping: Map<String, Value> =
-        members(backend, "mapping").map(|(from, to)| (from.clone(), to.clone())).collect();
-    let renamed = mapping.shift_remove("collection").filter(|_| collection);
-    if string {
-        mapping.entry("text").or_insert_with(|| "content".into());
-    }
-    if !mapping.is_empty() {
-        set("rename", mapping.into());
-    }
-    let group = text(backend, "group").filter(|group| !group.is_empty());
-    match (group, collection && !listed) {
-        (Some(group), true) => {
-            world.findings.near(
-                format!("{element}.group"),
-                "the list stands under the group itself, without `collection` between",
-            );
-            set("wrap", group.into());
-        }
-        (Some(group), false) => drop(set("wrap", group.into())),
-        (None, true) => drop(set("wrap", renamed.unwrap_or_else(|| "collection".into()))),
-        (None, false) => {}
-    }
-    if backend
-        .get("extra_config")
-        .and_then(|extra| extra.get("backend/http"))
-        .is_some_and(|http| is(http, "return_error_code") || text(http, "return_error_details").is_some())
-    {
-        set("required", true.into());
+    shape(world, backend, listed, element, &mut part);
+    let http = backend.get("extra_config").and_then(|extra| extra.get("backend/http"));
+    if http.is_some_and(|http| is(http, "return_error_code") || at(http, "return_error_details").is_some()) {
+        part["required"] = true.into();
         world.findings.near(
             format!("{element}.backend/http"),
             "the part is required: its own 4xx passes with its body",
         );
     }
     world.findings.exact(element);
-    Some(part.into())
+    Some(part)
+}
+
+/// What becomes of the answer: `from`, `pick`, `drop`, `rename`, `wrap`.
+fn shape(world: &mut World<'_>, backend: &Value, listed: bool, element: &str, part: &mut Value) {
+    let encoding = text(backend, "encoding").unwrap_or_default();
+    match encoding.as_str() {
+        "xml" | "rss" => part["decode"] = "xml".into(),
+        "yaml" => part["decode"] = "yaml".into(),
+        "string" => part["decode"] = "text".into(),
+        _ => {}
+    }
+    if let Some(target) = text(backend, "target").filter(|target| !target.is_empty()) {
+        part["from"] = target.into();
+    }
+    for (theirs, ours) in [("allow", "pick"), ("deny", "drop")] {
+        let names = texts(backend, theirs);
+        if !names.is_empty() {
+            part[ours] = json!(names);
+        }
+    }
+    let collection = is(backend, "is_collection") || encoding == "json-collection";
+    let mut mapping: Map<String, Value> =
+        members(backend, "mapping").map(|(from, to)| (from.clone(), to.clone())).collect();
+    let renamed = mapping.shift_remove("collection").filter(|_| collection);
+    if encoding == "string" {
+        mapping.entry("text").or_insert_with(|| "content".into());
+    }
+    if !mapping.is_empty() {
+        part["rename"] = mapping.into();
+    }
+    let group = text(backend, "group").filter(|group| !group.is_empty());
+    match (group, collection && !listed) {
+        (Some(group), list) => {
+            if list {
+                let note = "the list stands under the group itself, without `collection` between";
+                world.findings.near(format!("{element}.group"), note);
+            }
+            part["wrap"] = group.into();
+        }
+        (None, true) => part["wrap"] = renamed.unwrap_or_else(|| "collection".into()),
+        (None, false) => {}
+    }
 }
 
 /// Constant data of an endpoint.
