@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::{Map, Value, json};
 use tollgate_plan::Plan;
 
-use crate::posture::{PostureRow, posture};
+use crate::posture::{PostureRow, UNKNOWN, posture};
 use crate::source_map::SourceMap;
 use crate::yaml::{self, NodeRef};
 
@@ -18,10 +18,13 @@ const NEED_RESTART: &[(&[&str], &str)] =
     &[(&["workers"], "workers"), (&["admin", "address"], "admin.address")];
 
 /// What `new` changes of `old`:
-/// `{"routes": {"added", "removed", "changed": [{"route", "keys", "before", "after"}], "less_protected"}, "upstreams":
-/// {"added", "removed", "changed"}, "issuers", "consumers", "keys", "needs_restart"}`.
+/// `{"routes": {"added", "removed", "changed": [{"route", "keys", "before", "after"}], "less_protected", "unknown"},
+/// "upstreams": {"added", "removed", "changed"}, "issuers", "consumers", "keys", "needs_restart"}`.
 ///
-/// `before` and `after` are rows of the posture table, where they differ. `keys` are those of the whole that differ.
+/// `unknown` counts routes of `new` whose path holds `${…}`, which is not looked at: what they replace is among those
+/// removed.
+/// `before` and `after` are rows of the posture table, where they protect otherwise. `keys` are those of the whole that
+/// differ.
 pub fn difference(old: (&SourceMap, &Plan), new: (&SourceMap, &Plan)) -> Value {
     let (old, new) = (Side::of(old), Side::of(new));
     let keys = differing(&old.main, &new.main, BY_NAME);
@@ -84,10 +87,29 @@ impl Side {
         all
     }
 
-    /// Routes as they are written, with their rows of the posture: both are in the order of the files.
+    /// What decides about the protection of routes and stands elsewhere.
+    fn beside_routes(&self) -> Vec<Option<&Value>> {
+        let keys = ["defaults", "issuers", "consumers"];
+        self.files().flat_map(|file| keys.map(|key| file.get(key))).collect()
+    }
+
+    /// Routes that are written and came to nothing: their paths are not known.
+    fn unknown(&self) -> usize {
+        let rows = self.files().filter_map(|file| file.get("routes")?.as_array()).flatten();
+        rows.count().saturating_sub(self.posture.len())
+    }
+
+    /// Routes as they are written, with their rows of the posture: both are in the order of the files. Of a text that
+    /// was sent, routes are missing whose path is not known.
     fn routes(&self) -> Vec<Row<'_>> {
         let rows = self.files().filter_map(|file| file.get("routes")?.as_array()).flatten();
-        let mut rows = rows.map(Value::as_object);
+        let rows: Vec<_> = rows.map(Value::as_object).collect();
+        let all = rows.len() == self.posture.len();
+        let known = |row: &Option<&Map<String, Value>>| {
+            let path = row.and_then(|row| row.get("path")).and_then(Value::as_str);
+            all || path.is_some_and(|path| !path.contains("${"))
+        };
+        let mut rows = rows.into_iter().filter(known);
         self.posture.iter().map(|row| (row, rows.next().flatten())).collect()
     }
 }
@@ -96,6 +118,9 @@ impl Side {
 type Row<'a> = (&'a PostureRow, Option<&'a Map<String, Value>>);
 
 fn routes(old: &Side, new: &Side) -> Value {
+    let unknown = new.unknown();
+    let shared =
+        (old.beside_routes() == new.beside_routes(), old.main.get("listeners") == new.main.get("listeners"));
     let (old, new) = (old.routes(), new.routes());
     fn by_name<'a>(side: &[Row<'a>]) -> HashMap<&'a str, Row<'a>> {
         side.iter().map(|row| (row.0.route.as_str(), *row)).collect()
@@ -108,16 +133,18 @@ fn routes(old: &Side, new: &Side) -> Value {
     let (mut changed, mut less) = (Vec::new(), Vec::new());
     for (after, written) in &new {
         let Some((before, was)) = known.get(after.route.as_str()) else { continue };
+        let after = &comparable((before, *was), (after, *written), shared);
         let empty = Map::new();
         let keys = differing(was.unwrap_or(&empty), written.unwrap_or(&empty), &[]);
         if is_less(before, after) {
             less.push(after.route.clone());
         }
-        if before == after && keys.is_empty() {
+        let same = protection(before) == protection(after);
+        if same && keys.is_empty() {
             continue;
         }
         let mut change = json!({ "route": after.route, "keys": keys });
-        if before != after {
+        if !same {
             change["before"] = json!(before);
             change["after"] = json!(after);
         }
@@ -128,7 +155,36 @@ fn routes(old: &Side, new: &Side) -> Value {
         "removed": missing(&old, &by_name(&new)),
         "changed": changed,
         "less_protected": less,
+        "unknown": unknown,
     })
+}
+
+/// Keys of a route that decide what a column of the posture says.
+const AUTH: &[&str] = &["auth", "allow_ips", "deny_ips", "user_agents", "guard", "validate"];
+const LIMITS: &[&str] = &["rate_limit", "concurrency"];
+
+/// The later row, but what it says otherwise has to be written otherwise: of a text that was sent not everything is
+/// known, and what is not known is no less protection.
+fn comparable(before: Row<'_>, after: Row<'_>, shared: (bool, bool)) -> PostureRow {
+    let (same_defaults, same_listeners) = shared;
+    let at = |row: Row<'_>, key: &str| row.1.and_then(|row| row.get(key)).cloned();
+    let same = |keys: &[&str]| same_defaults && keys.iter().all(|key| at(before, key) == at(after, key));
+    let (was, mut row) = (before.0, after.0.clone());
+    if same(AUTH) || row.auth.starts_with(UNKNOWN) {
+        (row.auth, row.public) = (was.auth.clone(), was.public);
+    }
+    if same(LIMITS) {
+        row.limits.clone_from(&was.limits);
+    }
+    if same_listeners {
+        row.tls.clone_from(&was.tls);
+    }
+    row
+}
+
+/// What a row says of protection. What the route does is told by its keys.
+fn protection(row: &PostureRow) -> (&str, &str, &str, bool) {
+    (&row.auth, &row.limits, &row.tls, row.public)
 }
 
 /// Whether a route protects less than before: it became public, or something that protected it is gone. A limit that

@@ -30,6 +30,9 @@ pub struct PostureRow {
     pub public: bool,
 }
 
+/// What stands for credentials that rest on something withheld; in a plan that can run there are none such.
+pub(crate) const UNKNOWN: &str = "not known here";
+
 /// Address blocks that a row names; more are counted.
 const NETWORKS_SHOWN: usize = 3;
 
@@ -132,6 +135,9 @@ fn identity(plan: &Plan, auth: &Auth) -> Vec<String> {
     }
     if auth.basic {
         kinds.push("basic".to_owned());
+    }
+    if kinds.is_empty() {
+        kinds.push(UNKNOWN.to_owned());
     }
     let optional = if auth.optional { "optional: " } else { "" };
     let mut parts = vec![format!("{optional}{}", kinds.join(" or "))];

@@ -81,6 +81,11 @@ impl Report {
         Report { withheld, ..Report::default() }
     }
 
+    /// Whether no file but those of the configuration can be read. The plan is then looked at and never run.
+    pub(crate) fn withholds(&self) -> bool {
+        self.withheld
+    }
+
     pub(crate) fn push(&mut self, mut finding: Finding) {
         if self.withheld && finding.code == Code::Unreadable {
             (finding.code, finding.severity) = (Code::NotLookedAt, Severity::Warning);

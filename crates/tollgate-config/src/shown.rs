@@ -88,7 +88,7 @@ impl Walk<'_> {
 
     /// The text with its secret parts hidden; none when all of it is secret.
     fn without_masks(&self, node: NodeRef<'_>) -> Option<String> {
-        let Some(scalar) = node.scalar() else { return None };
+        let scalar = node.scalar()?;
         if !self.is_masked(node) {
             return Some(scalar.text.to_string());
         }

@@ -41,7 +41,7 @@ pub(super) fn auth(
                 Some(auth) => Found::By(auth),
                 None => {
                     // Never open by accident: what could not be understood is refused, whatever went wrong.
-                    if !report.has_errors() {
+                    if !report.has_errors() && !report.withholds() {
                         report.push(Finding::error(Code::BadValue, at.key, "`auth` could not be understood"));
                     }
                     Found::Faulty
@@ -98,6 +98,21 @@ fn nothing_accepted(block: &spec::Auth, key: Span) -> Finding {
             let hint = "add `jwt`, `api_key` or `basic: true`; for a public route write `auth: public`";
             Finding::error(Code::MissingKey, key, message).hint(hint)
         }
+    }
+}
+
+/// Stands for credentials that cannot be known because what they rest on is withheld: none that any request could
+/// have. The plan is looked at and never run.
+pub(super) fn unknown() -> Auth {
+    Auth {
+        issuers: Vec::new(),
+        token_from: Vec::new(),
+        api_key: None,
+        basic: false,
+        optional: false,
+        require: None,
+        forward: Vec::new(),
+        strip: false,
     }
 }
 
