@@ -16,6 +16,7 @@ use crate::io::Room;
 use crate::limit;
 use crate::listen::{self, Accepted, Accepting};
 use crate::live::listeners::ListenerLive;
+use crate::live::memory::Account;
 use crate::live::relief::relieve;
 use crate::live::services;
 use crate::live::store::Store;
@@ -193,7 +194,7 @@ impl Worker {
         let log = RefCell::new(log);
         let spans = RefCell::new(shared.collector.worker_spans());
         let resolver = Resolver::new(&shared.name_servers);
-        let memory = Rc::new(shared.memory.clone());
+        let memory = Rc::new(Account(shared.memory.clone()));
         let known = Known::new();
         known.follow(&memory, shared.workers);
         Rc::new(Worker {

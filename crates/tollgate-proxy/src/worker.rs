@@ -18,7 +18,7 @@ use crate::limit::Verdict;
 use crate::live::issuers::IssuerLive;
 use crate::live::cache::CachesLive;
 use crate::live::limits::LimitsLive;
-use crate::live::memory::Memory;
+use crate::live::memory::Account;
 use crate::live::store::Store;
 use crate::live::upstreams::UpstreamLive;
 use crate::observe::{Counters, HttpDate, Reports, RequestIds, Series, WorkerSink, WorkerSpans};
@@ -41,7 +41,7 @@ pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
     /// What the process holds in memory.
-    pub(crate) memory: Rc<Arc<Memory>>,
+    pub(crate) memory: Rc<Account>,
     pub(crate) active: RefCell<Rc<Active>>,
     pub(crate) timers: Rc<Timers>,
     /// Used between two awaits, never across one.

@@ -8,6 +8,7 @@
 //! Memory that was freed is not always given back to the kernel, and serves the next request all the same. So what is
 //! resident refuses nobody while next to nothing is held: that would go on for ever.
 
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -291,16 +292,27 @@ fn percent(of: u64, share: u64) -> u64 {
     of / 100 * share
 }
 
+/// A worker's hand on the account: everything that it holds counts on it, at the price of a count of its own.
+pub(crate) struct Account(pub(crate) Arc<Memory>);
+
+impl Deref for Account {
+    type Target = Memory;
+
+    fn deref(&self) -> &Memory {
+        &self.0
+    }
+}
+
 /// Bytes that one thing holds, given back when it is dropped. Empty where nobody counts.
 #[derive(Default)]
 pub(crate) struct Held {
-    memory: Option<Rc<Arc<Memory>>>,
+    memory: Option<Rc<Account>>,
     bytes: usize,
 }
 
 impl Held {
     /// Counts on behalf of whoever has it, from now on.
-    pub(crate) fn count_for(&mut self, memory: &Rc<Arc<Memory>>) {
+    pub(crate) fn count_for(&mut self, memory: &Rc<Account>) {
         self.memory.get_or_insert_with(|| memory.clone());
     }
 
@@ -310,12 +322,12 @@ impl Held {
     }
 
     /// Nothing yet.
-    pub(crate) fn new(memory: &Rc<Arc<Memory>>) -> Held {
+    pub(crate) fn new(memory: &Rc<Account>) -> Held {
         Held { memory: Some(memory.clone()), bytes: 0 }
     }
 
     /// So many bytes, whether there is room or not: who holds them has been let in.
-    pub(crate) fn of(memory: &Rc<Arc<Memory>>, bytes: usize) -> Held {
+    pub(crate) fn of(memory: &Rc<Account>, bytes: usize) -> Held {
         let mut held = Held::new(memory);
         held.note(bytes);
         held
@@ -360,10 +372,10 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    fn capped(cap: u64) -> Rc<Arc<Memory>> {
+    fn capped(cap: u64) -> Rc<Account> {
         let memory = Memory::new(Arc::new(Counts::new(1)));
         memory.follow(&Limits { memory: Some(cap), ..Limits::default() });
-        Rc::new(Arc::new(memory))
+        Rc::new(Account(Arc::new(memory)))
     }
 
     #[test]
@@ -414,7 +426,7 @@ mod tests {
 
     #[test]
     fn without_a_cap_everything_fits_and_is_counted_for_the_cap_that_may_come() {
-        let memory = Rc::new(Arc::new(Memory::new(Arc::new(Counts::new(1)))));
+        let memory = Rc::new(Account(Arc::new(Memory::new(Arc::new(Counts::new(1))))));
         let mut held = Held::new(&memory);
         assert!(held.hold(usize::MAX / 2));
         assert_eq!(memory.pressure(), Pressure::Calm);
