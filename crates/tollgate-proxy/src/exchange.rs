@@ -127,6 +127,8 @@ pub(crate) struct Seen {
     pub(crate) finished: Cell<bool>,
     /// What the cache had to do with it, on routes that have one.
     pub(crate) cache: Cell<Option<Cached>>,
+    /// What came is for this request alone, for a reason that its headers do not say.
+    pub(crate) unkept: Cell<bool>,
 }
 
 /// What the cache had to do with an answer.
@@ -400,6 +402,7 @@ impl<'c> Exchange<'c> {
             attempts: Cell::new(0),
             finished: Cell::new(false),
             cache: Cell::new(None),
+            unkept: Cell::new(false),
         };
         Exchange {
             worker,

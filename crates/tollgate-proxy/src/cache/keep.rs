@@ -189,7 +189,7 @@ fn draft(
     let rules = route.cache.as_deref()?;
     // An answer that a script gave without the upstream was made of whatever the script looked at.
     let made_here = route.action.forwards() && exchange.seen.attempts.get() == 0;
-    if exchange.kit.head.method != Method::Get || made_here {
+    if exchange.kit.head.method != Method::Get || made_here || exchange.seen.unkept.get() {
         return None;
     }
     let came = Came {
