@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tollgate_testkit::{Client, Gateway, Response, gateway, wait_for};
+use tollgate_testkit::{Client, Gateway, Port, Response, gateway, wait_for};
 
 const CONFIG: &str = "
 workers: 2
@@ -213,4 +213,26 @@ fn a_follower_that_does_not_read_holds_nobody_up() {
     let grown = gateway.resident_kib().saturating_sub(before);
     assert!(grown < 16 * 1024, "{grown} KiB");
     assert_eq!(gateway.admin("/livez").status, 200);
+}
+
+#[test]
+fn a_command_asks_how_it_is() {
+    let gateway = start();
+    let file = gateway.file().display().to_string();
+    let ask = |arguments: &[&str]| {
+        tollgate_testkit::run(tollgate_testkit::binary!(), gateway.dir(), arguments, &[])
+    };
+    let well = ask(&["status", "-c", &file]);
+    assert_eq!(well.code, Some(0), "{well:?}");
+    assert!(
+        well.stdout.starts_with("tollgate ") && well.stdout.contains(": ready, ok; configuration 1"),
+        "{well:?}"
+    );
+    let json = ask(&["status", "--address", &gateway.admin_address(), "--json"]);
+    let json: Value = serde_json::from_str(&json.stdout).expect("JSON");
+    assert_eq!((&json["ok"], &json["ready"]["generation"]), (&json!(true), &json!(1)));
+    let nobody = Port::reserve();
+    let gone = ask(&["status", "--address", &nobody.address()]);
+    assert_eq!(gone.code, Some(1));
+    assert!(gone.stderr.contains("no answer from"), "{gone:?}");
 }

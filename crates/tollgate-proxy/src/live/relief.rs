@@ -1,4 +1,4 @@
-//! What a worker lets go of when memory is tight: connections that are idle, on both sides, and what it had set aside.
+//! What is let go of when memory is tight: kept answers, connections that are idle, on both sides, and what was set aside.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,29 +10,36 @@ use crate::worker::Worker;
 const LOOK_OFTEN: Duration = Duration::from_millis(250);
 const LOOK_SELDOM: Duration = Duration::from_secs(1);
 
+/// Looks for which kept answers go alone before connections do: they may be enough.
+const CACHES_ALONE: u32 = 2;
+
 /// Runs for the life of the worker. Each time an eighth of the idle clients go, those that are idle longest first, so
 /// that nobody is closed who need not be, and nearly all are gone after some seconds.
 pub(crate) async fn relieve(worker: Rc<Worker>) {
-    let mut wait = LOOK_SELDOM;
+    let mut looks = 0;
     loop {
-        tokio::time::sleep(wait).await;
-        wait = match worker.memory.pressure() {
-            Pressure::Calm => LOOK_SELDOM,
-            Pressure::Tight | Pressure::Full => {
-                let_go(&worker);
-                LOOK_OFTEN
-            }
-        };
+        tokio::time::sleep(if looks == 0 { LOOK_SELDOM } else { LOOK_OFTEN }).await;
+        let pressure = worker.memory.pressure();
+        if pressure == Pressure::Calm {
+            looks = 0;
+            continue;
+        }
+        if looks == 0 {
+            worker.spare.clear();
+        }
+        // The stores are shared: one worker is enough.
+        if worker.index == 0 {
+            worker.active.borrow().clone().caches.let_go();
+        }
+        looks = (looks + 1).min(CACHES_ALONE + 1);
+        if looks > CACHES_ALONE || pressure == Pressure::Full {
+            close_idle(&worker);
+        }
     }
 }
 
-fn let_go(worker: &Worker) {
+fn close_idle(worker: &Worker) {
     worker.memory.count_closed(worker.timers.hasten_idle(worker.clock.now()));
-    worker.spare.clear();
     let active = worker.active.borrow().clone();
-    // It is everybody's: one worker is enough.
-    if worker.index == 0 {
-        active.caches.let_go();
-    }
     active.upstreams.iter().flat_map(|upstream| &upstream.targets).for_each(|target| target.give_way());
 }

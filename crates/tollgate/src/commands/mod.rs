@@ -8,6 +8,7 @@ mod logs;
 mod routes;
 mod run;
 mod schema;
+mod status;
 mod token;
 pub(crate) mod version;
 
@@ -21,6 +22,7 @@ pub(crate) fn dispatch(command: Command) -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Routes(arguments) => routes::routes(&arguments),
+        Command::Status(arguments) => status::status(&arguments),
         Command::Schema => schema::schema(),
         Command::Import(command) => import::import(&command),
         Command::Key(command) => key::key(&command),
