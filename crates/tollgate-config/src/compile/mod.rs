@@ -156,7 +156,12 @@ pub(crate) fn companions<'a>(main: &'a Root, included: &'a [Included]) -> Vec<(&
         .chain(templates(main, included).map(|file| (file, bounds::TEMPLATE_FILE_BYTES)))
         .chain(checks::files(main, included).map(|file| (file, bounds::SCHEMA_FILE_BYTES)))
         .chain(interfaces(main, included).map(|file| (file, bounds::INTERFACE_FILE_BYTES)))
-        .chain(keys.chain(redis).chain(sent).chain(tls::files(main, included)).map(|file| (file, bounds::KEY_FILE_BYTES)))
+        .chain(
+            keys.chain(redis)
+                .chain(sent)
+                .chain(tls::files(main, included))
+                .map(|file| (file, bounds::KEY_FILE_BYTES)),
+        )
         .collect()
 }
 
@@ -169,7 +174,10 @@ pub(crate) fn scripts<'a>(main: &'a Root, included: &'a [Included]) -> impl Iter
 }
 
 /// Files with templates, with the places that name them.
-pub(crate) fn templates<'a>(main: &'a Root, included: &'a [Included]) -> impl Iterator<Item = &'a At<PathBuf>> {
+pub(crate) fn templates<'a>(
+    main: &'a Root,
+    included: &'a [Included],
+) -> impl Iterator<Item = &'a At<PathBuf>> {
     let routes = std::iter::once(&main.routes).chain(included.iter().map(|file| &file.routes));
     let rows = routes.filter_map(Slot::value).flat_map(|Rows(rows)| rows);
     rows.filter_map(|route| route.value.aggregate.value()?.render.given())

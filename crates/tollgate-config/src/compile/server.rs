@@ -73,7 +73,8 @@ pub(super) fn memory_of_scripts(
     let Some(share) = limits.memory.map(|cap| Shares::of(cap).scripts) else { return };
     let wanted = memory.saturating_mul(workers);
     let block = main.limits.value();
-    let Some(At { span, .. }) = block.and_then(|block| block.memory.given()).filter(|_| wanted > share) else {
+    let Some(At { span, .. }) = block.and_then(|block| block.memory.given()).filter(|_| wanted > share)
+    else {
         return;
     };
     let (memory, share) = (show_size(memory as u64), share >> 20);

@@ -12,8 +12,8 @@ use super::shaping::{Condition, Filter, JsonPath, Notation, Shaping};
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{
-    Catalogue, Description, Dict, HeaderName, Int, List, Name, OneOrMany, Seconds, Shape, Size, Text,
-    Verb, or_expansion, shown, template, text,
+    Catalogue, Description, Dict, HeaderName, Int, List, Name, OneOrMany, Seconds, Shape, Size, Text, Verb,
+    or_expansion, shown, template, text,
 };
 use crate::yaml::NodeRef;
 

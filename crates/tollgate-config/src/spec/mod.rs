@@ -45,9 +45,7 @@ pub(crate) use redis::{OnFailure, Redis, RedisUrl};
 pub(crate) use resilience::{CheckedPath, CircuitBreaker, HealthCheck, Outlier, Retry, RetryCause, Statuses};
 pub(crate) use root::{Included, Root};
 pub(crate) use route::{Defaults, Request, Response, Route, Shared, TUNNEL_IDLE};
-pub(crate) use server::{
-    Admin, Limits, Listener, Mode, ProxyProtocol, Shutdown, Workers,
-};
+pub(crate) use server::{Admin, Limits, Listener, Mode, ProxyProtocol, Shutdown, Workers};
 pub(crate) use shaping::Condition as Expression;
 pub(crate) use shaping::{Encode, JsonPath, Notation, Shaping};
 pub(crate) use target::Parsed;

@@ -1,8 +1,8 @@
 //! Routes and their defaults.
 
 use crate::shape::{
-    Condition, Dict, EditedHeader, HeaderName, HeaderText, HostName, Int, List, Name, Network,
-    OneOrMany, PathText, Pattern, Seconds, Size, Slot, Text, Verb,
+    Condition, Dict, EditedHeader, HeaderName, HeaderText, HostName, Int, List, Name, Network, OneOrMany,
+    PathText, Pattern, Seconds, Size, Slot, Text, Verb,
 };
 
 use super::access::{Cors, UserAgents};
