@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tollgate_wire::Name;
 
+use crate::template::Var;
+
 /// How a route keeps answers, for requests of GET and HEAD.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cache {
@@ -14,6 +16,8 @@ pub struct Cache {
     pub respect: bool,
     /// Request headers that tell answers apart, beside those of the answer's own `Vary`.
     pub vary: Vec<Name>,
+    /// What else of a request its answer is made of: it tells answers apart, too.
+    pub inputs: Vec<Input>,
     /// For so long a stale answer is given while the upstream is asked again; none leaves it to the upstream.
     pub stale_while_revalidate: Option<Duration>,
     /// For so long a stale answer is given where the upstream fails; none leaves it to the upstream.
@@ -22,4 +26,15 @@ pub struct Cache {
     pub max_bytes: u64,
     /// Whether each caller has answers of their own.
     pub private: bool,
+}
+
+/// Something of a request that stands neither in its URL nor in one header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// What a placeholder stands for.
+    Value(Var),
+    /// All that the caller's token says.
+    Claims,
+    /// All headers.
+    Headers,
 }

@@ -132,7 +132,8 @@ fn build(
     let scripts = parts.scripts.of_route(layers, report);
     let path = route.value.path.given()?;
     let checks = parts.schemas.of_route(&mut parts.interfaces, layers, path, report);
-    let cache = cache::cache(&route.value, layers, scope.auth, &action, request.as_deref(), report);
+    let inputs = (request.as_deref(), scripts.as_deref());
+    let cache = cache::cache(&route.value, layers, scope.auth, &action, inputs, report);
     let mirror = action::mirror(layers.key(|keys| keys.mirror), parts, report);
     let tunnel_idle = layers.key(|keys| keys.tunnel_idle).value().unwrap_or(&spec::TUNNEL_IDLE).0;
     warn_no_effect(&route.value, &action, report);

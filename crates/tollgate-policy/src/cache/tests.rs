@@ -28,6 +28,7 @@ fn rules(ttl_s: u64) -> Cache {
     Cache {
         ttl: Duration::from_secs(ttl_s),
         respect: true,
+        inputs: Vec::new(),
         vary: Vec::new(),
         stale_while_revalidate: None,
         stale_if_error: None,

@@ -1,7 +1,8 @@
 //! What answers are found by: everything that the upstream may learn of a request and that can be told ahead. The rest is
 //! told apart by `Vary`, or not kept.
 
-use tollgate_plan::cache::Cache;
+use tollgate_plan::cache::{Cache, Input};
+use tollgate_plan::template::Values;
 use tollgate_policy::cache::Asked;
 use tollgate_wire::{Name, name};
 
@@ -34,7 +35,32 @@ pub(super) fn key(exchange: &Exchange<'_>, rules: &Cache) -> Option<(Key, Asked)
         true => Asked::Authorized,
         false => Asked::Anonymous,
     };
+    rules.inputs.iter().for_each(|input| push_input(exchange, &mut key, input));
     Some((key, asked))
+}
+
+/// Adds what the answer is made of beside the URL. With its length in front: values may have any byte.
+fn push_input(exchange: &Exchange<'_>, key: &mut Key, input: &Input) {
+    let mut text = Vec::new();
+    let is_there = match input {
+        Input::Value(var) => exchange.value(var, &mut text),
+        Input::Claims => {
+            let claims = exchange.identity.as_ref().and_then(|identity| identity.claims());
+            claims.map(|claims| text.extend_from_slice(claims.to_value().to_string().as_bytes())).is_some()
+        }
+        Input::Headers => {
+            for (name, value) in exchange.kit.head.headers.iter() {
+                text.extend_from_slice(&name.to_ascii_lowercase());
+                text.extend_from_slice(b": ");
+                text.extend_from_slice(value);
+                text.push(b'\n');
+            }
+            true
+        }
+    };
+    key.push(&(text.len() as u64).to_be_bytes());
+    key.push(&text);
+    key.push(&[u8::from(is_there)]);
 }
 
 /// The URL as the client sees it, its authority in lower case.

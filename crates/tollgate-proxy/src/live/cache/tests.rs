@@ -62,6 +62,7 @@ fn stores_share_what_there_is_when_they_ask_for_more() {
     let rules = |max_bytes| Cache {
         ttl: Duration::ZERO,
         respect: true,
+        inputs: Vec::new(),
         vary: Vec::new(),
         stale_while_revalidate: None,
         stale_if_error: None,
