@@ -30,7 +30,11 @@ const RELOAD_WAIT: Duration = Duration::from_secs(60);
 const ENDPOINTS: &[(&str, &str, &str)] = &[
     ("GET", "/livez", "the process answers"),
     ("GET", "/readyz", "configuration active, listeners bound, not draining"),
-    ("GET", "/health", "version, uptime, generation, upstreams and targets, issuers, tokens, Redis, last reload"),
+    (
+        "GET",
+        "/health",
+        "version, uptime, generation, upstreams and targets, issuers, tokens, Redis, last reload",
+    ),
     ("GET", "/metrics", "Prometheus text, or OpenMetrics by Accept"),
     ("GET", "/api/v1/routes", "the routes that serve now"),
     ("GET", "/api/v1/upstreams", "the upstreams that serve now"),
@@ -109,8 +113,10 @@ async fn limits(State(admin): State<Admin>) -> Json<Value> {
     Json(limits::limits(&admin.control, &snapshot))
 }
 
-async fn config(State(admin): State<Admin>) -> Json<Value> {
-    Json(config::config(admin.reloads.running(), &admin.control.plan()))
+/// Away from those who ask whether the gateway lives: thousands of routes take a while.
+async fn config(State(admin): State<Admin>) -> Result<Json<Value>, Problem> {
+    let shown = move || config::config(admin.reloads.running(), &admin.control.plan());
+    tokio::task::spawn_blocking(shown).await.map(Json).map_err(|_| unfinished())
 }
 
 async fn requests(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
@@ -127,7 +133,10 @@ async fn requests(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Resu
 }
 
 /// One at a time, and away from those who ask whether the gateway lives: it may take a while.
-async fn check(State(admin): State<Admin>, body: Result<String, StringRejection>) -> Result<Json<Value>, Problem> {
+async fn check(
+    State(admin): State<Admin>,
+    body: Result<String, StringRejection>,
+) -> Result<Json<Value>, Problem> {
     let text = body.map_err(|rejection| {
         let (code, detail) = match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => ("body_too_large", "a configuration has 4 MiB at most"),
@@ -143,9 +152,12 @@ async fn check(State(admin): State<Admin>, body: Result<String, StringRejection>
         let _turn = turn;
         config::check(&text, admin.reloads.running(), &admin.control.plan())
     });
-    checked.await.map(Json).map_err(|_| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the check did not come to its end")
-    })
+    checked.await.map(Json).map_err(|_| unfinished())
+}
+
+/// A panic, which the hook has reported, or the end of the process.
+fn unfinished() -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "this did not come to its end")
 }
 
 async fn reload(State(admin): State<Admin>) -> Result<Json<Value>, Problem> {
