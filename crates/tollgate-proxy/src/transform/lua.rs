@@ -135,7 +135,7 @@ impl Scripted {
             let verdict =
                 self.call(exchange, at, |vm, session, request| vm.request(script, session, request))?;
             if let Verdict::Respond(respond) = verdict {
-                return Ok(ControlFlow::Break(reply(respond)));
+                return Ok(ControlFlow::Break(reply(exchange, respond)));
             }
             self.check_request(exchange, script)?;
             let now = self.request.changed;
@@ -284,7 +284,7 @@ impl Scripted {
                 Ok(Verdict::Continue) => {}
                 Ok(Verdict::Respond(respond)) => {
                     give_up(exchange, outcome);
-                    return Ok(Passed::Answered(reply(respond)));
+                    return Ok(Passed::Answered(reply(exchange, respond)));
                 }
                 Err(reject) => {
                     give_up(exchange, outcome);
@@ -408,7 +408,9 @@ fn read_lines(lines: &[u8]) -> HeaderBlock {
     headers
 }
 
-fn reply(respond: Respond) -> Reply<'static> {
+/// What a script answers by itself: it was made of whatever the script looked at.
+fn reply(exchange: &Exchange<'_>, respond: Respond) -> Reply<'static> {
+    exchange.seen.unkept.set(true);
     Reply { status: respond.status, headers: respond.headers, body: Cow::Owned(respond.body) }
 }
 

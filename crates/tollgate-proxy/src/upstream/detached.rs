@@ -1,6 +1,7 @@
 //! Requests that the gateway makes by itself: nobody's connection is behind them, and nobody sees their answer but who
 //! asked for it. They go the way of any other request to an upstream, with all that it has for targets that fail.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -39,19 +40,24 @@ pub(crate) struct Detached {
 
 /// What a detached request may cost.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
+pub(crate) struct Bounds<'a> {
     /// When all of it must be over, retries and the answer's body included.
     pub(crate) deadline: Option<Instant>,
     /// Bytes that the body of the answer may have.
     pub(crate) answer_bytes: usize,
     /// Whether the body is kept, or only read to its end.
     pub(crate) keep: bool,
+    /// Bytes that it may have together with others that are under way, where they share: it takes its own out of them
+    /// until it is handed over.
+    pub(crate) room: Option<&'a Cell<usize>>,
 }
 
 /// An answer that came to its end, or to its bound.
 pub(crate) struct Fetched {
     pub(crate) head: Box<ResponseHead>,
     pub(crate) body: FetchedBody,
+    /// It is for this request alone, for a reason that its headers do not say.
+    pub(crate) unkept: bool,
 }
 
 /// What there is of an answer's body.
@@ -142,7 +148,7 @@ pub(crate) async fn fetch(
     active: &Rc<Active>,
     upstream: UpstreamId,
     request: Detached,
-    bounds: Bounds,
+    bounds: Bounds<'_>,
 ) -> Result<Fetched, Reject> {
     let Detached { mut kit, outgoing, body, client_ip, route, scheme, target, trace } = request;
     let client = Client::nobody(&worker.timers, body);
@@ -158,7 +164,13 @@ pub(crate) async fn fetch(
         body.max = u64::MAX;
     }
     let outcome = match call_to(&mut exchange, upstream, outgoing).await {
-        Ok(answer) => gather(&exchange, upstream, answer, bounds).await,
+        Ok(mut answer) => {
+            if exchange.seen.unkept.get() {
+                // It came behind a redirect: nobody may keep what is made of it.
+                answer.head.headers.set(&name::VARY, b"*");
+            }
+            gather(&exchange, upstream, answer, bounds).await
+        }
         Err(reject) => Err(reject),
     };
     drop(exchange);
@@ -175,8 +187,8 @@ pub(crate) async fn whole(
     let Some((upstream, _)) = exchange.seen.upstream.get() else {
         return Err(Reject::internal("an answer of no upstream"));
     };
-    let bounds = Bounds { deadline: exchange.deadline, answer_bytes: bytes, keep: true };
-    let Fetched { head, body } = gather(exchange, upstream, answer, bounds).await?;
+    let bounds = Bounds { deadline: exchange.deadline, answer_bytes: bytes, keep: true, room: None };
+    let Fetched { head, body, .. } = gather(exchange, upstream, answer, bounds).await?;
     match body {
         FetchedBody::Whole(body) => Ok((head, body)),
         FetchedBody::TooLong => Err(Reject::new(Reason::PartTooLarge, "the service's answer is too large")),
@@ -188,14 +200,16 @@ async fn gather(
     exchange: &Exchange<'_>,
     upstream: UpstreamId,
     mut answer: Answer,
-    bounds: Bounds,
+    bounds: Bounds<'_>,
 ) -> Result<Fetched, Reject> {
     let plan = &exchange.active.plan;
     let idle =
         plan.upstreams.get(upstream.0 as usize).map_or(Duration::ZERO, |upstream| upstream.idle_timeout);
     let rest = std::mem::take(&mut answer.rest);
     let decoder = BodyDecoder::of_response(answer.source(), &ChunkLimits::default());
-    let mut gathering = Gathering { decoder, bounds, body: Vec::new(), held: 0, seen: 0, surplus: false };
+    let taken = Taken { room: bounds.room, bytes: 0 };
+    let mut gathering =
+        Gathering { decoder, bounds, body: Vec::new(), held: 0, seen: 0, taken, surplus: false };
     let mut state = gathering.take(exchange, &rest);
     exchange.worker.spare.keep_buffer(rest);
     exchange.arm(exchange.worker.clock.recent(), idle);
@@ -206,10 +220,13 @@ async fn gather(
         Err(reason) if reason.row().blame == Blame::Upstream => Err(reason),
         _ => Ok(answer.head.status),
     };
+    let unkept = exchange.seen.unkept.get();
     answer.ended(exchange, failed, matches!(state, Ok(Progress::End)) && !gathering.surplus);
     match state {
-        Ok(Progress::End) => Ok(Fetched { head: answer.head, body: FetchedBody::Whole(gathering.body) }),
-        Ok(_) => Ok(Fetched { head: answer.head, body: FetchedBody::TooLong }),
+        Ok(Progress::End) => {
+            Ok(Fetched { head: answer.head, body: FetchedBody::Whole(gathering.body), unkept })
+        }
+        Ok(_) => Ok(Fetched { head: answer.head, body: FetchedBody::TooLong, unkept }),
         Err(Reason::Overloaded) => Err(Reject::out_of_memory()),
         Err(Reason::UpstreamTimeout) => {
             Err(Reject::new(Reason::UpstreamTimeout, "the service did not answer in time"))
@@ -226,19 +243,20 @@ enum Progress {
 }
 
 /// An answer's body on its way into memory.
-struct Gathering {
+struct Gathering<'a> {
     decoder: BodyDecoder,
-    bounds: Bounds,
+    bounds: Bounds<'a>,
     body: Vec<u8>,
     /// What the exchange was told to hold for it.
     held: usize,
     /// Bytes of the body so far.
     seen: usize,
+    taken: Taken<'a>,
     /// The upstream sent more than its body.
     surplus: bool,
 }
 
-impl Gathering {
+impl Gathering<'_> {
     /// Ready at the end of the body, at its bound, or when none comes any more.
     fn poll(
         &mut self,
@@ -290,6 +308,9 @@ impl Gathering {
                         return Ok(Progress::TooLong);
                     }
                     if self.bounds.keep {
+                        if !self.taken.take(payload.len()) {
+                            return Ok(Progress::TooLong);
+                        }
                         self.body.extend_from_slice(payload);
                         let more = self.body.capacity() - self.held;
                         if more > 0 {
@@ -309,6 +330,30 @@ impl Gathering {
     /// Only a body that runs to the end of the connection may end here; any other was cut short.
     fn end_of_stream(&self) -> Result<Progress, Reason> {
         self.decoder.finish_at_eof().map(|()| Progress::End).map_err(|_| Reason::UpstreamReset)
+    }
+}
+
+/// Bytes out of a room that several answers share, given back when they are dropped.
+struct Taken<'a> {
+    room: Option<&'a Cell<usize>>,
+    bytes: usize,
+}
+
+impl Taken<'_> {
+    fn take(&mut self, more: usize) -> bool {
+        let Some(room) = self.room else { return true };
+        let Some(left) = room.get().checked_sub(more) else { return false };
+        room.set(left);
+        self.bytes += more;
+        true
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let Some(room) = self.room {
+            room.set(room.get() + self.bytes);
+        }
     }
 }
 

@@ -30,6 +30,11 @@ impl Outgoing {
         self.remove(&CREDENTIAL_HEADERS);
     }
 
+    /// Takes the lines out that ask whether what is kept is still right.
+    pub(super) fn remove_conditions(&mut self) {
+        self.remove(&["if-none-match", "if-modified-since"]);
+    }
+
     /// Takes the lines out that stand for a body.
     pub(super) fn remove_body_lines(&mut self) {
         self.remove(&OF_THE_BODY);

@@ -60,6 +60,11 @@ impl Onward {
         upload: Option<Box<Upload>>,
     ) -> Option<Box<Upload>> {
         outgoing.target = self.path;
+        // What was redirected said how long, and for whom; what comes now speaks of another resource.
+        exchange.seen.unkept.set(true);
+        if exchange.validators.is_some() {
+            outgoing.remove_conditions();
+        }
         if self.leaves_origin {
             outgoing.remove_credentials();
         }
