@@ -98,6 +98,14 @@ impl Template {
         Kind::of(&self.name).media_type()
     }
 
+    /// The texts that it was compiled from, each behind its name.
+    pub fn sources(&self) -> impl Iterator<Item = (&str, String)> {
+        self.names.iter().filter_map(|name| {
+            let template = self.environment.get_template(name).ok()?;
+            Some((&**name, template.source().to_owned()))
+        })
+    }
+
     /// Makes a page.
     pub fn render(&self, page: Page<'_>) -> Result<Vec<u8>, TemplateError> {
         self.write(values::context(page)).map_err(|error| told(&self.name, &error))

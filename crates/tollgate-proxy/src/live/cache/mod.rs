@@ -21,7 +21,7 @@ use tollgate_plan::cache::Cache;
 use tollgate_plan::memory::Shares;
 use tollgate_plan::route::{Action, HeaderEdit, QueryEdit, RequestEdits, Rewrite, Route, RouteId};
 use tollgate_plan::template::{Part, Template};
-use tollgate_plan::upstream::UpstreamId;
+use tollgate_plan::upstream::{Target, Upstream, UpstreamId};
 
 pub(crate) use entry::{Entry, Key};
 pub(crate) use fill::{Draft, Filling};
@@ -171,20 +171,19 @@ impl Drop for Refreshing {
 /// What answers are made of: when it changes, kept answers are of the past. Edits of the response are not: they are made anew
 /// each time. Scripts are compared by themselves.
 fn identity(plan: &Plan, route: &Route) -> u64 {
-    let Route { action, request, response, cache, .. } = route;
-    let upstream = |UpstreamId(at): &UpstreamId| {
-        let upstream = plan.upstreams.get(*at as usize)?;
-        Some((&upstream.name, upstream.targets.iter().map(|target| &target.url).collect::<Vec<_>>()))
-    };
-    let (upstreams, parts): (Vec<_>, Option<&Aggregate>) = match action {
-        Action::To(only) => (vec![upstream(only)], None),
-        Action::Split(several) => (several.iter().map(|one| upstream(&one.upstream)).collect(), None),
-        Action::Aggregate(aggregate) => (Vec::new(), Some(aggregate)),
+    let Route { action, request, response, cache, auth, .. } = route;
+    let (upstreams, parts): (Vec<UpstreamId>, Option<&Aggregate>) = match action {
+        Action::To(only) => (vec![*only], None),
+        Action::Split(several) => (several.iter().map(|one| one.upstream).collect(), None),
+        Action::Aggregate(aggregate) => (asked_by(aggregate).collect(), Some(aggregate)),
         Action::Respond(_) | Action::Redirect(_) | Action::Health(_) => (Vec::new(), None),
     };
     let body = response.as_deref().map(|edits| &edits.body);
+    let told = auth.as_deref().map(|auth| (&auth.forward, auth.strip));
     let mut hasher = DefaultHasher::new();
-    format!("{upstreams:?} {parts:?} {request:?} {body:?} {cache:?}").hash(&mut hasher);
+    format!("{parts:?} {request:?} {body:?} {cache:?} {told:?}").hash(&mut hasher);
+    let upstreams = upstreams.into_iter().filter_map(|UpstreamId(at)| plan.upstreams.get(at as usize));
+    upstreams.for_each(|upstream| hash_upstream(upstream, &mut hasher));
     // As text they do not tell what is in them.
     for part in templates(request.as_deref(), parts).into_iter().flat_map(Template::parts) {
         match part {
@@ -192,7 +191,28 @@ fn identity(plan: &Plan, route: &Route) -> u64 {
             Part::Var(var) => var.hash(&mut hasher),
         }
     }
+    if let Some(page) = parts.and_then(|aggregate| aggregate.render.as_deref()) {
+        page.sources().for_each(|source| source.hash(&mut hasher));
+    }
     hasher.finish()
+}
+
+/// What of an upstream its answers depend on: who it is, and as whom it is asked. Not what is done when it fails.
+fn hash_upstream(upstream: &Upstream, hasher: &mut DefaultHasher) {
+    let Upstream { name, targets, host, tls, credentials, follow_redirects, .. } = upstream;
+    format!("{name} {host:?} {tls:?} {credentials:?} {follow_redirects}").hash(hasher);
+    // As text a secret is `***`.
+    credentials.as_deref().map(|credentials| &credentials.client_secret).hash(hasher);
+    for Target { url, address, authority, prefix, tls, http2, weight: _ } in targets {
+        (url, address, authority, prefix, tls, http2).hash(hasher);
+    }
+}
+
+fn asked_by(aggregate: &Aggregate) -> impl Iterator<Item = UpstreamId> {
+    aggregate.parts.iter().filter_map(|part| match &part.source {
+        Source::Call(call) => Some(call.upstream),
+        Source::Constant(_) => None,
+    })
 }
 
 fn templates<'a>(request: Option<&'a RequestEdits>, parts: Option<&'a Aggregate>) -> Vec<&'a Template> {
