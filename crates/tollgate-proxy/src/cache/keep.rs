@@ -56,6 +56,12 @@ pub(crate) fn keep<'a>(
         }
     }
     let draft = draft(exchange, active, &visit, status, outcome.headers(), now);
+    if made_here(exchange)
+        && let Some(flight) = visit.flight.take()
+    {
+        // The next request may well be another case to the script.
+        flight.failed();
+    }
     let stored = store(&mut visit, draft, &mut outcome, now);
     let told =
         Status { forward: Some(visit.forward), stored, collapsed: visit.collapsed, ..Status::default() };
@@ -118,7 +124,9 @@ fn failed<'a>(
         // Who waits for it asks, and meets what stands before an upstream that fails.
         flight.failed();
     }
-    let fails = matches!(reject.reason.row().blame, Blame::Upstream);
+    // Who gives the gateway its tokens stands behind it as the upstream does.
+    let fails =
+        matches!(reject.reason.row().blame, Blame::Upstream) || reject.reason == Reason::IssuerUnavailable;
     match visit.old.take().filter(|old| fails && covers_error(&old.terms, old.age(now))) {
         None => Err(reject),
         Some(old) => {
@@ -140,7 +148,11 @@ fn unchanged<'a>(
     now: Instant,
 ) -> Reply<'a> {
     let news = outcome.headers().clone();
-    let headers = merge(&old.headers, &news);
+    let mut headers = merge(&old.headers, &news);
+    if !news.contains(&name::DATE) {
+        // It has been said now (RFC 9110 section 6.6.1), and not when what is kept was made.
+        headers.remove(&name::DATE);
+    }
     give_up(exchange, outcome);
     let draft = draft(exchange, active, &visit, old.status, &headers, now);
     let fresh = draft.and_then(|draft| {
@@ -187,9 +199,7 @@ fn draft(
     let key = visit.key.as_ref()?;
     let route = active.route(exchange.route)?;
     let rules = route.cache.as_deref()?;
-    // An answer that a script gave without the upstream was made of whatever the script looked at.
-    let made_here = route.action.forwards() && exchange.seen.attempts.get() == 0;
-    if exchange.kit.head.method != Method::Get || made_here || exchange.seen.unkept.get() {
+    if exchange.kit.head.method != Method::Get || exchange.seen.unkept.get() {
         return None;
     }
     let came = Came {
@@ -213,6 +223,12 @@ fn draft(
         begun: visit.begun,
         arrived: now,
     })
+}
+
+/// Whether a script answered in the place of the upstream, which was not asked.
+fn made_here(exchange: &Exchange<'_>) -> bool {
+    let forwards = exchange.matched().is_some_and(|route| route.action.forwards());
+    exchange.seen.unkept.get() && forwards && exchange.seen.attempts.get() == 0
 }
 
 /// What is kept of the headers. One that came without a date has been made now (RFC 9110 section 6.6.1).

@@ -97,7 +97,7 @@ pub(crate) async fn look<'a>(
         }
         let together = wish == Wish::default() && !waited.is_over(now) && is_for_others(exchange, &found);
         let joined = match together {
-            true => cache.flights.join(&flight_key(&key, &found, &rules.vary, headers), now),
+            true => cache.flights.join(&flight_key(&key, asked, &found, &rules.vary, headers), now),
             false => Joined::Alone,
         };
         if let Joined::Follow(landed) = joined {
@@ -106,7 +106,14 @@ pub(crate) async fn look<'a>(
             waited.take_note(landed, now);
             continue;
         }
-        let forward = forward(&found, now);
+        let forward = forward(&found, now, |entry| {
+            let holds = cache.stamps.holds(key.url(), entry.begun);
+            match entry.suits(headers) {
+                _ if !holds => Forward::UriMiss,
+                true => Forward::Request,
+                false => Forward::VaryMiss,
+            }
+        });
         let old = if let Found::Answer(entry) = found { Some(entry) } else { None };
         exchange.validators = old.as_deref().map(|entry| validators(exchange, entry));
         let flight = if let Joined::Lead(flight) = joined { Some(flight) } else { None };
@@ -150,13 +157,13 @@ fn given<'a>(
 }
 
 /// Why the upstream is asked, by what there is.
-fn forward(found: &Found, now: Instant) -> Forward {
+fn forward(found: &Found, now: Instant, of_others: impl Fn(&Entry) -> Forward) -> Forward {
     match found {
         Found::Answer(entry) if entry.age(now) < entry.terms.lifetime && !entry.terms.validate => {
             Forward::Request
         }
         Found::Answer(_) => Forward::Stale,
-        Found::Others(_) => Forward::VaryMiss,
+        Found::Others(entry) => of_others(entry),
         Found::Nothing => Forward::UriMiss,
     }
 }
@@ -190,12 +197,19 @@ fn is_for_others(exchange: &Exchange<'_>, found: &Found) -> bool {
 }
 
 /// What requests have in common whose answer is one, as far as it is known what answers depend on.
-fn flight_key(key: &Key, found: &Found, vary: &[Name], headers: &HeaderBlock) -> Vec<u8> {
+/// Requests whose answers may be kept for other reasons are not asked together: what is not kept for one of them may well be
+/// for another.
+fn flight_key(key: &Key, asked: Asked, found: &Found, vary: &[Name], headers: &HeaderBlock) -> Vec<u8> {
     let known = match found {
         Found::Answer(entry) | Found::Others(entry) => &*entry.varied,
         Found::Nothing => &[],
     };
     let mut joined = key.as_bytes().to_vec();
+    joined.push(match asked {
+        Asked::Anonymous => 0,
+        Asked::Authorized => 1,
+        Asked::Personal => 2,
+    });
     for name in vary.iter().chain(known.iter().map(|(name, _)| name)) {
         joined.push(0);
         for member in headers.list(name) {
@@ -225,7 +239,8 @@ fn refresh(
 ) -> Option<Box<Refresh>> {
     let place = cache.begin_refresh()?;
     let headers = &exchange.kit.head.headers;
-    let joined = cache.flights.join(&flight_key(&key, &Found::Answer(old.clone()), &[], headers), now);
+    let flight_key = flight_key(&key, asked, &Found::Answer(old.clone()), &[], headers);
+    let joined = cache.flights.join(&flight_key, now);
     let Joined::Lead(flight) = joined else { return None };
     let visit = Visit {
         cache: cache.clone(),
