@@ -107,7 +107,7 @@ fn is_open_to(asked: Asked, said: &Directives, shareable: bool) -> bool {
 }
 
 /// How long the answer is fresh, and whether the upstream says so. None: nobody says anything.
-fn lifetime(said: &Directives, came: Came<'_>, ttl: Option<Duration>) -> Option<(Duration, bool)> {
+pub(super) fn lifetime(said: &Directives, came: Came<'_>, ttl: Option<Duration>) -> Option<(Duration, bool)> {
     if let Some(lifetime) = said.s_maxage.or(said.max_age) {
         return Some((lifetime, true));
     }
@@ -125,7 +125,7 @@ fn lifetime(said: &Directives, came: Came<'_>, ttl: Option<Duration>) -> Option<
 }
 
 /// How old the answer was when it came (RFC 9111 section 4.2.3).
-fn age(came: Came<'_>) -> Duration {
+pub(super) fn age(came: Came<'_>) -> Duration {
     let made = came.headers.get(&name::DATE).and_then(date);
     let apparent = made.and_then(|made| came.at.duration_since(made).ok()).unwrap_or_default();
     // The first member counts; one that is no number is as if it were not there (section 5.1).
