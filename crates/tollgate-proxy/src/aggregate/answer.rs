@@ -9,6 +9,7 @@ use tollgate_content::render::{Page, Template};
 use tollgate_content::{Node, Object, Raw, merge};
 use tollgate_plan::Reason;
 use tollgate_plan::aggregate::{Aggregate, Part};
+use tollgate_policy::cache::Parts;
 use tollgate_wire::{HeaderBlock, name};
 
 use super::part::{Came, Failed, Target};
@@ -20,15 +21,18 @@ const NO_OBJECT: &Failed = &Failed { reason: Reason::PartFailed, answer: None };
 /// Why there is no answer when a required part failed.
 const REQUIRED: &str = "a part without which there is no answer failed";
 
-/// The answer that the parts come to.
+/// The answer that the parts come to. `said` is what they say about keeping it.
 pub(super) fn answer(
     exchange: &Exchange<'_>,
     aggregate: &Aggregate,
     came: Vec<Came>,
+    said: &Parts,
 ) -> Result<Reply<'static>, Reject> {
-    let filtered = aggregate.parts.iter().zip(came).map(|(part, came)| match &part.jq {
-        Some(jq) => filter(exchange, aggregate, part, jq, came),
-        None => came,
+    let filtered = aggregate.parts.iter().zip(came).map(|(part, came)| match (&part.jq, came) {
+        (Some(jq), Came::One(json)) => {
+            filter(exchange, aggregate, part, jq, &json).map_or_else(Came::Failed, Came::One)
+        }
+        (_, came) => came,
     });
     let came: Vec<Came> = filtered.collect();
     let parts = || aggregate.parts.iter().zip(&came);
@@ -42,7 +46,7 @@ pub(super) fn answer(
         false => nothing().next().map(|(_, came)| (came, "none of the parts succeeded")),
     });
     if let Some((failed, detail)) = lost.and_then(|(came, detail)| Some((came.failure()?, detail))) {
-        return refuse(failed, detail, &failures);
+        return refuse(exchange, failed, detail, &failures);
     }
     let mut whole = Object::default();
     let mut only = None;
@@ -55,7 +59,7 @@ pub(super) fn answer(
             Err(_) => {
                 failures.push((part, NO_OBJECT));
                 if part.required {
-                    return refuse(NO_OBJECT, REQUIRED, &failures);
+                    return refuse(exchange, NO_OBJECT, REQUIRED, &failures);
                 }
             }
         }
@@ -66,36 +70,56 @@ pub(super) fn answer(
         Some(template) => page(exchange, template, &node, &failures, &mut headers)?,
         None => data(exchange, aggregate, &node, &mut headers)?,
     };
-    if !failures.is_empty() {
-        // The next request may get all of it.
-        headers.append(&name::CACHE_CONTROL, b"no-store");
-    }
+    keep(exchange, &failures, said, &mut headers);
     tell(&failures, &mut headers);
     Ok(Reply { status: 200, headers, body: Cow::Owned(body) })
 }
 
+/// What is made of one of several documents of a part. This is done as each comes: there may be a thousand of them, of
+/// which little is kept.
+pub(super) fn made(
+    exchange: &Exchange<'_>,
+    aggregate: &Aggregate,
+    part: &Part,
+    json: &str,
+) -> Result<Rc<str>, Failed> {
+    if let Some(jq) = &part.jq {
+        return filter(exchange, aggregate, part, jq, json);
+    }
+    Ok(match part.shape.inner(Node::Raw(Raw::of_checked(json))) {
+        Node::Raw(raw) => raw.as_str().into(),
+        node => node.to_json().into(),
+    })
+}
+
 /// Runs a part's filter on what came. One that comes to nothing fails the part, the element or the target.
-fn filter(exchange: &Exchange<'_>, aggregate: &Aggregate, part: &Part, jq: &Jq, came: Came) -> Came {
-    let run = |json: &str| -> Result<Rc<str>, Failed> {
-        jq.run(Raw::of_checked(json), aggregate.part_bytes).map(Rc::from).map_err(|failed| {
-            let what = format!("the filter of the part `{}`", part.name);
-            exchange.worker.scripting.tell(exchange, &what, &failed);
-            Failed::of(match failed {
-                JqFailed::Error(_) => Reason::PartFailed,
-                JqFailed::Steps | JqFailed::Large | JqFailed::Deep => Reason::PartTooLarge,
-            })
+fn filter(
+    exchange: &Exchange<'_>,
+    aggregate: &Aggregate,
+    part: &Part,
+    jq: &Jq,
+    json: &str,
+) -> Result<Rc<str>, Failed> {
+    jq.run(Raw::of_checked(json), aggregate.part_bytes).map(Rc::from).map_err(|failed| {
+        let what = format!("the filter of the part `{}`", part.name);
+        exchange.worker.scripting.tell(exchange, &what, &failed);
+        Failed::of(match failed {
+            JqFailed::Error(_) => Reason::PartFailed,
+            JqFailed::Steps | JqFailed::Large | JqFailed::Deep => Reason::PartTooLarge,
         })
-    };
-    match came {
-        Came::LeftOut | Came::Failed(_) => came,
-        Came::One(json) => run(&json).map_or_else(Came::Failed, Came::One),
-        Came::Each(elements) => {
-            Came::Each(elements.into_iter().map(|element| element.and_then(|json| run(&json))).collect())
-        }
-        Came::Targets(targets) => {
-            let made = |target: Target| target.and_then(|(status, json)| Ok((status, run(&json)?)));
-            Came::Targets(targets.into_iter().map(|(url, target)| (url, made(target))).collect())
-        }
+    })
+}
+
+/// Says of the whole what the parts say about keeping it. When some of it failed, the next request may get all.
+fn keep(exchange: &Exchange<'_>, failures: &[(&Part, &Failed)], said: &Parts, headers: &mut HeaderBlock) {
+    let whole = failures.is_empty();
+    if !whole || said.is_alone() {
+        exchange.seen.unkept.set(true);
+    }
+    let ttl = exchange.matched().and_then(|route| route.cache.as_deref()).map(|cache| cache.ttl);
+    let word = if whole { said.word(ttl) } else { Some("no-store".to_owned()) };
+    if let Some(word) = word {
+        headers.append(&name::CACHE_CONTROL, word.as_bytes());
     }
 }
 
@@ -145,15 +169,15 @@ fn negotiated(exchange: &Exchange<'_>) -> Encoding {
 /// What a part adds; none when it adds nothing.
 fn node<'a>(part: &'a Part, came: &'a Came) -> Option<Node<'a>> {
     let shape = &part.shape;
-    let inner = |json: &'a str| shape.inner(Node::Raw(Raw::of_checked(json)));
+    let raw = |json: &'a str| Node::Raw(Raw::of_checked(json));
     let value = match came {
         Came::LeftOut => return None,
-        Came::Failed(_) => Node::Raw(Raw::of_checked(part.fallback.as_deref()?)),
-        Came::One(json) => inner(json),
+        Came::Failed(_) => raw(part.fallback.as_deref()?),
+        Came::One(json) => shape.inner(raw(json)),
         Came::Each(elements) => Node::List(
             elements
                 .iter()
-                .map(|element| element.as_ref().map_or(Node::Raw(Raw::NULL), |json| inner(json)))
+                .map(|element| element.as_ref().map_or(Node::Raw(Raw::NULL), |json| raw(json)))
                 .collect(),
         ),
         Came::Targets(targets) => {
@@ -162,7 +186,7 @@ fn node<'a>(part: &'a Part, came: &'a Came) -> Option<Node<'a>> {
                 match target {
                     Ok((status, json)) => {
                         object.set("status".into(), Node::number(u64::from(*status)));
-                        object.set("body".into(), inner(json));
+                        object.set("body".into(), raw(json));
                     }
                     Err(failed) => {
                         object.set("error".into(), Node::text(failed.reason.code()));
@@ -178,14 +202,19 @@ fn node<'a>(part: &'a Part, came: &'a Came) -> Option<Node<'a>> {
 
 /// There is no answer, for this reason. A service's own 4xx is about the client's request and passes.
 fn refuse(
+    exchange: &Exchange<'_>,
     failed: &Failed,
     detail: &'static str,
     failures: &[(&Part, &Failed)],
 ) -> Result<Reply<'static>, Reject> {
     if let Some(own) = failed.answer.as_ref().filter(|own| (400..500).contains(&own.status)) {
+        exchange.seen.unkept.set(true);
         let mut headers = HeaderBlock::default();
         if let Some(kind) = &own.content_type {
             headers.append(&name::CONTENT_TYPE, kind);
+        }
+        for challenge in &own.challenges {
+            headers.append(&name::WWW_AUTHENTICATE, challenge);
         }
         headers.append(&name::CACHE_CONTROL, b"no-store");
         tell(failures, &mut headers);

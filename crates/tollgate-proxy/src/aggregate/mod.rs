@@ -8,7 +8,7 @@ mod answer;
 mod part;
 mod values;
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use tollgate_plan::Reason;
 use tollgate_plan::aggregate::{Aggregate, Part, PartBody, Source};
+use tollgate_policy::cache::Parts;
 
 use crate::buffer;
 use crate::exchange::{Exchange, Reject, Reply};
@@ -40,11 +41,14 @@ pub(crate) async fn aggregate(
         aggregate,
         lines,
         deadline,
+        room: Cell::new(aggregate.answer_bytes.max(aggregate.part_bytes)),
+        said: RefCell::default(),
         came: aggregate.parts.iter().map(|_| OnceCell::new()).collect(),
     };
     let gathered = work.gather().await;
+    let said = work.said.take();
     exchange.seen.upstream_time.set(Some(exchange.worker.clock.now().saturating_duration_since(started)));
-    answer::answer(exchange, aggregate, gathered?)
+    answer::answer(exchange, aggregate, gathered?, &said)
 }
 
 fn takes_body(part: &Part) -> bool {
@@ -58,6 +62,10 @@ struct Work<'a, 'c> {
     lines: Vec<u8>,
     /// For all of it.
     deadline: Instant,
+    /// Bytes that documents may still take: those that are under way, and what is kept of those that came.
+    room: Cell<usize>,
+    /// What the services say about keeping their answers.
+    said: RefCell<Parts>,
     /// What became of each part.
     came: Vec<OnceCell<Came>>,
 }

@@ -6,6 +6,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Instant;
 
 use tollgate_content::decode::{Notation, decode};
 use tollgate_content::{Kind, Path, Raw};
@@ -14,10 +15,11 @@ use tollgate_plan::aggregate::{Call, Part, PartBody, Source, Times};
 use tollgate_plan::query;
 use tollgate_plan::template::{Template, Var};
 use tollgate_plan::upstream::UpstreamId;
-use tollgate_wire::{name, write_header};
+use tollgate_policy::cache::Came as Answered;
+use tollgate_wire::{ResponseHead, name, write_header};
 
-use super::Work;
 use super::values::Known;
+use super::{Work, answer};
 use crate::exchange::{Outgoing, Reject};
 use crate::upstream::{Bounds, Detached, Fetched, FetchedBody, fetch};
 use crate::{buffer, expressions};
@@ -32,9 +34,9 @@ pub(super) enum Came {
     LeftOut,
     /// One document.
     One(Rc<str>),
-    /// One for each element of a list.
+    /// One for each element of a list, as it was shaped.
     Each(Vec<Result<Rc<str>, Failed>>),
-    /// One for each target: its URL, and the status with the document.
+    /// One for each target: its URL, and the status with the document, as it was shaped.
     Targets(Vec<(Rc<str>, Target)>),
     /// Nothing.
     Failed(Failed),
@@ -56,7 +58,21 @@ pub(super) struct Failed {
 pub(super) struct Own {
     pub(super) status: u16,
     pub(super) content_type: Option<Vec<u8>>,
+    /// What a 401 asks for (RFC 9110 section 11.6.1): without it that is no answer.
+    pub(super) challenges: Vec<Vec<u8>>,
     pub(super) body: Vec<u8>,
+}
+
+impl Own {
+    fn of(head: &ResponseHead, body: Vec<u8>) -> Own {
+        let headers = &head.headers;
+        let challenges = match head.status {
+            401 => headers.get_all(&name::WWW_AUTHENTICATE).map(<[u8]>::to_vec).collect(),
+            _ => Vec::new(),
+        };
+        let content_type = headers.get(&name::CONTENT_TYPE).map(<[u8]>::to_vec);
+        Own { status: head.status, content_type, challenges, body }
+    }
 }
 
 impl Failed {
@@ -95,9 +111,11 @@ impl Work<'_, '_> {
         let came = match &part.source {
             Source::Constant(json) => self.constant(json).map(Came::One),
             Source::Call(call) => match &call.times {
-                Times::Once => self.ask(call, None, None).await.map(|(_, json)| Came::One(json)),
-                Times::Each { part, list, concurrency } => self.each(call, *part, list, *concurrency).await,
-                Times::EachTarget => Ok(self.targets(call).await),
+                Times::Once => self.ask(part, call, None, None).await.map(|(_, json)| Came::One(json)),
+                Times::Each { part: of, list, concurrency } => {
+                    self.each(part, call, (*of, list), *concurrency).await
+                }
+                Times::EachTarget => Ok(self.targets(part, call).await),
             },
         };
         came.unwrap_or_else(Came::Failed)
@@ -108,11 +126,18 @@ impl Work<'_, '_> {
         known.check(json)?;
         let mut out = Vec::new();
         json.render_json(&known, &mut out);
+        self.keep(out.len())?;
         String::from_utf8(out).map(Rc::from).map_err(|_| Failed::of(Reason::PartFailed))
     }
 
     /// Asks for each element of a list, so many at the same time.
-    async fn each(&self, call: &Call, of: usize, list: &Path, concurrency: usize) -> Result<Came, Failed> {
+    async fn each(
+        &self,
+        part: &Part,
+        call: &Call,
+        (of, list): (usize, &Path),
+        concurrency: usize,
+    ) -> Result<Came, Failed> {
         let missing = || Failed::of(Reason::PartReferenceMissing);
         let Some(Came::One(document)) = self.came(of) else { return Err(missing()) };
         let list = Raw::of_checked(document)
@@ -129,7 +154,7 @@ impl Work<'_, '_> {
         let taker = async || {
             loop {
                 let Some((at, item)) = waiting.borrow_mut().pop_front() else { return };
-                let answer = self.ask(call, Some(item), None).await.map(|(_, json)| json);
+                let answer = self.ask(part, call, Some(item), None).await.map(|(_, json)| json);
                 if let Some(place) = came.borrow_mut().get_mut(at) {
                     *place = answer;
                 }
@@ -141,11 +166,11 @@ impl Work<'_, '_> {
     }
 
     /// Asks every target; where hosts stand for a service that DNS knows, each of them.
-    async fn targets(&self, call: &Call) -> Came {
+    async fn targets(&self, part: &Part, call: &Call) -> Came {
         let targets = self.target_urls(call.upstream);
         let came = RefCell::new(vec![None; targets.len()]);
         let one = async |at: usize| {
-            let answer = self.ask(call, None, Some(at)).await;
+            let answer = self.ask(part, call, None, Some(at)).await;
             if let Some(place) = came.borrow_mut().get_mut(at) {
                 *place = Some(answer);
             }
@@ -175,6 +200,7 @@ impl Work<'_, '_> {
     /// One request: the status, and the document that came.
     async fn ask(
         &self,
+        part: &Part,
         call: &Call,
         item: Option<Raw<'_>>,
         target: Option<usize>,
@@ -184,29 +210,67 @@ impl Work<'_, '_> {
         let request = Detached::part(exchange, call.method.clone(), outgoing, body, target);
         let now = exchange.worker.clock.now();
         let deadline = call.timeout.map_or(self.deadline, |timeout| self.deadline.min(now + timeout));
-        let bounds = Bounds { deadline: Some(deadline), answer_bytes: self.aggregate.part_bytes, keep: true };
+        let bounds = Bounds {
+            deadline: Some(deadline),
+            answer_bytes: self.aggregate.part_bytes,
+            keep: true,
+            room: Some(&self.room),
+        };
         let failed = |reject: Reject| Failed::of(reject.reason);
         let fetched =
             fetch(exchange.worker, &exchange.active, call.upstream, request, bounds).await.map_err(failed)?;
-        let Fetched { head, body } = fetched;
+        let Fetched { head, body, unkept } = fetched;
+        self.hear(&head, unkept, now);
         let FetchedBody::Whole(body) = body else { return Err(Failed::of(Reason::PartTooLarge)) };
         let status = head.status;
         // Of every target all answers are wanted: what it says of itself is what is asked for.
         if !call.success.contains(status) && target.is_none() {
-            let content_type = head.headers.get(&name::CONTENT_TYPE).map(<[u8]>::to_vec);
-            let answer = Some(Rc::new(Own { status, content_type, body }));
+            // What the service says of one element of a list nobody is told.
+            let kept = item.is_none() && self.keep(body.len()).is_ok();
+            let answer = kept.then(|| Rc::new(Own::of(&head, body)));
             return Err(Failed { reason: Reason::PartFailed, answer });
         }
         exchange.worker.spare.keep_response(head);
         let document = if status == 204 || (body.is_empty() && call.decode != Notation::Text) {
             Ok("{}".into())
         } else {
-            decode(&body, call.decode, self.aggregate.part_bytes).map(|json| Rc::from(&*json))
+            decode(&body, call.decode, self.aggregate.part_bytes)
         };
-        let document: Rc<str> = document.map_err(|_| Failed::of(Reason::PartFailed))?;
-        // What the part's own request held was given back with it.
-        exchange.hold(document.len()).map_err(failed)?;
+        let document = document.map_err(|_| Failed::of(Reason::PartFailed))?;
+        let document: Rc<str> = match call.times {
+            // Others may refer to it as it came.
+            Times::Once => document.into(),
+            Times::Each { .. } | Times::EachTarget => {
+                answer::made(exchange, self.aggregate, part, &document)?
+            }
+        };
+        self.keep(document.len())?;
         Ok((status, document))
+    }
+
+    /// Keeps so many bytes until the answer is out, where there is room for them. What the part's own request held was
+    /// given back with it.
+    fn keep(&self, bytes: usize) -> Result<(), Failed> {
+        let left = self.room.get().checked_sub(bytes).ok_or_else(|| Failed::of(Reason::PartTooLarge))?;
+        self.exchange.hold(bytes).map_err(|reject| Failed::of(reject.reason))?;
+        self.room.set(left);
+        Ok(())
+    }
+
+    /// Takes note of what the service says about keeping its answer.
+    fn hear(&self, head: &ResponseHead, unkept: bool, begun: Instant) {
+        let clock = &self.exchange.worker.clock;
+        let now = clock.recent();
+        self.said.borrow_mut().hear(Answered {
+            status: head.status,
+            headers: &head.headers,
+            cookies: head.headers.contains(&name::SET_COOKIE),
+            at: clock.wall(now),
+            delay: now.saturating_duration_since(begun),
+        });
+        if unkept {
+            self.exchange.seen.unkept.set(true);
+        }
     }
 
     fn outgoing(&self, call: &Call, known: &Known<'_, '_>) -> Result<(Outgoing, Option<Vec<u8>>), Failed> {

@@ -65,7 +65,7 @@ fn begin(exchange: &mut Exchange<'_>, active: &Rc<Active>, mirror: &Mirror, outg
         };
         active.series.count_copy(route, Copied::Sent);
         let deadline = Some(worker.clock.now() + WITHIN);
-        let bounds = Bounds { deadline, answer_bytes: ANSWER_BYTES_MAX, keep: false };
+        let bounds = Bounds { deadline, answer_bytes: ANSWER_BYTES_MAX, keep: false, room: None };
         // How it went, the upstream's metrics tell.
         if let Ok(fetched) = fetch(&worker, &active, to, request, bounds).await {
             worker.spare.keep_response(fetched.head);

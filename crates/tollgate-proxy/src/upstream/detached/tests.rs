@@ -63,15 +63,15 @@ fn part(
     Detached::part(&exchange, method, outgoing, body.map(<[u8]>::to_vec), pinned)
 }
 
-fn bounds(answer_bytes: usize) -> Bounds {
-    Bounds { deadline: None, answer_bytes, keep: true }
+fn bounds(answer_bytes: usize) -> Bounds<'static> {
+    Bounds { deadline: None, answer_bytes, keep: true, room: None }
 }
 
 fn told(outcome: Result<Fetched, Reject>) -> String {
     match outcome {
         Err(reject) => reject.reason.code().to_owned(),
-        Ok(Fetched { head, body: FetchedBody::TooLong }) => format!("{} too long", head.status),
-        Ok(Fetched { head, body: FetchedBody::Whole(body) }) => {
+        Ok(Fetched { head, body: FetchedBody::TooLong, .. }) => format!("{} too long", head.status),
+        Ok(Fetched { head, body: FetchedBody::Whole(body), .. }) => {
             format!("{} {}", head.status, String::from_utf8_lossy(&body))
         }
     }
