@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use crate::yaml::{NodeRef, Tree};
 
+mod query;
+
 /// Keys whose values are secrets, wherever they stand. Header edits may carry credentials too.
 const SECRET: &[&str] = &[
     "token",
@@ -23,18 +25,66 @@ const SECRET: &[&str] = &[
 /// Keys whose values are lists of secrets.
 const SECRETS: &[&str] = &["keys"];
 
-/// The secrets of a parsed file: values of known keys, and userinfo in URLs.
+/// Keys of maps that go to services or say what clients send: what looks like a credential in them is one.
+const SENT: &[&str] = &["set_query", "query", "set_headers", "add_headers", "headers"];
+
+/// Words in the name of a parameter, a header or a member that holds a credential.
+const CREDENTIALS: &[&str] = &[
+    "key",
+    "apikey",
+    "token",
+    "secret",
+    "password",
+    "passwd",
+    "pwd",
+    "sig",
+    "signature",
+    "code",
+    "auth",
+    "authorization",
+    "credential",
+    "credentials",
+    "session",
+    "sid",
+    "cookie",
+    "jwt",
+];
+
+/// Keys that are secret with all that is below them where a text is no YAML.
+const BLOCKS: &[&str] = &["with", "set_query", "set_headers", "add_headers"];
+
+/// What a key says of its value.
+#[derive(Clone, Copy)]
+enum Says {
+    Nothing,
+    Secret,
+    /// What stands under a name that looks like a credential is one.
+    Sent,
+    /// The parts of an aggregate.
+    Parts,
+    /// What a script is handed.
+    With,
+}
+
+/// The secrets of a parsed file: values of known keys, and userinfo and queries in URLs.
 pub(crate) fn by_keys(tree: &Tree, text: &str) -> Vec<Range<usize>> {
     let mut masks = Vec::new();
     // The same few keys come again and again.
-    let mut known: HashMap<&str, bool> = HashMap::new();
+    let mut known: HashMap<&str, Says> = HashMap::new();
     for entry in tree.entries() {
-        let key = entry.key;
-        let secret = *known.entry(key).or_insert_with(|| is_secret(key) || SECRETS.contains(&key));
-        // The `token` of a test describes one; its parts are no secrets.
-        let description = key == "token" && entry.value.entries().is_some();
-        if secret && !description {
-            mask(entry.value, text, &mut masks);
+        let (key, value) = (entry.key, entry.value);
+        match *known.entry(key).or_insert_with(|| says(key)) {
+            // The `token` of a test describes one; its parts are no secrets.
+            Says::Secret if key == "token" && value.entries().is_some() => {}
+            Says::Secret => mask(value, text, &mut masks),
+            Says::With if value.entries().is_some() => mask(value, text, &mut masks),
+            Says::Sent => mask_credentials(value, text, &mut masks),
+            Says::Parts => {
+                let parts = value.items().into_iter().flatten().flat_map(|part| part.entries());
+                let sent = parts.flatten().filter(|entry| entry.key == "json");
+                sent.for_each(|json| mask_credentials(json.value, text, &mut masks));
+            }
+            Says::With | Says::Nothing => {}
         }
     }
     for consumer in consumers(tree) {
@@ -43,16 +93,27 @@ pub(crate) fn by_keys(tree: &Tree, text: &str) -> Vec<Range<usize>> {
     for header in collector_headers(tree) {
         mask(header, text, &mut masks);
     }
-    for node in tree.nodes().filter(|node| node.scalar().is_some_and(|scalar| scalar.text.contains('@'))) {
-        let span = node.span();
-        let bytes = span.start as usize..span.end as usize;
-        masks.extend(
-            text.get(bytes.clone())
-                .and_then(userinfo)
-                .map(|part| bytes.start + part.start..bytes.start + part.end),
-        );
+    for node in tree.nodes() {
+        let Some(scalar) = node.scalar() else { continue };
+        let (bytes, written) = written(node, text);
+        if scalar.text.contains('@') {
+            masks.extend(userinfo(written).map(|part| bytes.start + part.start..bytes.start + part.end));
+        }
+        if scalar.text.contains('?') {
+            query::mask(&scalar.text, written, bytes.start, &mut masks);
+        }
     }
     masks
+}
+
+fn says(key: &str) -> Says {
+    match key {
+        "parts" => Says::Parts,
+        _ if is_secret(key) || SECRETS.contains(&key) => Says::Secret,
+        _ if is_nearly(key, &["with"]) => Says::With,
+        _ if is_nearly(key, SENT) => Says::Sent,
+        _ => Says::Nothing,
+    }
 }
 
 /// The entries of `consumers`.
@@ -83,6 +144,39 @@ fn mask_consumer(consumer: NodeRef<'_>, text: &str, masks: &mut Vec<Range<usize>
     }
 }
 
+/// Masks what stands under a name that looks like a credential. A template of one placeholder says where it comes from.
+fn mask_credentials(node: NodeRef<'_>, text: &str, masks: &mut Vec<Range<usize>>) {
+    node.items().into_iter().flatten().for_each(|item| mask_credentials(item, text, masks));
+    for entry in node.entries().into_iter().flatten() {
+        let placeholder = entry.value.scalar().is_some_and(|scalar| query::is_placeholder(&scalar.text));
+        // A map describes a value, as a schema does, or has members of its own.
+        if !names_credential(entry.key) || entry.value.entries().is_some() {
+            mask_credentials(entry.value, text, masks);
+        } else if !placeholder {
+            mask(entry.value, text, masks);
+        }
+    }
+}
+
+/// Whether a word of the name is one of credentials: `x-api-key`, `accessToken`, `subscriptionkey`.
+fn names_credential(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    // A word ends at a sign, and where a capital follows a small letter.
+    let mut spaced = String::with_capacity(name.len() + 4);
+    let mut small = false;
+    for letter in name.chars() {
+        if small && letter.is_ascii_uppercase() {
+            spaced.push(' ');
+        }
+        small = letter.is_ascii_lowercase();
+        spaced.push(letter.to_ascii_lowercase());
+    }
+    let mut words = spaced.split(|letter: char| !letter.is_ascii_alphabetic());
+    words.any(|word| CREDENTIALS.contains(&word))
+        || ["key", "token", "secret", "password"].iter().any(|end| lower.ends_with(end))
+        || is_secret(name)
+}
+
 /// The secrets of a text that is no YAML: found line by line, rather too many than too few.
 pub(crate) fn by_lines(text: &str) -> Vec<Range<usize>> {
     let mut masks = Vec::new();
@@ -96,12 +190,16 @@ pub(crate) fn by_lines(text: &str) -> Vec<Range<usize>> {
             masks.push(start + indent..start + body.len());
         } else if !body.is_empty() {
             open = None;
+            let query = query::after_name(body).map(|at| start + at..start + body.len());
             if let Some(colon) = secret_colon(body) {
+                // An earlier query on the line is no part of the value.
+                masks.extend(query);
                 let value = body[colon + 1..].trim_start();
                 masks.push(start + body.len() - value.len()..start + body.len());
                 open = Some(indent);
-            } else if let Some(part) = userinfo(body) {
-                masks.push(start + part.start..start + part.end);
+            } else {
+                masks.extend(userinfo(body).map(|part| start + part.start..start + part.end));
+                masks.extend(query);
             }
         }
         start += line.len();
@@ -115,16 +213,19 @@ fn secret_colon(line: &str) -> Option<usize> {
     line.match_indices(':').map(|(at, _)| at).find(|at| {
         let before = line[..*at].trim_end_matches(['"', '\'', ' ']);
         let key = before.rsplit(['{', ',', ' ', '"', '\'', '\t']).next().unwrap_or_default();
-        is_secret(key) || SECRETS.contains(&key)
+        is_secret(key) || SECRETS.contains(&key) || BLOCKS.contains(&key)
     })
 }
 
 /// A secret key, or what looks like a misspelt one: its error would show the value.
 fn is_secret(key: &str) -> bool {
+    is_nearly(key, SECRET)
+}
+
+/// One of the names, or nearly.
+fn is_nearly(key: &str, names: &[&str]) -> bool {
     let lower = key.to_ascii_lowercase();
-    SECRET
-        .iter()
-        .any(|secret| secret.len().abs_diff(lower.len()) <= 1 && strsim::osa_distance(secret, &lower) <= 1)
+    names.iter().any(|name| name.len().abs_diff(lower.len()) <= 1 && strsim::osa_distance(name, &lower) <= 1)
 }
 
 /// Masks every scalar of a value.
@@ -134,14 +235,18 @@ fn mask(node: NodeRef<'_>, text: &str, masks: &mut Vec<Range<usize>>) {
         node.entries().into_iter().flatten().for_each(|entry| mask(entry.value, text, masks));
         return;
     };
+    let (span, written) = written(node, text);
+    // A reference to a secret is none, and helps to find the place.
+    if !query::is_reference(&scalar.text) && !written.is_empty() && !node.is_null() {
+        masks.push(span);
+    }
+}
+
+/// The bytes of a node, and what is written there.
+fn written<'t>(node: NodeRef<'_>, text: &'t str) -> (Range<usize>, &'t str) {
     let span = node.span().start as usize..node.span().end as usize;
     let written = text.get(span.clone()).unwrap_or_default().trim_end();
-    // A reference to a secret is none, and helps to find the place.
-    let reference =
-        scalar.text.starts_with("${") && scalar.text.ends_with('}') && !scalar.text.contains(":-");
-    if !reference && !written.is_empty() && !node.is_null() {
-        masks.push(span.start..span.start + written.len());
-    }
+    (span.start..span.start + written.len(), written)
 }
 
 /// The part between `://` and `@` of a URL's authority. A password with a slash in it is a mistake, and a secret all
@@ -159,61 +264,4 @@ pub(crate) fn userinfo(text: &str) -> Option<Range<usize>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::source_map::FileId;
-    use crate::yaml;
-
-    fn hidden(text: &str, masks: Vec<Range<usize>>) -> Vec<&str> {
-        masks.into_iter().map(|mask| &text[mask]).collect()
-    }
-
-    #[test]
-    fn secrets_are_found_by_key() {
-        for (text, expect) in [
-            ("token: abc", vec!["abc"]),
-            ("a: { password: \"x y\", user: u }", vec!["\"x y\""]),
-            ("tokn: abc", vec!["abc"]),
-            ("broken: abc", vec![]),
-            ("token: ${TOKEN}", vec![]),
-            ("token: ${TOKEN:-abc}", vec!["${TOKEN:-abc}"]),
-            ("token:", vec![]),
-            ("token: [a, [b]]", vec!["a", "b"]),
-            ("secret: { a: b }", vec!["b"]),
-            ("token: { issuer: main }", vec![]),
-            ("keys: [a, \"sha256:b\"]", vec!["a", "\"sha256:b\""]),
-            ("url: redis://me:pw@host/0", vec!["me:pw"]),
-            ("url: rediss://:p/w?@host/0", vec![":p/w?"]),
-            ("url: \"redis://:p w@host/0\"", vec![":p w"]),
-            ("url: https://me:p/w@host", vec!["me:p/w"]),
-            ("url: http://host:80/x/@me", vec![]),
-            ("url: http://[::1]/x/@me", vec![]),
-            (
-                "consumers: [{ name: a, api_kye: x, groups: [b], basic: { user: c, pass: d } }]",
-                vec!["x", "d"],
-            ),
-            ("consumers: [{ basic: \"u:p\" }]", vec!["\"u:p\""]),
-            ("set_headers: { Authorization: Basic eDp5 }", vec!["Basic eDp5"]),
-            ("user: me@example.com", vec![]),
-            ("path: /x/@me", vec![]),
-        ] {
-            let tree = yaml::parse(FileId(0), text).ok().flatten().unwrap();
-            assert_eq!(hidden(text, by_keys(&tree, text)), expect, "{text}");
-        }
-    }
-
-    #[test]
-    fn secrets_are_found_in_text_that_is_no_yaml() {
-        for (text, expect) in [
-            ("admin:\n  token: \"abc\n", vec!["\"abc"]),
-            ("admin: { token: abc, x: [\n", vec!["abc, x: ["]),
-            ("secret: |\n  one\n  two\nnext: x", vec!["|", "one", "two"]),
-            ("password:\n- a\n", vec![]),
-            ("keys:\n  - abc\nx: [", vec!["- abc"]),
-            ("to: http://me:pw@x\n", vec!["me:pw"]),
-            ("path: /token/x", vec![]),
-        ] {
-            assert_eq!(hidden(text, by_lines(text)), expect, "{text:?}");
-        }
-    }
-}
+mod tests;

@@ -92,9 +92,12 @@ impl Walk<'_> {
         if !self.is_masked(node) {
             return Some(scalar.text.to_string());
         }
-        // Only userinfo is a part of a text, and of a text of one line.
+        // A text is shown as it is written, which of several lines is not what it is.
         let all = range(node);
         let written = self.file.text.get(all.clone())?.trim_end();
+        if written.contains('\n') {
+            return None;
+        }
         let mut out = String::new();
         let mut at = all.start;
         for hidden in self.file.masks_in(&(all.start..all.start + written.len())) {

@@ -101,12 +101,18 @@ impl SourceMap {
     }
 
     /// What was written at a span, without its quotes: what a message may repeat. Expansions are not expanded,
-    /// and a secret is `***`.
+    /// and what is secret of it is `***`.
     pub(crate) fn shown(&self, span: Span) -> String {
-        match self.public_text(span) {
-            Some(written) => written.trim_matches(['"', '\'']).escape_debug().to_string(),
-            None => "***".to_owned(),
+        let Some(file) = self.file(span.file) else { return String::new() };
+        let (mut at, end) = (span.start as usize, span.end as usize);
+        let mut written = String::new();
+        for mask in file.masks_in(&(at..end)) {
+            written.push_str(file.text.get(at..mask.start).unwrap_or_default());
+            written.push_str("***");
+            at = mask.end;
         }
+        written.push_str(file.text.get(at..end).unwrap_or_default());
+        written.trim_matches(['"', '\'']).escape_debug().to_string()
     }
 
     /// What was written at a span, when none of it is secret.

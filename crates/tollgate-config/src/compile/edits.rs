@@ -51,7 +51,7 @@ impl Scope<'_> {
         }
         for name in unknown {
             let place = placeholder(name, span, report);
-            let message = match report.sources.public_text(span) {
+            let message = match report.sources.public_text(place) {
                 Some(_) => format!("the route's path has no parameter `{name}`"),
                 None => "the route's path has no such parameter".to_owned(),
             };

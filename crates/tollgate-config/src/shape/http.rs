@@ -346,7 +346,8 @@ pub(crate) fn template(
             let at = error.offset.min(scalar.text.len());
             let span = scalar.part(node.span(), report.sources.text(node.span()), at..scalar.text.len());
             // What stands between the braces may be a part of a secret.
-            let public = !scalar.rewritten && report.sources.public_text(node.span()).is_some();
+            let whole = !scalar.rewritten && report.sources.public_text(node.span()).is_some();
+            let public = whole || error.name.is_empty();
             let hint =
                 if public { error.to_string() } else { "a literal brace is written `{{` or `}}`".to_owned() };
             report.push(Finding::error(Code::BadValue, span, "this is no template").hint(hint));

@@ -73,6 +73,23 @@ fn secrets_are_not() {
             json!({ "key": HIDDEN }),
         ),
         (
+            "request: { rewrite: \"/x?token=s3cret&id={id}\" }",
+            "/request/rewrite",
+            json!("/x?token=***&id={id}"),
+        ),
+        (
+            "aggregate: { parts: [{ name: a, path: \"/x?k=s3cret\", json: { apiKey: s3cret } }] }",
+            "/aggregate/parts/0",
+            json!({ "name": "a", "path": "/x?k=***", "json": { "apiKey": HIDDEN } }),
+        ),
+        (
+            "lua: { file: a.lua, with: { a: [s3cret] } }",
+            "/lua",
+            json!({ "file": "a.lua", "with": { "a": [HIDDEN] } }),
+        ),
+        ("request: { rewrite: \"/x\\x3Ftoken=s3cret\" }", "/request/rewrite", json!(HIDDEN)),
+        ("request: { rewrite: /x?token=s3cret\n    s3cret }", "/request/rewrite", json!(HIDDEN)),
+        (
             "headers: { x-internal: s3cret, x-there: true }, to: http://127.0.0.1:1",
             "/headers",
             json!({ "x-internal": HIDDEN, "x-there": true }),

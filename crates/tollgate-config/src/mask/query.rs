@@ -1,0 +1,95 @@
+//! What of an address's query is secret: the values of its parameters, unless they are placeholders.
+
+use std::ops::Range;
+
+/// Masks the values of parameters in a scalar: `text` is what it means, `written` what stands at `start`.
+///
+/// A text that is no address may hold some, as a script does; of these the parameters with a name are masked.
+pub(super) fn mask(text: &str, written: &str, start: usize, masks: &mut Vec<Range<usize>>) {
+    if is_reference(text) {
+        return;
+    }
+    let quote = written.bytes().next().filter(|first| matches!(first, b'"' | b'\''));
+    let quotes = usize::from(quote.is_some());
+    let inner = written.get(quotes..written.len().saturating_sub(quotes)).unwrap_or_default();
+    let start = start + quotes;
+    if !is_address(text) {
+        scan(inner, start, masks);
+        return;
+    }
+    // An escape may stand for any sign, also for the one that begins the query.
+    if quote == Some(b'"') && inner.contains('\\') {
+        masks.push(start - quotes..start - quotes + written.len());
+        return;
+    }
+    // A password may hold that sign.
+    let authority = super::userinfo(inner).map_or(0, |part| part.end);
+    if let Some(at) = inner[authority..].find('?') {
+        let query = authority + at + 1;
+        parameters(&inner[query..], start + query, true, masks);
+    }
+}
+
+/// Where in a line the value of the first parameter begins that has a name.
+pub(super) fn after_name(line: &str) -> Option<usize> {
+    line.match_indices('?').find_map(|(at, _)| {
+        let name = line[at + 1..].find('=')?;
+        is_name(&line[at + 1..at + 1 + name]).then_some(at + 1 + name + 1)
+    })
+}
+
+/// Whether a text is one placeholder of a template.
+pub(super) fn is_placeholder(text: &str) -> bool {
+    let inside = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    inside.is_some_and(|inside| !inside.is_empty() && !inside.contains(['{', '}', '"', '\'']))
+}
+
+/// Whether a text is one `${…}` without a default.
+pub(super) fn is_reference(text: &str) -> bool {
+    let inside = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    inside.is_some_and(|inside| !inside.contains('}') && !inside.contains(":-"))
+}
+
+/// Whether a text begins as a path or a URL does, or with what stands for one.
+fn is_address(text: &str) -> bool {
+    let scheme = text.split_once(':').is_some_and(|(scheme, _)| {
+        let signs = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+        scheme.starts_with(|letter: char| letter.is_ascii_alphabetic()) && scheme.bytes().all(signs)
+    });
+    let placeholder = text.strip_prefix('{').is_some_and(|rest| {
+        rest.split_once('}').is_some_and(|(name, _)| name.starts_with(|letter: char| letter.is_alphabetic()))
+    });
+    !text.contains('\n') && (scheme || placeholder || text.starts_with('/') || text.starts_with("${"))
+}
+
+/// Masks the values of parameters wherever a query seems to stand.
+fn scan(text: &str, start: usize, masks: &mut Vec<Range<usize>>) {
+    for (at, _) in text.match_indices('?') {
+        let rest = &text[at + 1..];
+        let end =
+            rest.find(|letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | '`' | '<'));
+        parameters(&rest[..end.unwrap_or(rest.len())], start + at + 1, false, masks);
+    }
+}
+
+/// Masks the values of a query's parameters; a parameter that is nothing but a value only when `all` are meant.
+fn parameters(query: &str, start: usize, all: bool, masks: &mut Vec<Range<usize>>) {
+    let mut at = start;
+    for parameter in query.split(['&', ';']) {
+        let value = match parameter.split_once('=') {
+            Some((name, value)) if all || is_name(name) => value,
+            None if all => parameter,
+            _ => "",
+        };
+        let end = at + parameter.len();
+        if !value.is_empty() && !is_placeholder(value) && !is_reference(value) {
+            masks.push(end - value.len()..end);
+        }
+        at = end + 1;
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~%+[]{}$".contains(&byte);
+    !name.is_empty() && name.bytes().all(sign)
+}
