@@ -18,7 +18,8 @@ pub(crate) async fn request_body(exchange: &mut Exchange<'_>) -> Result<(), Reje
     let Some(body) = exchange.body.take_if(|body| body.here.is_none()) else { return Ok(()) };
     // Whatever happens now, what is left of it stands between this request and the next.
     exchange.body_read = false;
-    let mut reading = Reading { body, payload: Vec::new(), held: 0 };
+    // Boxed: few requests are read to their end first, and every one would carry the room.
+    let mut reading = Box::new(Reading { body, payload: Vec::new(), held: 0 });
     if reading.body.expects_continue && !has_begun(exchange.client).await {
         exchange.client.inform(100, &HeaderBlock::default());
     }

@@ -71,7 +71,8 @@ async fn act<'a>(exchange: &mut Exchange<'_>, active: &'a Active) -> Result<Outc
         }
         Some(Action::Aggregate(aggregate)) => {
             let lines = transform::part(exchange, &aggregate.headers);
-            Outcome::Reply(aggregate::aggregate(exchange, aggregate, lines).await?)
+            // Boxed: the routes to one service need not carry the room.
+            Outcome::Reply(Box::pin(aggregate::aggregate(exchange, aggregate, lines)).await?)
         }
         Some(Action::Health(upstreams)) => Outcome::Reply(respond::health(exchange, upstreams)),
         Some(Action::To(_) | Action::Split(_)) if let Some(scripts) = transform::scripted(exchange) => {

@@ -237,11 +237,21 @@ impl Gateway {
         self.child.id()
     }
 
-    /// Resident memory in KiB.
+    /// Resident memory in KiB, the pages of the program's file included.
     pub fn resident_kib(&self) -> u64 {
+        self.memory_kib("VmRSS:")
+    }
+
+    /// Resident memory of its own in KiB: what grows with what clients send. Code that runs for the first time is
+    /// not in it.
+    pub fn own_kib(&self) -> u64 {
+        self.memory_kib("RssAnon:")
+    }
+
+    fn memory_kib(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).expect("VmRSS is known")
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).expect("the kernel says it")
     }
 
     /// Processor time that the process has used, all threads together; the kernel counts it in 10 ms.

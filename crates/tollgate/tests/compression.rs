@@ -355,14 +355,14 @@ fn a_slow_client_holds_little() {
         conn.send("0\r\n\r\n")
     });
     let gateway = start(&origin);
-    let before = gateway.resident_kib();
+    let before = gateway.own_kib();
     let mut clients: Vec<Client> = (0..8).map(|_| Client::connect_narrow(&gateway.address(), 4096)).collect();
     for (client, coding) in clients.iter_mut().zip(CODINGS.iter().cycle()) {
         client.send(ask("/", &format!("Accept-Encoding: {coding}\r\n")));
         client.until("HTTP/1.1 200");
     }
     pause(Duration::from_millis(300));
-    let grown = gateway.resident_kib() - before;
+    let grown = gateway.own_kib() - before;
     assert!(grown < 24 * 1024, "8 slow clients hold {grown} KiB");
     drop(clients);
 }

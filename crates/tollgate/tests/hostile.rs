@@ -126,7 +126,7 @@ fn a_body_of_single_bytes() {
         }
     });
     let gateway = start(&origin);
-    let before = gateway.resident_kib();
+    let before = gateway.own_kib();
     let mut client = gateway.client();
     client.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n");
     let piece = "1\r\nx\r\n".repeat(1_000);
@@ -135,7 +135,7 @@ fn a_body_of_single_bytes() {
     }
     client.send("0\r\n\r\n");
     assert_eq!(client.response().text(), "100000");
-    let grown = gateway.resident_kib().saturating_sub(before);
+    let grown = gateway.own_kib().saturating_sub(before);
     assert!(grown < 4 * 1024, "{grown} KiB for a body of 100 kB");
 }
 
@@ -144,12 +144,12 @@ fn a_body_of_single_bytes() {
 fn pipelined_requests_that_nobody_reads_the_answers_of() {
     let origin = Origin::saying(response(200, &[b'x'; 16 * 1024]));
     let gateway = start(&origin);
-    let before = gateway.resident_kib();
+    let before = gateway.own_kib();
     let mut client = Client::connect_narrow(&gateway.address(), 16 * 1024);
     let requests = "GET /many HTTP/1.1\r\nHost: test\r\n\r\n".repeat(200_000);
     let sent = client.send_while_taken(requests.as_bytes(), Duration::from_millis(500));
     assert!(sent < requests.len(), "all of {sent} bytes of requests were taken");
-    let grown = gateway.resident_kib().saturating_sub(before);
+    let grown = gateway.own_kib().saturating_sub(before);
     assert!(grown < 8 * 1024, "one client takes {grown} KiB");
     assert_eq!(gateway.get("/own/x").text(), "own");
 }
@@ -176,7 +176,7 @@ fn many_connections_at_once() {
     let origin = Origin::ok();
     let gateway = start(&origin);
     assert_eq!(gateway.get("/").text(), "ok");
-    let (before, memory) = (gateway.descriptors(), gateway.resident_kib());
+    let (before, memory) = (gateway.descriptors(), gateway.own_kib());
     let mut clients: Vec<Client> = (0..500).map(|_| gateway.client()).collect();
     for round in 0..3 {
         for client in &mut clients {
@@ -186,7 +186,7 @@ fn many_connections_at_once() {
             assert_eq!(client.response().text(), "ok", "round {round}");
         }
     }
-    let grown = gateway.resident_kib().saturating_sub(memory);
+    let grown = gateway.own_kib().saturating_sub(memory);
     assert!(grown < 500 * 32, "500 idle connections keep {grown} KiB");
     drop(clients);
     wait_for("connections to be let go", || gateway.metrics().sum("tollgate_connections", &[]) == 0.0);

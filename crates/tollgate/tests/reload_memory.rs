@@ -46,7 +46,7 @@ fn old_configurations_are_freed() {
             ));
             assert_eq!(answer.status, 200, "{answer:?}");
         }
-        gateway.resident_kib()
+        gateway.own_kib()
     };
     let (before, descriptors) = (reload(WARM), gateway.descriptors());
     let after = reload(WARM + reloads);

@@ -188,7 +188,8 @@ pub(crate) async fn whole(
         return Err(Reject::internal("an answer of no upstream"));
     };
     let bounds = Bounds { deadline: exchange.deadline, answer_bytes: bytes, keep: true, room: None };
-    let Fetched { head, body, .. } = gather(exchange, upstream, answer, bounds).await?;
+    // Boxed: few answers are read to their end first.
+    let Fetched { head, body, .. } = Box::pin(gather(exchange, upstream, answer, bounds)).await?;
     match body {
         FetchedBody::Whole(body) => Ok((head, body)),
         FetchedBody::TooLong => Err(Reject::new(Reason::PartTooLarge, "the service's answer is too large")),

@@ -118,7 +118,7 @@ fn a_client_that_reads_slowly_keeps_nobody_waiting_and_no_copy() {
     let origin = Origin::start(move |conn| answer_each(conn, &answer));
     let gateway = start(&origin);
     assert!(get(&gateway, "/", "").body == body(4_000_000));
-    let before = gateway.resident_kib();
+    let before = gateway.own_kib();
     let slow: Vec<Client> = (0..50)
         .map(|_| {
             let mut client = Client::connect_narrow(&gateway.address(), 4096);
@@ -128,7 +128,7 @@ fn a_client_that_reads_slowly_keeps_nobody_waiting_and_no_copy() {
         .collect();
     wait_for("all of them", || gateway.metrics().get("tollgate_inflight_requests") == 50.0);
     assert!(get(&gateway, "/", "").body == body(4_000_000), "others are served");
-    let grown = gateway.resident_kib().saturating_sub(before);
+    let grown = gateway.own_kib().saturating_sub(before);
     assert!(grown < 50_000, "{grown} KiB more for 50 clients with 4 MB each");
     drop(slow);
 }

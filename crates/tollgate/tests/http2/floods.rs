@@ -89,7 +89,7 @@ fn resets_that_the_gateway_is_made_to_send() {
 fn continuation_flood() {
     // CVE-2024-27316 and its kin.
     let gateway = gateway!(ANSWERS);
-    let before = gateway.resident_kib();
+    let before = gateway.own_kib();
     let mut peer = Peer::connect(&gateway);
     peer.send(&[Frame::new(Frame::HEADERS, 0, 1, block(&fields("GET", "/", &[])))]);
     let junk = [Frame::new(Frame::CONTINUATION, 0, 1, block(&[("x-junk", &"x".repeat(1000))]))];
@@ -99,14 +99,14 @@ fn continuation_flood() {
     peer.send(&[Frame::new(Frame::HEADERS, 0, 1, block(&fields("GET", "/", &[])))]);
     peer.flood(&[Frame::new(Frame::CONTINUATION, 0, 1, [])], 100_000);
     check_turned_away(&gateway, peer, &[ENHANCE_YOUR_CALM, 1]);
-    assert!(gateway.resident_kib().saturating_sub(before) < 8 * 1024);
+    assert!(gateway.own_kib().saturating_sub(before) < 8 * 1024);
 }
 
 #[test]
 fn floods_of_frames_that_ask_for_nothing() {
     // CVE-2019-9512 (ping), CVE-2019-9515 (settings), CVE-2019-9518 (empty frames), CVE-2019-9513 (priorities).
     let gateway = gateway!(ANSWERS);
-    let before = gateway.resident_kib();
+    let before = gateway.own_kib();
     let open = || {
         let mut peer = Peer::connect(&gateway);
         peer.send(&[Frame::headers(1, &fields("POST", "/none", &[("content-length", "5")]), false)]);
@@ -127,7 +127,7 @@ fn floods_of_frames_that_ask_for_nothing() {
         peer.flood(std::slice::from_ref(&frame), 100_000);
         check_turned_away(&gateway, peer, &[ENHANCE_YOUR_CALM, 1, 3, 5]);
     }
-    assert!(gateway.resident_kib().saturating_sub(before) < 8 * 1024);
+    assert!(gateway.own_kib().saturating_sub(before) < 8 * 1024);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn header_bomb() {
     // One byte stands for 4 KB of a head: 10 connections with 100 requests each would be 40 MB and more.
     let origin = Origin::start(behaviour::hang);
     let gateway = gateway!("workers: 1\nroutes:\n  - { path: /*, to: @TO@ }\n", TO = origin.url());
-    let before = gateway.resident_kib();
+    let before = gateway.own_kib();
     let mut peers = Vec::new();
     for _ in 0..10 {
         let mut peer = Peer::connect(&gateway);
@@ -156,7 +156,7 @@ fn header_bomb() {
     }
     // Those that were not let in are told about, too.
     gateway.record(|record| record["reason"] == "overloaded" && record["http"] == "2");
-    let grown = gateway.resident_kib().saturating_sub(before);
+    let grown = gateway.own_kib().saturating_sub(before);
     assert!(grown < 24 * 1024, "1,000 requests hold {grown} KiB");
     drop(peers);
     // And one that is too large for anybody, which the library unfolds no further than it has to.
@@ -168,7 +168,7 @@ fn header_bomb() {
     head.extend_from_slice(&vec![0xbe; 15_000 - head.len()]);
     peer.send(&[Frame::new(Frame::HEADERS, Frame::END_HEADERS | Frame::END_STREAM, 1, head)]);
     peer.is_alive();
-    assert!(gateway.resident_kib().saturating_sub(before) < 32 * 1024);
+    assert!(gateway.own_kib().saturating_sub(before) < 32 * 1024);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn tiny_windows() {
     let origin = Origin::saying(answer);
     let text = "workers: 1\nlimits: { write_idle_timeout: 2s }\nroutes:\n  - { path: /*, to: @TO@ }\n";
     let gateway = gateway!(text, TO = origin.url());
-    let before = gateway.resident_kib();
+    let before = gateway.own_kib();
     let mut peers: Vec<Peer> = (0..5)
         .map(|_| {
             let mut peer = Peer::with(&gateway, &[(4, 1)]);
@@ -189,7 +189,7 @@ fn tiny_windows() {
     let mut most = 0;
     for peer in &mut peers {
         peer.reset(199);
-        most = most.max(gateway.resident_kib());
+        most = most.max(gateway.own_kib());
     }
     let grown = most.saturating_sub(before);
     assert!(grown < 24 * 1024, "500 answers that nobody takes hold {grown} KiB");
@@ -203,7 +203,7 @@ fn a_client_that_reads_nothing_at_all() {
         "workers: 1\nlimits: {{ write_idle_timeout: 1s }}\nroutes:\n  - {{ path: /*, respond: {{ body: {body} }} }}\n"
     );
     let gateway = gateway!(&text);
-    let before = gateway.resident_kib();
+    let before = gateway.own_kib();
     // The window is as wide as it can be; the bytes stay in the kernel's buffers, and then in the gateway's.
     let mut peer = Peer::with(&gateway, &[(4, i32::MAX as u32)]);
     peer.send(&[Frame::window_update(0, i32::MAX as u32 - 65_535)]);
@@ -211,6 +211,6 @@ fn a_client_that_reads_nothing_at_all() {
         peer.send(&[Frame::headers(2 * n + 1, &fields("GET", "/", &[]), true)]);
     }
     wait_for("the connection is given up", || gateway.metrics().sum("tollgate_connections", &[]) == 0.0);
-    let grown = gateway.resident_kib().saturating_sub(before);
+    let grown = gateway.own_kib().saturating_sub(before);
     assert!(grown < 32 * 1024, "one connection held {grown} KiB");
 }
