@@ -3,8 +3,11 @@
 //! A template sees the document and nothing else. What it includes or extends are templates of its own folder, which
 //! are there before it is compiled: nothing is read here. Values are escaped for what the answer is, which the ending of
 //! the template's name says, also within templates that it includes. It has fuel, a bound on nesting and one on what it
-//! writes.
+//! writes. What it looks at is charged for as well, where it is looked at: an instruction may go through all of the
+//! document.
 
+mod filters;
+mod meter;
 mod references;
 mod values;
 
@@ -13,8 +16,11 @@ use std::io;
 use std::sync::Arc;
 
 use minijinja::value::{Value, ValueKind};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, escape_formatter};
+use minijinja::{
+    AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, escape_formatter,
+};
 
+use self::meter::Stopped;
 pub use self::references::{Reference, references};
 use crate::node::Node;
 
@@ -32,6 +38,8 @@ pub struct Template {
     environment: Environment<'static>,
     name: Box<str>,
     names: Vec<Box<str>>,
+    /// Bytes of its text that a turn of a loop may put into a value.
+    captured: usize,
 }
 
 /// What is wrong with a template, or why it came to nothing.
@@ -72,23 +80,16 @@ impl Template {
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         environment.set_recursion_limit(NESTED_MAX);
         environment.set_fuel(Some(FUEL));
-        // Prints its context, which is the operator's business and not that of who reads the page.
-        environment.remove_global("debug");
-        environment.set_formatter(|out, state, value| match value.kind() {
-            // JSON has its own words.
-            _ if matches!(state.auto_escape(), AutoEscape::Json) => escape_formatter(out, state, value),
-            // A page has nothing where the document has null, and not a word of another language.
-            ValueKind::None => Ok(()),
-            ValueKind::Bool => Ok(out.write_str(if value.is_true() { "true" } else { "false" })?),
-            _ => escape_formatter(out, state, value),
-        });
+        filters::install(&mut environment);
+        environment.set_formatter(write_value);
         for (name, text) in sources {
             environment
                 .add_template_owned(name.clone(), text.to_string())
                 .map_err(|error| told(name, &error))?;
         }
         let names = sources.iter().map(|(name, _)| name.as_str().into()).collect();
-        let template = Template { environment, name: name.into(), names };
+        let captured = references::captured(sources.iter().map(|(_, text)| &**text));
+        let template = Template { environment, name: name.into(), names, captured };
         template.rehearse()?;
         Ok(template)
     }
@@ -106,22 +107,35 @@ impl Template {
         })
     }
 
-    /// Makes a page.
-    pub fn render(&self, page: Page<'_>) -> Result<Vec<u8>, TemplateError> {
-        self.write(values::context(page)).map_err(|error| told(&self.name, &error))
+    /// Makes a page. Now and then it asks whether it is too late for one.
+    pub fn render(
+        &self,
+        page: Page<'_>,
+        late: impl Fn() -> bool + 'static,
+    ) -> Result<Vec<u8>, TemplateError> {
+        self.write(values::context(page), Box::new(late))
+            .map_err(|stopped| TemplateError {
+                name: self.name.to_string(),
+                line: 0,
+                message: stopped.message().to_owned(),
+            })?
+            .map_err(|error| told(&self.name, &error))
     }
 
-    fn write(&self, context: Value) -> Result<Vec<u8>, Error> {
-        let mut out = Bounded { bytes: Vec::new() };
-        self.environment.get_template(&self.name)?.render_captured_to(context, &mut out)?;
-        Ok(out.bytes)
+    fn write(&self, context: Value, late: Box<dyn Fn() -> bool>) -> Result<Result<Vec<u8>, Error>, Stopped> {
+        meter::within(self.captured, late, || {
+            let mut out = Bounded { bytes: Vec::new() };
+            self.environment.get_template(&self.name)?.render_captured_to(context, &mut out)?;
+            Ok(out.bytes)
+        })
     }
 
     /// Renders once with nothing, which finds names of filters, tests and functions that are not there. What else goes
     /// wrong is about the nothing.
     fn rehearse(&self) -> Result<(), TemplateError> {
-        match self.write(Value::from_pairs(std::iter::empty::<(String, Value)>())) {
-            Err(error) if is_unknown(&error) => Err(told(&self.name, &error)),
+        let nothing = Value::from_pairs(std::iter::empty::<(String, Value)>());
+        match self.write(nothing, Box::new(|| false)) {
+            Ok(Err(error)) if is_unknown(&error) => Err(told(&self.name, &error)),
             _ => Ok(()),
         }
     }
@@ -130,6 +144,19 @@ impl Template {
 impl fmt::Debug for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Template").field(&self.names).finish()
+    }
+}
+
+fn write_value(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    // It may go to a value instead of the page.
+    meter::text(value.as_str().map_or(0, str::len));
+    match value.kind() {
+        // JSON has its own words.
+        _ if matches!(state.auto_escape(), AutoEscape::Json) => escape_formatter(out, state, value),
+        // A page has nothing where the document has null, and not a word of another language.
+        ValueKind::None => Ok(()),
+        ValueKind::Bool => Ok(out.write_str(if value.is_true() { "true" } else { "false" })?),
+        _ => escape_formatter(out, state, value),
     }
 }
 

@@ -37,6 +37,32 @@ pub fn references(text: &str) -> Result<Vec<Reference>, (u32, String)> {
     Ok(found)
 }
 
+/// Bytes of these templates that go to a value rather than to the page: in macros, calls, and blocks of `set` and `filter`.
+pub(super) fn captured<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> usize {
+    let all = texts.clone().map(str::len).sum();
+    let mut bytes = 0_usize;
+    for text in texts {
+        for (begin, end) in
+            [("macro", "endmacro"), ("call", "endcall"), ("filter", "endfilter"), ("set", "endset")]
+        {
+            let mut ends = text.match_indices(end).map(|(at, _)| at).peekable();
+            let last = ends.clone().last().unwrap_or(0);
+            // From the first that may begin one to the last that ends one: rather too much than too little.
+            if let (Some(start), Some(_)) = (text.find(begin), ends.peek()) {
+                let inside = text.get(start..last).unwrap_or_default();
+                bytes = bytes.saturating_add(inside.len());
+                if inside.contains("include") || inside.contains("self") {
+                    return all;
+                }
+            }
+        }
+        if text.contains("self.") {
+            return all;
+        }
+    }
+    bytes.min(all)
+}
+
 /// The bytes up to the end of a tag; one in a text is none.
 fn tag_end(rest: &str) -> usize {
     let mut quote = None;

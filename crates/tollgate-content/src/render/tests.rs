@@ -10,7 +10,7 @@ fn compile(templates: &[(&str, &str)]) -> Result<Template, TemplateError> {
 fn render(template: &Template, document: &str) -> Result<String, TemplateError> {
     let document = Node::Raw(Raw::check(document.as_bytes()).unwrap());
     let page = Page { document: &document, failed: &[("driver", "upstream_timeout")] };
-    template.render(page).map(|page| String::from_utf8(page).unwrap())
+    template.render(page, || false).map(|page| String::from_utf8(page).unwrap())
 }
 
 fn check(templates: &[(&str, &str)], document: &str, wanted: &str) {
@@ -53,7 +53,7 @@ fn values_are_escaped_for_what_the_answer_is() {
     check(
         &[("a.html", "<script>let d = {{ answer|tojson }};</script>")],
         r#"{"x":"</script>"}"#,
-        "<script>let d = {\"x\":\"\\u003c/script\\u003e\"};</script>",
+        "<script>let d = {\"x\": \"\\u003c/script\\u003e\"};</script>",
     );
 }
 
@@ -128,6 +128,129 @@ fn what_fails_while_it_renders_is_told() {
     let large =
         "{% for a in range(99999) %}{{ \"0123456789012345678901234567890123456789\" * 100 }}{% endfor %}";
     assert_eq!(failed(&[("a.html", large)], 0), "it writes more than 16 MiB");
+}
+
+/// Data of this many rows and drivers; what it stands for is what a service may send.
+fn fleet(rows: usize) -> String {
+    let list = |make: &dyn Fn(usize) -> String| (0..rows).map(make).collect::<Vec<_>>().join(",");
+    format!(
+        r#"{{"vehicles":[{}],"drivers":[{}],"ids":[{}],"s":"{}","n":4000000000,"from":"x","note":"{}"}}"#,
+        list(&|at| format!(r#"{{"n":{at},"driver":"d{at}"}}"#)),
+        list(&|at| format!(r#"{{"id":"d{at}","name":"Ö"}}"#)),
+        list(&|at| at.to_string()),
+        "y".repeat(60_000),
+        "x".repeat(40_000),
+    )
+}
+
+#[test]
+fn work_inside_of_filters_and_operators_is_bounded() {
+    let document = fleet(3000);
+    let stopped = |text: &str, part: &str| {
+        let template = compile(&[("a.html", text)]).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let error = render(&template, &document).expect_err(text);
+        assert!(error.message.contains(part), "{text}: {error}");
+    };
+    let work = "more data";
+    for inner in [
+        "{{ (vehicles|selectattr('driver', 'eq', d.id)|first).n }}",
+        "{% if d.id in ids %}x{% endif %}",
+        "{% set l = ids[1:] %}{{ d.id in l }}",
+        "{% set l = ids + ids %}{{ d.id in l }}",
+        "{{ ids == vehicles|map(attribute='n')|list }}",
+        "{{ vehicles|sort(attribute='driver')|length }}",
+        "{{ vehicles|groupby('driver')|length }}",
+        "{{ s|split('y')|length }}",
+    ] {
+        stopped(&format!("{{% for d in drivers %}}{inner}{{% endfor %}}"), work);
+    }
+    stopped("{% set l = ids|list %}{% for d in drivers %}{{ d.id in l }}{% endfor %}", work);
+    stopped(
+        "{% macro m() %}{% for d in drivers %}{{ d.id in ids }}{% endfor %}{% endmacro %}{{ m() }}",
+        work,
+    );
+    let text = "more than 16 MiB";
+    stopped("{{ note|replace(from, s) }}", text);
+    stopped("{{ note|replace('', s) }}", text);
+    stopped("{{ ids|join(s) }}", text);
+    let large = "too large";
+    stopped("{{ ids|batch(n, 'x')|length }}", large);
+    stopped("{{ ids|slice(n)|length }}", large);
+    stopped("{{ range(n * 10000, -n * 10000, -1)|length }}", large);
+    stopped("{{ ids|tojson(n) }}", "no indent");
+    stopped("{{ ids|tojson(indent=n) }}", "no indent");
+    let turns =
+        |body: &str| format!("{{% set ns = namespace(x=s) %}}{{% for i in ids %}}{body}{{% endfor %}}");
+    stopped(&turns("{% set ns.x = ns.x ~ ns.x %}"), "a namespace");
+    stopped(&turns("{% set ns.x = [ns.x] %}"), "a namespace");
+    let captured =
+        format!("{{% set x %}}{{% for i in ids %}}{}{{% endfor %}}{{% endset %}}", "z".repeat(100_000));
+    stopped(&captured, work);
+}
+
+#[test]
+fn filters_without_a_bound_are_not_there() {
+    for filter in ["indent(4)", "format(1)", "pprint"] {
+        let error = compile(&[("a.html", &format!("{{{{ \"x\"|{filter} }}}}"))]).expect_err(filter);
+        assert!(error.message.contains("unknown filter"), "{error}");
+    }
+}
+
+#[test]
+fn a_page_asks_whether_it_is_late() {
+    let template = compile(&[("a.html", "{% for i in ids %}{% set x = s ~ s %}{% endfor %}")]).unwrap();
+    let document = fleet(100);
+    let document = Node::Raw(Raw::check(document.as_bytes()).unwrap());
+    let page = Page { document: &document, failed: &[] };
+    assert_eq!(template.render(page, || true).expect_err("late").message, "it takes too long");
+    // What stopped one page is over with the next.
+    assert!(template.render(page, || false).is_ok());
+}
+
+#[test]
+fn pages_as_they_are_written_are_within_the_bounds() {
+    let document = fleet(3000);
+    let page = "{% macro cell(x) %}<td class=\"cell\">{{ x|upper }}</td>{% endmacro %}\
+        {% for v in vehicles|sort(attribute='n', reverse=true) %}<tr>{{ cell(v.n) }}{{ cell(v.driver) }}\
+        {% if v.n is divisibleby 2 %}{{ drivers[v.n].name }}{% endif %}</tr>{% endfor %}";
+    let page = render(&compile(&[("a.html", page)]).unwrap(), &document).unwrap();
+    assert!(page.starts_with("<tr><td class=\"cell\">2999</td><td class=\"cell\">D2999</td></tr>"));
+    let bus = r#"{"m":{"b":1,"a":[1,2,{"c":null}]},"l":[3,1,2],"g":[{"k":"x","v":1},{"k":"y","v":2},{"k":"x","v":3}]}"#;
+    for (text, wanted) in [
+        ("{% for k, v in m|items %}{{ k }}={{ v }};{% endfor %}", r#"b=1;a=[1, 2, {'c': None}];"#),
+        ("{% for k, v in m|dictsort %}{{ k }}{% endfor %}", "ab"),
+        ("{{ m|tojson }}", r#"{"b": 1, "a": [1, 2, {"c": null}]}"#),
+        (
+            "{{ l|sort|join('-') }} {{ l|last }} {{ l[-1] }} {{ l[1:] }} {{ l|reverse|list }}",
+            "1-2-3 2 2 [1, 2] [2, 1, 3]",
+        ),
+        (
+            "{{ l|sum }} {{ l|min }} {{ l|length }} {{ 2 in l }} {{ 'b' in m }} {{ 9 in l }}",
+            "6 1 3 true true false",
+        ),
+        (
+            "{% for k, list in g|groupby('k') %}{{ k }}{{ list|map(attribute='v')|join('+') }} {% endfor %}",
+            "x1+3 y2 ",
+        ),
+        ("{% for e in g|groupby('k') %}{{ e.grouper }}{{ e.list|length }}{% endfor %}", "x2y1"),
+        ("{% for row in l|batch(2, 0) %}{{ row|join }} {% endfor %}", "31 20 "),
+        (
+            "{% for x in l %}{{ loop.index }}/{{ loop.length }}{{ ',' if not loop.last }}{% endfor %}",
+            "1/3,2/3,3/3",
+        ),
+        ("{% set ns = namespace(n=0) %}{% for x in l %}{% set ns.n = ns.n + x %}{% endfor %}{{ ns.n }}", "6"),
+        ("{% for i in range(3) %}{{ i }}{% endfor %}{{ 'a-b'|replace('-', '+') }}", "012a+b"),
+        (
+            "{{ (g|selectattr('k', 'eq', 'y')|first).v }}{{ l == [3, 1, 2] }}{{ m.a[2].c is none }}",
+            "2truetrue",
+        ),
+        (
+            "{% set a, b = l[:2] %}{{ a }}{{ b }}{{ l is sequence }}{{ m is mapping }}{{ [] or 'none' }}",
+            "31truetruenone",
+        ),
+    ] {
+        check(&[("a.txt", text)], bus, wanted);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use tollgate_content::encode::{Encoding, encode, negotiate};
 use tollgate_content::jq::{Jq, JqFailed};
@@ -17,6 +18,10 @@ use crate::exchange::{Exchange, Reject, Reply};
 
 /// What is made of a part is no object, so it cannot be merged with others.
 const NO_OBJECT: &Failed = &Failed { reason: Reason::PartFailed, answer: None };
+
+/// How long a page may hold up its worker. What it may look at is counted and ends sooner; this is for what is not, such
+/// as texts that a template puts together.
+const PAGE_TIME: Duration = Duration::from_secs(1);
 
 /// Why there is no answer when a required part failed.
 const REQUIRED: &str = "a part without which there is no answer failed";
@@ -152,7 +157,9 @@ fn page(
 ) -> Result<Vec<u8>, Reject> {
     let failed: Vec<(&str, &str)> =
         failures.iter().map(|(part, failed)| (&*part.name, failed.reason.code())).collect();
-    let body = template.render(Page { document: node, failed: &failed }).map_err(|error| {
+    let begun = Instant::now();
+    let late = move || begun.elapsed() > PAGE_TIME;
+    let body = template.render(Page { document: node, failed: &failed }, late).map_err(|error| {
         exchange.worker.scripting.tell(exchange, "the template", &error);
         Reject::new(Reason::RenderError, "a template of the gateway failed")
     })?;
