@@ -26,6 +26,10 @@ fn fleet() -> Origin {
                 "/nothing" => (204, ""),
                 "/xml" => (200, "<item id=\"1\"><name>x</name></item>"),
                 "/error" => (503, "down"),
+                "/who" => {
+                    conn.send("HTTP/1.1 401 Unauthorized\r\nContent-Type: text/plain\r\nWWW-Authenticate: Basic realm=\"bus\"\r\nWWW-Authenticate: Bearer\r\nX-Secret: s\r\nContent-Length: 3\r\n\r\nwho")?;
+                    continue;
+                }
                 "/hang" => return conn.wait_end(),
                 "/close" => return Ok(()),
                 "/echo" => {
@@ -229,6 +233,11 @@ fn without_a_required_part_there_is_no_answer() {
         (404, json!({ "error": "no such thing" })),
         "and nobody waits for the rest"
     );
+    // One that asks for credentials says which (RFC 9110 section 11.6.1), and nothing else of its own.
+    let answer = aggregate(&origin, "", &["name: bad, required: true, to: fleet, path: /who"]).get("/7");
+    assert_eq!((answer.status, answer.text().as_str(), answer.header("x-secret")), (401, "who", None));
+    let challenges = answer.head.all("www-authenticate");
+    assert_eq!(challenges, ["Basic realm=\"bus\"", "Bearer"]);
     // None succeeded.
     let parts = ["name: a, to: fleet, path: /error", "name: b, to: fleet, path: /close"];
     let answer = aggregate(&origin, "", &parts).get("/7");
@@ -307,4 +316,131 @@ fn a_client_that_leaves_takes_its_parts_along() {
     origin.wait_closed(0);
     origin.wait_closed(1);
     assert_eq!(gateway.record_of("/7")["reason"], "client_closed");
+}
+
+/// Answers by path, with lines that speak of caching.
+fn saying() -> Origin {
+    Origin::start(|conn| {
+        loop {
+            let seen = conn.request()?;
+            let lines = match seen.target() {
+                "/private" => "Cache-Control: private, max-age=60\r\n",
+                "/nostore" => "Cache-Control: no-store\r\n",
+                "/nocache" => "Cache-Control: no-cache\r\n",
+                "/cookie" => "Set-Cookie: sid=secret\r\n",
+                "/vary" => "Vary: X-Lang\r\n",
+                "/star" => "Vary: *\r\n",
+                "/encoding" => "Vary: Accept-Encoding\r\n",
+                "/short" => "Cache-Control: max-age=7\r\n",
+                "/long" => "Cache-Control: max-age=600\r\n",
+                "/down" => {
+                    conn.send(behaviour::response(500, b"down"))?;
+                    continue;
+                }
+                _ => "",
+            };
+            conn.send(format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: 7\r\n\r\n{{\"a\":1}}"))?;
+        }
+    })
+}
+
+#[test]
+fn an_answer_is_kept_as_far_as_all_of_its_parts_may_be() {
+    let origin = saying();
+    let keeping = |rules: &str| {
+        gateway!(
+            "upstreams:\n  all: { targets: [@ORIGIN@] }\nroutes:\n  - path: /{id}\n    cache: { @RULES@ }\n    aggregate:\n      parts:\n        - { name: a, to: all, path: /plain, wrap: a }\n        - { name: b, to: all, path: \"/{id}\", wrap: b }\n",
+            ORIGIN = origin.url(),
+            RULES = rules
+        )
+    };
+    // What the second of two requests is told: for how long the answer is kept, and what every client is told of it.
+    let check = |gateway: &Gateway, id: &str, kept: Option<u64>, word: Option<&str>| {
+        let first = gateway.get(id);
+        let again = gateway.get(id);
+        let told = again.header("cache-status").unwrap_or_default();
+        let ttl = told.strip_prefix("tollgate; hit; ttl=").map(|ttl| ttl.parse::<u64>().expect("seconds"));
+        match kept {
+            None => assert_eq!(ttl, None, "{id}: {told}"),
+            // A second or two may have gone by.
+            Some(kept) => assert!(ttl.is_some_and(|ttl| ttl <= kept && ttl + 3 > kept), "{id}: {told}"),
+        }
+        assert_eq!((first.header("cache-control"), first.header("set-cookie")), (word, None), "{id}");
+    };
+    let gateway = keeping("ttl: 30s");
+    check(&gateway, "/plain", Some(30), None);
+    check(&gateway, "/encoding", Some(30), None);
+    check(&gateway, "/private", None, Some("private, max-age=30"));
+    check(&gateway, "/nostore", None, Some("no-store"));
+    check(&gateway, "/nocache", None, Some("no-cache"));
+    check(&gateway, "/cookie", None, Some("no-store"));
+    check(&gateway, "/vary", None, Some("no-store"));
+    check(&gateway, "/star", None, Some("no-store"));
+    check(&gateway, "/short", Some(7), Some("max-age=7"));
+    check(&gateway, "/long", Some(30), Some("max-age=30"));
+    check(&gateway, "/down", None, Some("no-store"));
+    // The operator overrides what is said of time, and nothing else.
+    let gateway = keeping("ttl: 30s, respect: false");
+    check(&gateway, "/nostore", Some(30), Some("no-store"));
+    check(&gateway, "/private", None, Some("private, max-age=30"));
+    check(&gateway, "/cookie", None, Some("no-store"));
+    check(&gateway, "/vary", None, Some("no-store"));
+    check(&gateway, "/down", None, Some("no-store"));
+    // Only what the upstream allows: one part says nothing.
+    check(&keeping("ttl: 0s"), "/short", None, None);
+}
+
+/// Numbers up to `count` under `/ids`, and for each a document with so many bytes that nobody needs.
+fn heavy(count: usize, bytes: usize) -> Origin {
+    let padding = "x".repeat(bytes);
+    Origin::start(move |conn| {
+        loop {
+            let seen = conn.request()?;
+            let body = match seen.target() {
+                "/ids" => json!({ "ids": (0..count).collect::<Vec<_>>() }).to_string(),
+                path => format!("{{\"id\": {}, \"x\": \"{padding}\"}}", path.trim_start_matches('/')),
+            };
+            conn.send(behaviour::response(200, body.as_bytes()))?;
+        }
+    })
+}
+
+/// The most that was ever resident, in KiB.
+fn peak_kib(gateway: &Gateway) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM is known");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+#[test]
+fn of_the_elements_of_a_list_only_what_they_are_shaped_to_is_kept() {
+    let origin = heavy(40, 2 << 20);
+    let check = |shape: &str| {
+        let part = format!(
+            r#"name: e, to: fleet, path: "/{{item}}", for_each: "{{ids.ids}}", concurrency: 2, wrap: e, {shape}"#
+        );
+        let ids = "name: ids, to: fleet, path: /ids, drop: [ids]";
+        let gateway = aggregate(&origin, "", &[ids, &part]);
+        let before = peak_kib(&gateway);
+        let answer = gateway.get("/7");
+        assert_eq!((answer.status, completed(&answer)), (200, (Some("true"), None)), "{shape}");
+        let wanted: Vec<Value> = (0..40).map(|id| json!({ "id": id })).collect();
+        assert_eq!(answer.json(), json!({ "e": wanted }), "{shape}");
+        let grown = peak_kib(&gateway) - before;
+        assert!(grown < 48 << 10, "{shape}: {grown} KiB for 80 MiB of which nothing is wanted");
+    };
+    check("pick: [id]");
+    check("drop: [x]");
+}
+
+#[test]
+fn parts_have_no_more_room_together_than_their_answer() {
+    let origin = heavy(8, 3 << 20);
+    let ids = "name: ids, to: fleet, path: /ids, drop: [ids]";
+    let part = r#"name: e, to: fleet, path: "/{item}", for_each: "{ids.ids}", concurrency: 1, wrap: e"#;
+    let answer = aggregate(&origin, "", &[ids, part]).get("/7");
+    assert_eq!((answer.status, completed(&answer)), (200, (Some("false"), Some("e;part_too_large"))));
+    let answer = answer.json();
+    let there: Vec<bool> = answer["e"].as_array().expect("a list").iter().map(Value::is_object).collect();
+    assert_eq!(there, [true, true, true, true, true, false, false, false], "five of 3 MiB fit into 16 MiB");
 }
