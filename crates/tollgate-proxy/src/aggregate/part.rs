@@ -6,7 +6,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::Duration;
 
 use tollgate_content::decode::{Notation, decode};
 use tollgate_content::{Kind, Path, Raw};
@@ -220,7 +220,7 @@ impl Work<'_, '_> {
         let fetched =
             fetch(exchange.worker, &exchange.active, call.upstream, request, bounds).await.map_err(failed)?;
         let Fetched { head, body, unkept } = fetched;
-        self.hear(&head, unkept, now);
+        self.hear(&head, unkept);
         let FetchedBody::Whole(body) = body else { return Err(Failed::of(Reason::PartTooLarge)) };
         let status = head.status;
         // Of every target all answers are wanted: what it says of itself is what is asked for.
@@ -258,15 +258,15 @@ impl Work<'_, '_> {
     }
 
     /// Takes note of what the service says about keeping its answer.
-    fn hear(&self, head: &ResponseHead, unkept: bool, begun: Instant) {
+    fn hear(&self, head: &ResponseHead, unkept: bool) {
         let clock = &self.exchange.worker.clock;
-        let now = clock.recent();
         self.said.borrow_mut().hear(Answered {
             status: head.status,
             headers: &head.headers,
             cookies: head.headers.contains(&name::SET_COOKIE),
-            at: clock.wall(now),
-            delay: now.saturating_duration_since(begun),
+            at: clock.wall(clock.recent()),
+            // It counts for the whole, from its beginning.
+            delay: Duration::ZERO,
         });
         if unkept {
             self.exchange.seen.unkept.set(true);
