@@ -3,7 +3,7 @@
 use serde_json::json;
 use tollgate_testkit::{Gateway, Origin, Response, gateway};
 
-use crate::kit::{FRESH, ask, get, is_hit, origin, post, says};
+use crate::kit::{FRESH, ask, get, is_hit, origin, post, says, status};
 
 const ROUTES: &str = "
 routes:
@@ -41,13 +41,18 @@ fn a_change_forgets_what_was_changed() {
         get(&gateway, path, FRESH);
         get(&gateway, "/other", FRESH);
         assert!(is_kept(&gateway, path), "{path}");
-        let status: u16 = answer.parse().expect("a status");
+        let code: u16 = answer.parse().expect("a status");
         assert_eq!(
             ask(&gateway, method, path, &says(answer)).status,
-            if method == "GET" { 200 } else { status }
+            if method == "GET" { 200 } else { code }
         );
         assert_eq!(!is_kept(&gateway, path), forgotten, "{method} {path} {answer}");
         assert!(is_kept(&gateway, "/other"), "{method} {path} {answer}: others are not concerned");
+        let word = if forgotten { "tollgate; fwd=uri-miss; stored" } else { "tollgate; hit; " };
+        assert!(
+            status(&get(&gateway, path, FRESH)).starts_with(word),
+            "nothing varies: {method} {path} {answer}"
+        );
     }
 }
 

@@ -3,6 +3,7 @@
 mod filling;
 mod forgetting;
 mod kit;
+mod made_of;
 mod poisoning;
 mod reuse;
 mod shapes;

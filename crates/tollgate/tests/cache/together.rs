@@ -139,3 +139,28 @@ fn waiting_has_an_end() {
     second.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
     assert_eq!(second.response().text(), "ok", "after five seconds it asks by itself");
 }
+
+#[test]
+fn a_request_with_credentials_does_not_keep_the_others_from_waiting() {
+    let gate = Gate::new();
+    let inside = gate.clone();
+    let origin = Origin::start(move |conn| {
+        loop {
+            let seen = conn.request()?;
+            if seen.header("authorization").is_none() {
+                inside.wait();
+            }
+            conn.send("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 2\r\n\r\nok")?;
+        }
+    });
+    let gateway = gateway!(ROUTES, ORIGIN = origin.url());
+    let own = gateway.client().exchange("GET / HTTP/1.1\r\nHost: test\r\nAuthorization: Basic eDp5\r\n\r\n");
+    assert_eq!(status(&own), "tollgate; fwd=uri-miss", "it is not kept");
+    let mut clients = ask_all(&gateway);
+    wait_for("all of them", || in_flight(&gateway) == CLIENTS as f64);
+    origin.wait_requests(2);
+    assert_holds("one asks", Duration::from_millis(200), || origin.count() == 2);
+    gate.open();
+    assert!(clients.iter_mut().all(|client| client.response().text() == "ok"));
+    assert_eq!(origin.count(), 2);
+}
