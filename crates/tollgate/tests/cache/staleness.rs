@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tollgate_testkit::{Gateway, Origin, assert_holds, behaviour, gateway, wait_for};
+use tollgate_testkit::{CLIENT_SECRET, Gateway, Issuer, Origin, assert_holds, behaviour, gateway, wait_for};
 
 use crate::kit::{get, is_hit, origin, says, status};
 
@@ -140,6 +140,43 @@ fn a_stale_answer_stands_for_an_upstream_that_fails() {
         record["path"] == "/theirs" && record["attempts"] == 1 && record["cache"] == "stale"
     });
     assert_eq!(record["status"], 200);
+}
+
+#[test]
+fn a_304_without_a_date_counts_from_when_it_came() {
+    let origin = origin();
+    let gateway = start(&origin);
+    let old = "Date: Sun, 06 Nov 1994 08:49:37 GMT";
+    get(&gateway, "/", &says(&format!("200 | {old} | Cache-Control: max-age=60 | ETag: \"v1\"")));
+    let lines = says("200 | Cache-Control: max-age=60 | ETag: \"v1\"");
+    let renewed = get(&gateway, "/", &lines);
+    assert!(status(&renewed).contains("fwd-status=304; stored"), "{}", status(&renewed));
+    let hit = get(&gateway, "/", &lines);
+    assert!(is_hit(&hit), "{}", status(&hit));
+    assert_eq!((hit.text().as_str(), origin.count()), ("1", 2));
+    assert_ne!(hit.header("date").map(|date| format!("Date: {date}")).as_deref(), Some(old));
+}
+
+#[test]
+fn a_stale_answer_stands_for_an_upstream_to_which_nobody_gives_a_token() {
+    let issuer = Issuer::start();
+    issuer.granted_life(serde_json::json!(3));
+    let origin = Origin::saying("HTTP/1.1 200 OK\r\nCache-Control: max-age=0\r\nContent-Length: 1\r\n\r\na");
+    let text = "
+workers: 1
+upstreams:
+  u: { targets: [@ORIGIN@], auth: { oauth2: { token_url: @ISSUER@/token, client_id: 'gate:way', client_secret: '@SECRET@' } } }
+routes:
+  - { path: /kept, to: u, cache: { stale_if_error: 1h } }
+  - { path: /plain, to: u }
+";
+    let gateway = gateway!(text, ORIGIN = origin.url(), ISSUER = issuer.url(), SECRET = CLIENT_SECRET);
+    assert_eq!(get(&gateway, "/kept", "").text(), "a");
+    issuer.down();
+    wait_for("the token's end", || get(&gateway, "/plain", "").status == 503);
+    assert_eq!(get(&gateway, "/plain", "").code(), "issuer_unavailable");
+    let covered = get(&gateway, "/kept", "");
+    assert_eq!((covered.status, covered.text().as_str()), (200, "a"));
 }
 
 #[test]
