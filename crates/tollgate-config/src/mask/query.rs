@@ -33,8 +33,9 @@ pub(super) fn mask(text: &str, written: &str, start: usize, masks: &mut Vec<Rang
 /// Where in a line the value of the first parameter begins that has a name.
 pub(super) fn after_name(line: &str) -> Option<usize> {
     line.match_indices('?').find_map(|(at, _)| {
-        let name = line[at + 1..].find('=')?;
-        is_name(&line[at + 1..at + 1 + name]).then_some(at + 1 + name + 1)
+        let rest = &line[at + 1..];
+        let name = rest.bytes().take_while(|byte| is_name_byte(*byte)).count();
+        (name > 0 && rest[name..].starts_with('=')).then_some(at + 1 + name + 1)
     })
 }
 
@@ -62,13 +63,15 @@ fn is_address(text: &str) -> bool {
     !text.contains('\n') && (scheme || placeholder || text.starts_with('/') || text.starts_with("${"))
 }
 
-/// Masks the values of parameters wherever a query seems to stand.
+/// Masks the values of parameters wherever a query seems to stand. Every byte is looked at a few times, whatever the
+/// text is.
 fn scan(text: &str, start: usize, masks: &mut Vec<Range<usize>>) {
-    for (at, _) in text.match_indices('?') {
-        let rest = &text[at + 1..];
-        let end =
-            rest.find(|letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | '`' | '<'));
-        parameters(&rest[..end.unwrap_or(rest.len())], start + at + 1, false, masks);
+    let mut at = start;
+    for word in text.split(|letter: char| letter.is_ascii_whitespace() || "\"'`<".contains(letter)) {
+        if let Some((before, query)) = word.split_once('?') {
+            parameters(query, at + before.len() + 1, false, masks);
+        }
+        at += word.len() + 1;
     }
 }
 
@@ -77,7 +80,8 @@ fn parameters(query: &str, start: usize, all: bool, masks: &mut Vec<Range<usize>
     let mut at = start;
     for parameter in query.split(['&', ';']) {
         let value = match parameter.split_once('=') {
-            Some((name, value)) if all || is_name(name) => value,
+            // Another query may begin in this one.
+            Some((name, value)) if all || is_name(name.rsplit('?').next().unwrap_or(name)) => value,
             None if all => parameter,
             _ => "",
         };
@@ -90,6 +94,9 @@ fn parameters(query: &str, start: usize, all: bool, masks: &mut Vec<Range<usize>
 }
 
 fn is_name(name: &str) -> bool {
-    let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~%+[]{}$".contains(&byte);
-    !name.is_empty() && name.bytes().all(sign)
+    !name.is_empty() && name.bytes().all(is_name_byte)
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.~%+[]{}$".contains(&byte)
 }
