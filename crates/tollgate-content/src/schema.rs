@@ -54,7 +54,8 @@ impl Schema {
     /// Compiles the schema that stands at a place in one of several documents.
     pub(crate) fn within(documents: &Registry<'_>, place: &str) -> Result<Schema, String> {
         let document = json!({ "$ref": place });
-        let validator = options().with_registry(documents).build(&document).map_err(|error| error.to_string())?;
+        let validator =
+            options().with_registry(documents).build(&document).map_err(|error| error.to_string())?;
         Ok(Schema { validator, properties: Map::new(), required: Vec::new() })
     }
 
