@@ -7,7 +7,7 @@ use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
-use tollgate_testkit::{CLIENT_SECRET, Gateway, Issuer, Origin, Signal, binary, wait_for};
+use tollgate_testkit::{CLIENT_SECRET, Gateway, Issuer, Origin, Signal, binary, run, wait_for};
 
 const EVERYTHING: &str = "
 access_log: { sink: file, path: @DIR@/access.log, log_query: true, headers: [referer, user-agent, x-note] }
@@ -198,4 +198,47 @@ fn nothing_that_the_process_writes_has_a_secret() {
     let said = gateway.stderr().whole();
     assert!(said.contains("DEBUG"), "the log says all it can: {said}");
     secrets.check("standard error", &said);
+}
+
+/// Literal secrets wherever something is sent or handed on; `@BOGUS@` makes each line wrong.
+const LITERAL: &str = "
+upstreams:
+  a:
+    targets: [http://127.0.0.1:1]
+    auth: { oauth2: { token_url: 'http://127.0.0.1:1/t?key=S3CRET-A', client_id: a, client_secret: S3CRET-B@BOGUS@ } }
+routes:
+  - { path: /query, to: a, request: { set_query: { api_key: S3CRET-C, token: S3CRET-D }@BOGUS@ } }
+  - { path: /headers, to: a, request: { set_headers: { x-functions-key: S3CRET-E }@BOGUS@ } }
+  - path: /lua
+    to: a
+    lua: { inline: 'function request(req) end', with: { key: S3CRET-F, more: [{ sign: S3CRET-G }] }@BOGUS@ }
+  - path: /parts
+    aggregate:
+      parts:
+        - { name: a, to: a, method: POST, path: /x?api_key=S3CRET-H&n=1, json: { apiKey: S3CRET-I }@BOGUS@ }
+";
+
+#[test]
+fn literal_secrets_are_masked_wherever_the_configuration_is_shown() {
+    let mut secrets = Secrets::default();
+    secrets.add("a literal secret", "S3CRET-");
+    let good = LITERAL.replace("@BOGUS@", "");
+    let gateway = Gateway::start(binary!(), &good, &[]);
+    let shown = gateway.admin("/api/v1/config").text();
+    assert!(shown.contains("/x?api_key=***&n=***"), "{shown}");
+    secrets.check("/api/v1/config", &shown);
+    // Where a line is wrong it is shown, also what is right on it, and where a value is.
+    let rewrite = "  - { path: /rewrite, to: a, request: { rewrite: '/x?token=S3CRET-J' } }\n";
+    let bad = format!("{}{rewrite}", LITERAL.replace("@BOGUS@", ", bogus: 1"));
+    std::fs::write(gateway.dir().join("bad.yaml"), bad).unwrap();
+    for arguments in [&["check", "-c", "bad.yaml"][..], &["check", "--json", "-c", "bad.yaml"]] {
+        let ended = run(binary!(), gateway.dir(), arguments, &[]);
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert_eq!(ended.code, Some(1), "{said}");
+        assert!(
+            said.contains("bogus") && said.contains("/x?token=***") | arguments.contains(&"--json"),
+            "{said}"
+        );
+        secrets.check("check", &said);
+    }
 }
