@@ -149,14 +149,8 @@ pub(crate) enum Cached {
 }
 
 impl Cached {
-    pub(crate) const ALL: [Cached; 6] = [
-        Cached::Hit,
-        Cached::Collapsed,
-        Cached::Stale,
-        Cached::Revalidated,
-        Cached::Miss,
-        Cached::Bypass,
-    ];
+    pub(crate) const ALL: [Cached; 6] =
+        [Cached::Hit, Cached::Collapsed, Cached::Stale, Cached::Revalidated, Cached::Miss, Cached::Bypass];
 
     /// In logs and metrics.
     pub(crate) fn label(self) -> &'static str {

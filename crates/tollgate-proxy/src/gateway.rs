@@ -21,9 +21,9 @@ use crate::health::{HealthReport, TargetHealth, UpstreamHealth};
 use crate::insight::FOLLOWERS_MAX;
 use crate::listen::{self, Accepted};
 use crate::live::Counts;
+use crate::live::cache::{CachesLive, Purge, PurgeError};
 use crate::live::collector::Collector;
 use crate::live::dial::Dialer;
-use crate::live::cache::{CachesLive, Purge, PurgeError};
 use crate::live::issuers::{IssuerHealth, IssuerLive, IssuerRegistry};
 use crate::live::limits::LimitsLive;
 use crate::live::listeners::ListenerLive;
@@ -88,9 +88,8 @@ impl Gateway {
         let (collector, exporter) = Collector::new(&plan);
         let memory = Arc::new(Memory::new(Arc::new(Counts::new(plan.workers))));
         memory.follow(&plan.limits);
-        let background =
-            Background::start(&issuers, &upstreams, &name_servers, &memory, exporter)
-                .map_err(ApplyError::Thread)?;
+        let background = Background::start(&issuers, &upstreams, &name_servers, &memory, exporter)
+            .map_err(ApplyError::Thread)?;
         upstreams.services.want(&plan);
         upstreams.services.wait(SERVICES_WITHIN);
         let registries = (issuers, upstreams);
@@ -208,7 +207,11 @@ impl Fresh {
             .map_err(|source| ApplyError::Bind { address: name.clone(), source })?;
         let live = ListenerLive::new(address.clone(), name.clone());
         live.follow(listener, sides);
-        self.0.push(Bound { live, sockets: sockets.into_iter().map(|one| vec![one]).collect(), handed: false });
+        self.0.push(Bound {
+            live,
+            sockets: sockets.into_iter().map(|one| vec![one]).collect(),
+            handed: false,
+        });
         Ok(())
     }
 
@@ -472,8 +475,15 @@ impl Shared {
         let upstreams = Arc::new(self.upstreams.reconcile(&plan, &sides, SystemTime::now()));
         let issuers = self.issuers.reconcile(&plan).into();
         let generation = self.generation.fetch_add(1, Relaxed) + 1;
-        let current =
-            Current { plan: Arc::new(plan), sides: Arc::new(sides), upstreams, issuers, limits, caches, generation };
+        let current = Current {
+            plan: Arc::new(plan),
+            sides: Arc::new(sides),
+            upstreams,
+            issuers,
+            limits,
+            caches,
+            generation,
+        };
         *lock(&self.current) = current.clone();
         let mut shares = self.adopt(fresh).into_iter();
         let left: Vec<_> = {

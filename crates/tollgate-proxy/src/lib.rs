@@ -55,15 +55,15 @@ pub use gateway::{Gateway, StartError};
 pub use handover::Held;
 pub use health::{HealthReport, TargetHealth, UpstreamHealth};
 pub use insight::{Following, PlacesReport};
-pub use live::dial::dialer;
 pub use live::cache::{Purge, PurgeError};
+pub use live::dial::dialer;
 pub use live::issuers::{IssuerHealth, IssuerStatus};
 pub use live::memory::{MemoryReport, Pressure};
 pub use live::store::StoreReport;
 pub use live::tokens::{TokenHealth, TokenStatus};
 pub use observe::{
-    CacheLabels, CopyLabels, Histogram, LimitLabels, LogCounts, News, RejectedLabels, RequestLabels, Shipped, Snapshot, SpanTotals,
-    UpstreamConnections, UpstreamLabels, log_shipping, rfc3339,
+    CacheLabels, CopyLabels, Histogram, LimitLabels, LogCounts, News, RejectedLabels, RequestLabels, Shipped,
+    Snapshot, SpanTotals, UpstreamConnections, UpstreamLabels, log_shipping, rfc3339,
 };
 pub use outbound::{Ask, AskError, Told, ask};
 pub use tollgate_policy::Circuit;

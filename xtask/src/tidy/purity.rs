@@ -28,8 +28,7 @@ const NO_PANIC_LINTS: &[&str] =
     &["clippy::unwrap_used", "clippy::expect_used", "clippy::panic", "clippy::indexing_slicing"];
 
 /// Files that may hold `unsafe`. Each says its reason beside the attribute.
-const UNSAFE: &[&str] =
-    &["crates/tollgate-proxy/src/io/socket.rs", "crates/tollgate/src/startup_pages.rs"];
+const UNSAFE: &[&str] = &["crates/tollgate-proxy/src/io/socket.rs", "crates/tollgate/src/startup_pages.rs"];
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings: Vec<Finding> =

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tollgate_proxy::{
-    CacheLabels, CopyLabels, IssuerStatus, LimitLabels, LogCounts, Pressure, RejectedLabels, RequestLabels, Shipped, SpanTotals,
-    TargetHealth,
-    TokenStatus, UpstreamConnections, UpstreamLabels,
+    CacheLabels, CopyLabels, IssuerStatus, LimitLabels, LogCounts, Pressure, RejectedLabels, RequestLabels,
+    Shipped, SpanTotals, TargetHealth, TokenStatus, UpstreamConnections, UpstreamLabels,
 };
 
 use super::*;

@@ -52,8 +52,7 @@ pub(super) async fn greet(
             return Err(HandshakeError::Tls(CertificateError::Expired.into()));
         }
         let held = Held::of(&worker.memory, TLS_BYTES);
-        let secure =
-            Rc::new(Secure { version: tls.version(), subject: subject(side, &tls), _held: held });
+        let secure = Rc::new(Secure { version: tls.version(), subject: subject(side, &tls), _held: held });
         Ok(Greeted { io: Stream::Tls(Box::new(tls)), secure: Some(secure) })
     });
     let error = match made.await {

@@ -30,7 +30,13 @@ pub(super) enum Arrival {
 /// Waits for the next request's head.
 pub(super) async fn arrive(worker: &Worker, client: &Client) -> Arrival {
     let started = worker.clock.recent();
-    let mut waiting = Waiting { limits: None, progress: HeadProgress::default(), kit: None, begun: false, held: Held::default() };
+    let mut waiting = Waiting {
+        limits: None,
+        progress: HeadProgress::default(),
+        kit: None,
+        begun: false,
+        held: Held::default(),
+    };
     if should_end(worker) {
         client.timer.arm(started, DRAIN_IDLE);
     } else {

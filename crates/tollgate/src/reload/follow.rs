@@ -96,7 +96,15 @@ impl Follower {
         let mut watch = Watch::new();
         watch.follow(&reads);
         let applied = Some(reads.clone());
-        Follower { source: source.into(), pace, watch, reads, applied, seen: (0, Instant::now()), warned: false }
+        Follower {
+            source: source.into(),
+            pace,
+            watch,
+            reads,
+            applied,
+            seen: (0, Instant::now()),
+            warned: false,
+        }
     }
 
     /// The next load: asked for, or because a file changed.
@@ -111,7 +119,10 @@ impl Follower {
                 Verdict::Load => match self.load(asked.is_empty()).await {
                     Some(outcome) => return Attempt { asked, outcome },
                     None if asked_at.is_some_and(|at: Instant| at.elapsed() >= self.pace.asked) => {
-                        return Attempt { asked, outcome: Outcome::BeingWritten(self.source.path().to_owned()) };
+                        return Attempt {
+                            asked,
+                            outcome: Outcome::BeingWritten(self.source.path().to_owned()),
+                        };
                     }
                     None => Duration::ZERO,
                 },
