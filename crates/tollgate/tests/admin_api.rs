@@ -204,13 +204,13 @@ fn a_follower_that_does_not_read_holds_nobody_up() {
     let host = gateway.admin_address();
     follower.send(format!("GET /api/v1/requests?follow HTTP/1.1\r\nHost: {host}\r\n\r\n"));
     follower.until("retry: 1000\n\n");
-    let before = gateway.resident_kib();
+    let before = gateway.own_kib();
     let mut client = gateway.client();
     client.set_patience(Duration::from_secs(10));
     for _ in 0..20_000 {
         assert_eq!(client.get("/hi/x").status, 200);
     }
-    let grown = gateway.resident_kib().saturating_sub(before);
+    let grown = gateway.own_kib().saturating_sub(before);
     assert!(grown < 16 * 1024, "{grown} KiB");
     assert_eq!(gateway.admin("/livez").status, 200);
 }

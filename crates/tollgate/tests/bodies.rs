@@ -87,12 +87,12 @@ fn an_upload_that_nobody_reads_waits() {
         Ok(())
     });
     let gateway = start(&origin);
-    let before = gateway.resident_kib();
+    let before = gateway.own_kib();
     let mut client = gateway.client();
     client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 500000000\r\n\r\n");
     let sent = client.send_while_taken(&vec![b'x'; 128 * MIB], Duration::from_millis(500));
     assert!(sent < IN_BETWEEN, "{sent} bytes were taken although nobody reads them");
-    let grown = gateway.resident_kib().saturating_sub(before);
+    let grown = gateway.own_kib().saturating_sub(before);
     assert!(grown < 8 * 1024, "one stalled upload takes {grown} KiB");
     done.open();
 }
@@ -111,7 +111,7 @@ fn a_download_that_nobody_reads_waits() {
         }
     });
     let gateway = start(&origin);
-    let before = gateway.resident_kib();
+    let before = gateway.own_kib();
     let mut client = tollgate_testkit::Client::connect_narrow(&gateway.address(), 64 * 1024);
     client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
     let mut last = (0, 0);
@@ -121,7 +121,7 @@ fn a_download_that_nobody_reads_waits() {
         now > 0 && last.1 > 60
     });
     assert!(last.0 < IN_BETWEEN, "{} bytes were taken although nobody reads them", last.0);
-    let grown = gateway.resident_kib().saturating_sub(before);
+    let grown = gateway.own_kib().saturating_sub(before);
     assert!(grown < 8 * 1024, "one stalled download takes {grown} KiB");
 }
 
@@ -142,7 +142,7 @@ fn large_bodies_arrive_whole() {
     });
     let gateway = start(&origin);
     let mut client = gateway.client();
-    let before = gateway.resident_kib();
+    let before = gateway.own_kib();
     assert!(client.get("/down").body == body, "the download is not what the origin sent");
     let head = format!("POST /up HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", body.len());
     client.send(head);
@@ -158,7 +158,7 @@ fn large_bodies_arrive_whole() {
     }
     client.send("0\r\n\r\n");
     assert_eq!(client.response().text(), by_length);
-    let grown = gateway.resident_kib().saturating_sub(before);
+    let grown = gateway.own_kib().saturating_sub(before);
     assert!(grown < 16 * 1024, "bodies of 24 MiB take {grown} KiB");
 }
 
@@ -272,12 +272,12 @@ fn answers_that_wait_hold_no_buffers() {
     });
     let gateway = start(&origin);
     assert_eq!(gateway.client().exchange("HEAD /nothing HTTP/1.1\r\nHost: test\r\n\r\n").status, 200);
-    let before = gateway.resident_kib();
+    let before = gateway.own_kib();
     let mut clients: Vec<Client> = (0..200).map(|_| gateway.client()).collect();
     for client in &mut clients {
         client.send("GET /x HTTP/1.1\r\nHost: test\r\n\r\n");
         client.bytes(60_000);
     }
-    let grown = gateway.resident_kib().saturating_sub(before);
+    let grown = gateway.own_kib().saturating_sub(before);
     assert!(grown < 200 * 24, "200 answers that wait keep {grown} KiB");
 }

@@ -210,7 +210,7 @@ fn guessing_is_bounded() {
         }
     });
     wait_for("the guesses to be over", || get(&gateway, "/basic", &basic("mobile", PASSWORD)).status == 200);
-    assert!(gateway.resident_kib() < 200 * 1024, "{} KiB", gateway.resident_kib());
+    assert!(gateway.own_kib() < 200 * 1024, "{} KiB", gateway.own_kib());
 }
 
 #[test]

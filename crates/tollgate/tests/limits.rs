@@ -325,7 +325,7 @@ fn an_empty_line_and_nothing_more() {
 fn slow_heads_do_not_block_others() {
     let origin = Origin::ok();
     let gateway = start("header_timeout: 2s", &origin);
-    let before = gateway.resident_kib();
+    let before = gateway.own_kib();
     let mut slow: Vec<Client> = (0..300).map(|_| gateway.client()).collect();
     for client in &mut slow {
         client.send("GET / HTTP/1.1\r\nX-Slow: ");
@@ -335,7 +335,7 @@ fn slow_heads_do_not_block_others() {
         assert_eq!(gateway.get("/").status, 200);
     }
     assert!(begin.elapsed() < Duration::from_millis(1_800), "{:?} for 20 requests", begin.elapsed());
-    let grown = gateway.resident_kib().saturating_sub(before);
+    let grown = gateway.own_kib().saturating_sub(before);
     assert!(grown < 300 * 16, "300 slow heads take {grown} KiB, more than 16 KiB each");
     for client in &mut slow {
         assert_problem(&client.response(), "request_timeout");

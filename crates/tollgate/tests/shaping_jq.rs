@@ -90,7 +90,7 @@ routes:
         assert_eq!(answer.status, 502, "{filter}");
         assert_eq!(answer.code(), "part_too_large");
         assert_eq!(gateway.get("/order").text(), "7", "{filter}");
-        assert!(gateway.resident_kib() < 512 * 1024, "{filter}: {} KiB", gateway.resident_kib());
+        assert!(gateway.own_kib() < 512 * 1024, "{filter}: {} KiB", gateway.own_kib());
     }
 }
 

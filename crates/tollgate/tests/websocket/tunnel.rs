@@ -192,7 +192,7 @@ fn a_client_that_does_not_read_holds_the_origin_back() {
         conn.wait_end()
     });
     let gateway = gateway!(ROUTES, ORIGIN = origin.url());
-    let before = gateway.resident_kib();
+    let before = gateway.own_kib();
     let mut client = begin(gateway.client(), "/", "");
     let mut last = usize::MAX;
     wait_for("the origin to be held back", || {
@@ -200,7 +200,7 @@ fn a_client_that_does_not_read_holds_the_origin_back() {
         std::mem::replace(&mut last, sent.load(Ordering::SeqCst)) == last
     });
     assert!(last < IN_BETWEEN, "{last} bytes were taken although nobody reads them");
-    let grown = gateway.resident_kib().saturating_sub(before);
+    let grown = gateway.own_kib().saturating_sub(before);
     assert!(grown < 4096, "one stalled tunnel takes {grown} KiB");
     for _ in 0..96 {
         assert!(client.bytes_exactly(MIB) == pattern(MIB));
@@ -305,9 +305,9 @@ fn idle_tunnels_hold_no_buffers() {
     let origin = Origin::start(echo);
     let gateway = gateway!(ROUTES, ORIGIN = origin.url());
     drop(open(gateway.client(), "/", ""));
-    let (before, descriptors) = (gateway.resident_kib(), gateway.descriptors());
+    let (before, descriptors) = (gateway.own_kib(), gateway.descriptors());
     let clients: Vec<Client> = (0..COUNT).map(|_| open(gateway.client(), "/", "")).collect();
-    let each = gateway.resident_kib().saturating_sub(before) as f64 / COUNT as f64;
+    let each = gateway.own_kib().saturating_sub(before) as f64 / COUNT as f64;
     assert!(each < 12.0, "{each:.1} KiB for each idle tunnel");
     assert_eq!(in_flight(&gateway), COUNT as f64);
     drop(clients);
