@@ -135,6 +135,10 @@ impl Shape for HeaderName {
     fn describe(_: &mut Catalogue) -> Description {
         Description::new("header name", json!({ "type": "string", "minLength": 1 }))
     }
+
+    fn show(&self) -> Value {
+        self.0.as_str().into()
+    }
 }
 
 impl Shape for EditedHeader {
