@@ -490,13 +490,7 @@ impl Shared {
             let mut listeners = lock(&self.listeners);
             gone.iter().filter_map(|address| listeners.remove(address)).collect()
         };
-        let mut renewed = false;
-        for listener in &current.plan.listeners {
-            listen::permit(listener);
-            if let Some(live) = lock(&self.listeners).get(&listener.address) {
-                renewed |= live.follow(listener, &current.sides);
-            }
-        }
+        let renewed = self.renew(&current);
         left.iter().for_each(|live| listen::unbind(live));
         let mut applied = Vec::new();
         for inbox in self.inboxes() {
@@ -517,6 +511,18 @@ impl Shared {
             let _ = worker.await;
         }
         Ok(Applied { generation, needs_restart })
+    }
+
+    /// Lets the listeners that stay follow the plan. Whether one has other terms now.
+    fn renew(&self, current: &Current) -> bool {
+        let mut renewed = false;
+        for listener in &current.plan.listeners {
+            listen::permit(listener);
+            if let Some(live) = lock(&self.listeners).get(&listener.address) {
+                renewed |= live.follow(listener, &current.sides);
+            }
+        }
+        renewed
     }
 
     /// Asks for the services of a new plan, and waits a little for answers about those that are new.

@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,7 @@ impl PacedOrigin {
         // One last connection, so that the thread sees the flag and lets go of the listener.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
         let _ = thread.join();
-        let open = std::mem::take(&mut *self.state.open.lock().unwrap_or_else(PoisonError::into_inner));
+        let open = std::mem::take(&mut *lock(&self.state));
         let ended = open.into_iter().map(|connection| {
             let waiting = connection.busy.load(Ordering::Acquire) || has_unread(&connection.stream);
             // Who is gone already needs no end.
@@ -68,6 +68,10 @@ impl PacedOrigin {
         });
         ended.sum()
     }
+}
+
+fn lock(state: &State) -> MutexGuard<'_, Vec<Open>> {
+    state.open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for PacedOrigin {
@@ -85,7 +89,7 @@ fn accept(listener: TcpListener, state: &State) {
         let Ok(handle) = stream.try_clone() else { continue };
         let busy = Arc::new(AtomicBool::new(false));
         let open = Open { stream: handle, busy: busy.clone() };
-        state.open.lock().unwrap_or_else(PoisonError::into_inner).push(open);
+        lock(state).push(open);
         // It ends with its connection, which ends with the origin.
         std::thread::spawn(move || answer_each(stream, &busy));
     }
@@ -158,6 +162,11 @@ mod tests {
         quick.read_exact(&mut answered).expect("an answer");
         assert_eq!(&answered, b"HTTP/1.1 200");
         let mut slow = ask("/parts/1000");
+        let is_read = || lock(&origin.state).iter().any(|open| open.busy.load(Ordering::Acquire));
+        let end = Instant::now() + Duration::from_secs(10);
+        while !is_read() && Instant::now() < end {
+            std::thread::yield_now();
+        }
         assert_eq!(origin.kill(), 1, "the slow one");
         let mut rest = Vec::new();
         assert!(!slow.read_to_end(&mut rest).is_ok_and(|bytes| bytes > 0), "no answer");

@@ -106,14 +106,8 @@ pub(crate) async fn look<'a>(
             waited.take_note(landed, now);
             continue;
         }
-        let forward = forward(&found, now, |entry| {
-            let holds = cache.stamps.holds(key.url(), entry.begun);
-            match entry.suits(headers) {
-                _ if !holds => Forward::UriMiss,
-                true => Forward::Request,
-                false => Forward::VaryMiss,
-            }
-        });
+        let holds = |entry: &Entry| cache.stamps.holds(key.url(), entry.begun);
+        let forward = forward(&found, now, |entry| of_others(entry, holds(entry), headers));
         let old = if let Found::Answer(entry) = found { Some(entry) } else { None };
         exchange.validators = old.as_deref().map(|entry| validators(exchange, entry));
         let flight = if let Joined::Lead(flight) = joined { Some(flight) } else { None };
@@ -165,6 +159,15 @@ fn forward(found: &Found, now: Instant, of_others: impl Fn(&Entry) -> Forward) -
         Found::Answer(_) => Forward::Stale,
         Found::Others(entry) => of_others(entry),
         Found::Nothing => Forward::UriMiss,
+    }
+}
+
+/// The same where what is kept is for others, or of a time before the service was told to change it.
+fn of_others(entry: &Entry, holds: bool, headers: &HeaderBlock) -> Forward {
+    match entry.suits(headers) {
+        _ if !holds => Forward::UriMiss,
+        true => Forward::Request,
+        false => Forward::VaryMiss,
     }
 }
 
