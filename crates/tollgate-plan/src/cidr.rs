@@ -111,6 +111,35 @@ impl CidrSet {
         }
     }
 
+    /// Whether every address of the block is in the set, be it in parts.
+    pub fn covers(&self, block: &Cidr) -> bool {
+        // Ranges that touch are merged: what lies in the set lies in one of them.
+        match block.base {
+            IpAddr::V4(base) => {
+                let (first, last) = (base.to_bits(), base.to_bits() | host_mask_v4(block.bits));
+                self.v4.iter().any(|range| range.0 <= first && last <= range.1)
+            }
+            IpAddr::V6(base) => {
+                let (first, last) = (base.to_bits(), base.to_bits() | host_mask_v6(block.bits));
+                self.v6.iter().any(|range| range.0 <= first && last <= range.1)
+            }
+        }
+    }
+
+    /// Whether some address of the block is in the set.
+    pub fn touches(&self, block: &Cidr) -> bool {
+        match block.base {
+            IpAddr::V4(base) => {
+                let (first, last) = (base.to_bits(), base.to_bits() | host_mask_v4(block.bits));
+                self.v4.iter().any(|range| range.0 <= last && first <= range.1)
+            }
+            IpAddr::V6(base) => {
+                let (first, last) = (base.to_bits(), base.to_bits() | host_mask_v6(block.bits));
+                self.v6.iter().any(|range| range.0 <= last && first <= range.1)
+            }
+        }
+    }
+
     /// Whether there is no block at all.
     pub fn is_empty(&self) -> bool {
         self.blocks.is_empty()
@@ -201,6 +230,27 @@ mod tests {
             ["", "10.0.0", "10.0.0.256", "010.0.0.1", "localhost", "[::1]", "1.2.3.4:80", " 1.2.3.4"]
         {
             check(address, "not an IP address");
+        }
+    }
+
+    #[test]
+    fn blocks_lie_in_sets_or_touch_them() {
+        for (block, blocks, covers, touches) in [
+            ("10.0.0.0/24", "10.0.0.0/8", true, true),
+            ("10.0.0.0/8", "10.0.0.0/24", false, true),
+            ("10.0.0.0/24", "10.0.0.0/25 10.0.0.128/25", true, true),
+            ("10.0.0.0/24", "10.0.0.0/25 10.0.0.192/26", false, true),
+            ("10.0.0.0/24", "10.0.1.0/24", false, false),
+            ("0.0.0.0/0", "0.0.0.0/1 128.0.0.0/1", true, true),
+            ("::/0", "0.0.0.0/0", false, false),
+            ("0.0.0.0/0", "::/0", false, false),
+            ("2001:db8::/33", "2001:db8::/32", true, true),
+            ("10.0.0.1", "", false, false),
+        ] {
+            let set: CidrSet =
+                blocks.split_whitespace().map(|block| block.parse::<Cidr>().unwrap()).collect();
+            let block: Cidr = block.parse().unwrap();
+            assert_eq!((set.covers(&block), set.touches(&block)), (covers, touches), "{block} and {blocks}");
         }
     }
 

@@ -39,5 +39,7 @@ pub mod credentials;
 pub mod resilience;
 pub mod reason;
 
+pub mod proof;
+
 pub use plan::Plan;
 pub use reason::Reason;

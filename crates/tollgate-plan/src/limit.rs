@@ -1,5 +1,6 @@
 //! How often and how many at once: rate limits and concurrency.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +57,22 @@ impl Per {
     /// Whether it can only be known after the caller was identified.
     pub fn needs_identity(&self) -> bool {
         matches!(self, Per::Consumer | Per::Claim(_))
+    }
+}
+
+impl fmt::Display for Per {
+    /// As it is written in the configuration.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Per::All => f.write_str("all"),
+            Per::Ip => f.write_str("ip"),
+            Per::Consumer => f.write_str("consumer"),
+            Per::RouteParam(name) => write!(f, "route-param:{name}"),
+            Per::Header(name) => write!(f, "header:{name}"),
+            Per::Cookie(name) => write!(f, "cookie:{name}"),
+            Per::Query(name) => write!(f, "query:{name}"),
+            Per::Claim(path) => write!(f, "claim:{path}"),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Normal form: RFC 3986 sections 6.2.2 and 5.2.4 (dot segments resolved, unreserved percent-encodings decoded,
 //! hexadecimal digits in upper case) plus repeated slashes merged. `%2F` and `%5C` stay data. Nothing else is
-//! rewritten, and what could be read in two ways is refused. Normalising twice changes nothing.
+//! rewritten, and what could be read in two ways is refused, `..;` among it. Normalising twice changes nothing.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,6 +18,8 @@ pub enum PathError {
     BadPercentEncoding,
     /// `..` climbs over the root.
     AboveRoot,
+    /// `.` or `..` with a parameter, as in `..;x`.
+    DotParameter,
 }
 
 impl fmt::Display for PathError {
@@ -27,6 +29,7 @@ impl fmt::Display for PathError {
             PathError::ForbiddenByte => "the path holds a character that no path may have",
             PathError::BadPercentEncoding => "the path holds a % without two hexadecimal digits",
             PathError::AboveRoot => "the path climbs over the root",
+            PathError::DotParameter => "the path holds `.` or `..` with a parameter",
         })
     }
 }
@@ -74,6 +77,7 @@ fn is_normal(raw: &[u8]) -> Result<bool, PathError> {
                     &raw[at + 1..],
                     [b'/', ..] | [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..]
                 );
+                normal &= !has_parameter(&raw[at + 1..]);
             }
         }
     }
@@ -97,10 +101,26 @@ fn end_segment(out: &mut Vec<u8>, start: usize, more: bool) -> Result<usize, Pat
             let slash = memchr::memrchr(b'/', parent).ok_or(PathError::AboveRoot)?;
             out.truncate(slash + 1);
         }
+        Some(segment) if has_parameter(segment) => return Err(PathError::DotParameter),
         _ if more => out.push(b'/'),
         _ => {}
     }
     Ok(out.len())
+}
+
+/// Whether a segment is `.` or `..`, for whoever reads it.
+pub(crate) fn is_dots(segment: &[u8]) -> bool {
+    matches!(segment, b"." | b"..") || has_parameter(segment)
+}
+
+/// Whether a segment is `.` or `..` with a parameter behind it. By RFC 3986 it is a name like any other; servers of
+/// Java take the parameter off first, and climb. Whoever decides by the path would see another one than they do.
+fn has_parameter(segment: &[u8]) -> bool {
+    let behind = match segment {
+        [b'.', b'.', rest @ ..] | [b'.', rest @ ..] => rest,
+        _ => return false,
+    };
+    matches!(behind, [b';', ..] | [b'%', b'3', b'B' | b'b', ..])
 }
 
 /// Takes the two digits behind a `%` and appends the byte they mean if it is unreserved, else the triplet in

@@ -83,15 +83,19 @@ pub struct Admin {
     pub address: std::net::SocketAddr,
     /// Bearer token; always present when the address is not loopback.
     pub token: Option<Arc<str>>,
+    /// Whether the configuration file may be read and written there; only ever with a token.
+    pub allow_write: bool,
 }
 
 impl std::fmt::Debug for Admin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The token is a secret: a plan may be printed, its secrets may not.
-        f.debug_struct("Admin")
-            .field("address", &self.address)
-            .field("token", &self.token.as_ref().map(|_| "***"))
-            .finish()
+        let mut shown = f.debug_struct("Admin");
+        shown.field("address", &self.address).field("token", &self.token.as_ref().map(|_| "***"));
+        if self.allow_write {
+            shown.field("allow_write", &true);
+        }
+        shown.finish()
     }
 }
 

@@ -131,6 +131,8 @@ reasons! {
     BodyTooLarge = "body_too_large", 413, Client, false, Debug;
     /// The request target is longer than `limits.uri_bytes`.
     UriTooLong = "uri_too_long", 414, Client, false, Debug;
+    /// Of the kept answer there is nothing in the range that the client asks for (RFC 9110 section 14.4).
+    RangeNotSatisfiable = "range_not_satisfiable", 416, Client, false, Debug;
     /// An expectation other than `100-continue` (RFC 9110 section 10.1.1).
     ExpectationFailed = "expectation_failed", 417, Client, false, Debug;
     /// A rate limit is used up.

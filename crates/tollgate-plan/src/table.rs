@@ -17,6 +17,7 @@ mod allow;
 mod analyse;
 mod build;
 mod conditions;
+mod consider;
 mod find;
 mod params;
 mod pattern;
@@ -26,6 +27,7 @@ pub use allow::Allow;
 pub use analyse::{Finding, analyse};
 pub use build::RouteTable;
 pub use conditions::{HeaderCondition, QueryCondition, ValueMatch};
+pub use consider::{By, Considered, Why};
 pub use params::Params;
 pub use pattern::{PathPattern, PatternError, PatternErrorKind};
 

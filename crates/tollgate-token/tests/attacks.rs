@@ -562,3 +562,26 @@ fn descriptions_fit_their_header() {
         assert!(!text.is_empty() && text.bytes().all(fits), "{text}");
     }
 }
+
+/// For those who explain: all of the check but the signature, and no more than that is taken for good.
+#[test]
+fn what_is_assumed_is_the_signature_alone() {
+    let world = world();
+    let claims =
+        |exp: i64| json!({ "iss": "https://id.example.com/", "aud": "billing", "sub": "u1", "exp": exp });
+    let sign = |claims: &Value| world.rsa.sign(claims, Some(world.rsa.kid())).unwrap();
+    let assumed = |token: &str| {
+        let claims = Token::parse(token.as_bytes()).unwrap().assume_signed(&world.expect, NOW);
+        claims.map(|claims| claims.sub().map(str::to_owned))
+    };
+    let good = sign(&claims(NOW + 60));
+    let forged = format!("{}.{}", good.rsplit_once('.').unwrap().0, "AAAA".repeat(64));
+    assert_eq!(verify(&forged, &world.keys, &world.expect, NOW), Err(Signature));
+    assert_eq!(assumed(&forged), Ok(Some("u1".to_owned())));
+    assert_eq!(assumed(&sign(&claims(NOW - 60))), Err(Expired));
+    let other = json!({ "iss": "https://evil.example/", "aud": "billing", "exp": NOW + 60 });
+    assert_eq!(assumed(&sign(&other)), Err(Issuer));
+    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256"}"#);
+    let payload = URL_SAFE_NO_PAD.encode(claims(NOW + 60).to_string());
+    assert_eq!(assumed(&format!("{header}.{payload}.AAAA")), Err(Algorithm));
+}

@@ -241,6 +241,22 @@ impl HeaderBlock {
         out.extend_from_slice(self.buf.get(from..to).unwrap_or_default());
     }
 
+    /// Replaces the content by lines that [`write_to`](HeaderBlock::write_to) or [`write_header`] wrote. What is no such
+    /// line is left out.
+    pub fn load_written(&mut self, lines: &[u8]) {
+        self.load(lines, 0);
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', lines).map(|at| at + 1) {
+            let line = lines.get(start..end).unwrap_or_default();
+            match written(line, start) {
+                Some(entry) => self.push(entry),
+                None => self.dead_bytes += line.len(),
+            }
+            start = end;
+        }
+        self.dead_bytes += lines.len() - start;
+    }
+
     pub(crate) fn seen(&self) -> KnownSet {
         self.seen
     }
@@ -370,6 +386,20 @@ fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
+}
+
+/// The entry of a line that stands at `start` as it was written.
+fn written(line: &[u8], start: usize) -> Option<Entry> {
+    let name_len = memchr::memchr(b':', line)?;
+    let value = line.get(name_len..)?.strip_prefix(b": ")?.strip_suffix(b"\r\n")?;
+    Some(Entry {
+        start: u32::try_from(start).ok()?,
+        name_len: u32::try_from(name_len).ok()?,
+        value_at: u32::try_from(start + name_len + 2).ok()?,
+        value_len: u32::try_from(value.len()).ok()?,
+        known: Known::find(line.get(..name_len)?),
+        canonical: true,
+    })
 }
 
 /// Appends one line to a head that is being written. The value is treated as in [`HeaderBlock::set`]: no control

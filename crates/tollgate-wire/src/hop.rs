@@ -107,6 +107,13 @@ impl HopByHop {
             _ => !self.named.iter().any(|name| entry.name().eq_ignore_ascii_case(name)),
         }
     }
+
+    /// Whether the line would go on, had `Connection` not named it: the other side sees another message than who reads
+    /// this one.
+    pub fn takes_away(&self, entry: EntryRef<'_>) -> bool {
+        let never_goes_on = entry.known().is_some_and(|known| HOP_BY_HOP.has(known) || known == Known::TE);
+        !self.named.is_empty() && !never_goes_on && !self.keeps(entry)
+    }
 }
 
 /// Removes what is for this connection only; `TE: trailers` stays, as exactly that.

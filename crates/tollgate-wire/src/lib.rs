@@ -24,6 +24,7 @@ mod facts;
 mod framing;
 mod head;
 mod request;
+mod request_line;
 mod response;
 mod search;
 
@@ -52,6 +53,7 @@ pub use method::{ExtensionMethod, Method};
 pub use name::{BadName, Name};
 pub use proxy_header::{PROXY_HEADER_BYTES_MAX, ProxyHeader, ProxyHeaderError, parse_proxy_header};
 pub use request::{RequestHead, parse_request};
+pub use request_line::{RequestLine, peek_request_line};
 pub use response::{ResponseHead, parse_response};
 pub use search::HeadProgress;
 pub use target::TargetForm;

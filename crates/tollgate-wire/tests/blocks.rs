@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use tollgate_wire::{
-    HeadLimits, HeadProgress, HeaderBlock, Method, Name, Parsed, RequestHead, name, parse_request,
+    HeadLimits, HeadProgress, HeaderBlock, HopByHop, Method, Name, Parsed, RequestHead, name, parse_request,
     remove_hop_by_hop, write_request_head, write_response_head,
 };
 
@@ -194,6 +194,30 @@ fn connection_cannot_name_what_the_gateway_needs() {
     assert!(head.headers.contains(&name::HOST));
 }
 
+#[test]
+fn what_connection_takes_away_is_told() {
+    for (lines, expect) in [
+        ("Accept: a\r\nConnection: accept\r\n", &["Accept"][..]),
+        ("X-A: 1\r\nConnection: close, X-a, x-b\r\nX-B: 2\r\nX-C: 3\r\n", &["X-A", "X-B"]),
+        (
+            "Connection: keep-alive, TE, upgrade\r\nTE: trailers\r\nUpgrade: h2c\r\nKeep-Alive: 5\r\nX-A: 1\r\n",
+            &[],
+        ),
+        ("Connection: authorization, cookie, x-forwarded-for\r\nAuthorization: a\r\nCookie: b\r\n", &[]),
+        ("Connection: x-a\r\nX-B: 1\r\n", &[]),
+        ("X-A: 1\r\n", &[]),
+    ] {
+        let headers = parse(format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n").as_bytes()).headers;
+        let hop = HopByHop::of(&headers);
+        let taken: Vec<String> = headers
+            .entries()
+            .filter(|entry| hop.takes_away(*entry))
+            .map(|entry| String::from_utf8_lossy(entry.name()).into_owned())
+            .collect();
+        assert_eq!(taken, expect, "{lines:?}");
+    }
+}
+
 fn without_hop_by_hop(lines: &str) -> String {
     let mut headers = parse(format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n").as_bytes()).headers;
     remove_hop_by_hop(&mut headers);
@@ -308,6 +332,13 @@ fn compare(block: &HeaderBlock, model: &Model) {
     let expected: Vec<u8> =
         model.iter().flat_map(|line| [line.0.as_bytes(), b": ", &line.1, b"\r\n"].concat()).collect();
     assert!(written.eq_ignore_ascii_case(&expected), "{}", written.escape_ascii());
+    let mut again = HeaderBlock::new();
+    again.load_written(&[&written[..], b"no line"].concat());
+    let mut twice = HeaderBlock::new();
+    twice.overlay(&again, &name::SET_COOKIE);
+    let mut out = Vec::new();
+    twice.write_to(&mut out);
+    assert_eq!((&again, &twice, out), (block, block, written));
 }
 
 fn value() -> impl Strategy<Value = Vec<u8>> {

@@ -8,7 +8,7 @@ use tollgate_wire::Method;
 
 use super::conditions::Conditions;
 use super::segment::{Mixed, Segment};
-use super::{PathPattern, RouteSpec};
+use super::{HeaderCondition, PathPattern, QueryCondition, RouteSpec};
 use crate::host::HostPattern;
 use crate::route::RouteId;
 
@@ -137,6 +137,12 @@ impl RouteTable {
     /// How many conditions on headers and on the query a route has.
     pub fn condition_count(&self, route: RouteId) -> usize {
         self.entry(route).map_or(0, |entry| entry.conditions.count())
+    }
+
+    /// A route's conditions on headers and on the query; all of them must hold.
+    pub fn conditions(&self, route: RouteId) -> (&[HeaderCondition], &[QueryCondition]) {
+        let conditions = self.entry(route).map(|entry| &entry.conditions);
+        conditions.map(|all| (&*all.headers, &*all.query)).unwrap_or_default()
     }
 
     fn entry(&self, route: RouteId) -> Option<&Entry> {

@@ -58,7 +58,7 @@ impl ValueMatch {
     }
 
     /// Whether it holds for these values.
-    fn holds<V: AsRef<[u8]>>(&self, mut values: impl Iterator<Item = V>) -> bool {
+    pub(super) fn holds<V: AsRef<[u8]>>(&self, mut values: impl Iterator<Item = V>) -> bool {
         if matches!(self, ValueMatch::Absent) {
             return values.next().is_none();
         }

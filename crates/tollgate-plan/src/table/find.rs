@@ -178,7 +178,7 @@ impl<F: Facts> Search<'_, F> {
 
 /// How a route's `methods` fit a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fit {
+pub(super) enum Fit {
     Named,
     /// HEAD by GET.
     Implied,
@@ -187,7 +187,7 @@ enum Fit {
 }
 
 impl Fit {
-    fn of(method: &Method, methods: &[Method]) -> Fit {
+    pub(super) fn of(method: &Method, methods: &[Method]) -> Fit {
         if methods.is_empty() {
             Fit::Any
         } else if methods.contains(method) {

@@ -75,13 +75,14 @@ impl PathPattern {
         Some(path)
     }
 
-    /// The greater, the more specific: literal over text with parameters over parameter over the end over a tail.
-    /// Empty when no segment holds text and parameters.
+    /// [`PathPattern::ranks`], but empty when no segment holds text and parameters.
     pub(super) fn specificity(&self) -> Vec<usize> {
         let is_mixed = |segment: &Segment| matches!(segment, Segment::Mixed(_));
-        if !self.segments.iter().any(is_mixed) {
-            return Vec::new();
-        }
+        if self.segments.iter().any(is_mixed) { self.ranks() } else { Vec::new() }
+    }
+
+    /// The greater, the more specific: literal over text with parameters over parameter over the end over a tail.
+    pub(super) fn ranks(&self) -> Vec<usize> {
         let segments = self.segments.iter().map(|segment| match segment {
             Segment::Literal(_) => usize::MAX,
             Segment::Mixed(mixed) => mixed.literal_bytes().saturating_add(2),

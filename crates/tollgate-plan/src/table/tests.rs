@@ -5,6 +5,7 @@ use super::*;
 
 pub(super) mod model;
 mod patterns;
+mod reasons;
 mod scale;
 
 /// `expect` is the number of the route and its parameters, `405` with the methods, or `404`.

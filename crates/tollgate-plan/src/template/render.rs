@@ -5,9 +5,9 @@
 use std::fmt;
 
 use super::{Part, Template, Values, Var};
-use crate::path::{decode, percent_encode};
+use crate::path::{decode, is_dots, percent_encode};
 
-/// A value that a path needs is missing, is empty, or would make a segment `.` or `..`.
+/// A value that a path needs is missing, is empty, has control characters, or would make a segment `.` or `..`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MissingValue;
 
@@ -52,7 +52,7 @@ impl Template {
                 Part::Var(var @ (Var::Tail(_) | Var::Path)) => {
                     values.value(var, out).then_some(()).ok_or(MissingValue)?;
                 }
-                Part::Var(var) => push_encoded(var, values, out)?,
+                Part::Var(var) => push_segment(var, values, out)?,
             }
             // `//` is no normal form.
             if before > start {
@@ -82,7 +82,8 @@ impl Template {
                         matches!(var, Var::Scheme | Var::Host | Var::Path | Var::Query | Var::Tail(_));
                     let filled = match whole {
                         true => values.value(var, out),
-                        false => push_encoded(var, values, out).is_ok(),
+                        false if segments.in_query => push_encoded(var, values, out).is_ok(),
+                        false => push_segment(var, values, out).is_ok(),
                     };
                     let may_be_empty = segments.in_query || matches!(var, Var::Query | Var::Tail(_));
                     if !may_be_empty && (!filled || out.len() == before) {
@@ -135,8 +136,24 @@ fn merge_slashes(out: &mut Vec<u8>, seam: usize) {
 }
 
 fn push_encoded(var: &Var, values: &impl Values, out: &mut Vec<u8>) -> Result<(), MissingValue> {
+    push_if(var, values, out, |_| true)
+}
+
+/// The same before the query: what no client may write there, NUL above all, gets there by no other way either.
+fn push_segment(var: &Var, values: &impl Values, out: &mut Vec<u8>) -> Result<(), MissingValue> {
+    push_if(var, values, out, |value| !value.iter().any(u8::is_ascii_control))
+}
+
+fn push_if(
+    var: &Var,
+    values: &impl Values,
+    out: &mut Vec<u8>,
+    is_fit: fn(&[u8]) -> bool,
+) -> Result<(), MissingValue> {
     let start = out.len();
-    if !values.value(var, out) || out.len() == start {
+    let found = values.value(var, out);
+    let value = out.get(start..).unwrap_or_default();
+    if !found || value.is_empty() || !is_fit(value) {
         out.truncate(start);
         return Err(MissingValue);
     }
@@ -180,8 +197,8 @@ fn rewrite_from(out: &mut Vec<u8>, start: usize, rewrite: impl FnOnce(&[u8], &mu
     }
 }
 
-/// Watches the segments of a path or URL as it is written, and refuses `.` or `..` where a value had a part in
-/// it: such a value would choose another path than the template says.
+/// Watches the segments of a path or URL as it is written, and refuses `.` or `..`, also with a parameter, where a
+/// value had a part in it: such a value would choose another path than the template says.
 struct Segments {
     next: usize,
     start: usize,
@@ -216,7 +233,7 @@ impl Segments {
 
     fn check(&self, out: &[u8]) -> Result<(), MissingValue> {
         let segment = out.get(self.start..self.next).unwrap_or_default();
-        let refused = self.has_value && matches!(segment, b"." | b"..");
+        let refused = self.has_value && is_dots(segment);
         if refused { Err(MissingValue) } else { Ok(()) }
     }
 }

@@ -75,6 +75,12 @@ impl Shard {
         self.bucket(limit, place).copied().unwrap_or_default().peek(now_ns, quota)
     }
 
+    pub(super) fn preview(&mut self, limit: u64, place: Hash128, quota: &Quota, now_ns: u64) -> Decision {
+        let now_ns = self.moved_on(now_ns);
+        // A copy of it.
+        self.bucket(limit, place).copied().unwrap_or_default().take(now_ns, quota, 1)
+    }
+
     pub(super) fn give_back(&mut self, limit: u64, place: Hash128, quota: &Quota, taken_at_ns: u64) {
         // None: it was full, and has left.
         if let Some(bucket) = self.bucket(limit, place) {

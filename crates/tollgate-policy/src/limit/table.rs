@@ -80,6 +80,11 @@ impl Table {
         self.with(limit, key, |shard, place| shard.peek(limit, place, quota, now_ns))
     }
 
+    /// What [`take`](Table::take) would say. It takes nothing.
+    pub fn preview(&self, limit: u64, key: &[u8], quota: &Quota, now_ns: u64) -> Decision {
+        self.with(limit, key, |shard, place| shard.preview(limit, place, quota, now_ns))
+    }
+
     /// Undoes a [`take`](Table::take) that was allowed at `taken_at_ns`, because a later limit refused: as if it had
     /// never been, and never more than a burst. The time is the one that was handed to the take.
     pub fn give_back(&self, limit: u64, key: &[u8], quota: &Quota, taken_at_ns: u64) {

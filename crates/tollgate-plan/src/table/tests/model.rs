@@ -5,7 +5,7 @@ use proptest::sample::select;
 
 use crate::host::HostPattern;
 use crate::table::fixture::{Request, route};
-use crate::table::{Found, Params, RouteSpec, RouteTable, ValueMatch};
+use crate::table::{Considered, Found, Params, RouteSpec, RouteTable, ValueMatch, Why};
 
 /// How specific a match is; the greatest wins. Written down anew from the rules, without the table's code.
 type Score = (usize, Vec<(u8, usize)>, usize, u8, i64);
@@ -189,6 +189,32 @@ proptest! {
                     prop_assert!(best(&models, &other).is_ok(), "Allow names {method}");
                 }
             }
+        }
+    }
+
+    /// Who asks why is told of the route that serves, and of a method that is wrong where nothing else is.
+    #[test]
+    fn what_is_said_of_every_route_is_what_the_table_finds(
+        lines in proptest::collection::vec(any_route(), 1..12),
+        requests in proptest::sample::subsequence(all_requests(), 100)
+    ) {
+        let specs: Vec<RouteSpec> = lines.iter().zip(0..).map(|(line, id)| route(id, line)).collect();
+        let patterns: Vec<String> = specs.iter().map(|spec| spec.path.to_string()).collect();
+        let table = RouteTable::build(specs);
+        let mut params = Params::default();
+        for request in requests {
+            let found = table.find(&request.host, &request.path, &request, &mut params);
+            let all = table.consider(&request.host, &request.path, &request, |id| &patterns[id.0 as usize]);
+            prop_assert_eq!(all.len(), lines.len());
+            let taken: Vec<_> =
+                all.iter().filter(|Considered { why, .. }| *why == Why::Taken).map(|one| one.route).collect();
+            let methods = all.iter().any(|one| one.why == Why::Method);
+            let agrees = match &found {
+                Found::Route(id) => taken == [*id],
+                Found::MethodNotAllowed(_) => taken.is_empty() && methods,
+                Found::NotFound => taken.is_empty() && !methods,
+            };
+            prop_assert!(agrees, "{:?}: {:?}, not {:?} of {:#?}", request, found, all, lines);
         }
     }
 }

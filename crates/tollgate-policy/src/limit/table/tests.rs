@@ -198,3 +198,17 @@ fn a_simulated_day_of_many_keys_is_like_the_plain_model() {
         None => (0..4).chain([std::process::id().into()]).for_each(simulate),
     }
 }
+
+#[test]
+fn a_preview_says_what_a_take_would_and_takes_nothing() {
+    let (slow, table) = (quota(1, 3_600, 3), Table::with_secret(1, SECRET));
+    for key in [b"one".as_slice(), b"another", b"one"] {
+        for now_ns in [0, NS_PER_S, NS_PER_S] {
+            let counts = table.counts();
+            let preview = table.preview(1, key, &slow, now_ns);
+            assert_eq!(table.preview(1, key, &slow, now_ns), preview);
+            assert_eq!(table.counts(), counts);
+            assert_eq!(table.take(1, key, &slow, now_ns), preview, "{key:?} at {now_ns}");
+        }
+    }
+}
