@@ -23,6 +23,7 @@ pub mod decode;
 pub mod encode;
 pub mod expr;
 pub mod jq;
+pub mod media;
 pub mod render;
 pub mod openapi;
 pub mod schema;

@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::library::respond::Made;
 use crate::limits::{Limits, MAX_MACHINE_BYTES};
 use crate::message::{Request, Response, Verdict};
-use crate::sandbox;
+use crate::sandbox::{self, Starters};
 use crate::script::{Compiled, Phases, Unit};
 use crate::source::Needs;
 
@@ -27,7 +27,7 @@ const REFUSALS_PER_COLLECTION: u32 = 64;
 pub(crate) struct Machine {
     // The handles below are released before the state that they belong to.
     faces: Faces,
-    start: Function,
+    start: Starters,
     globals: Table,
     loaded: RefCell<HashMap<u64, Rc<Loaded>>>,
     desk: Rc<Desk>,
@@ -43,10 +43,31 @@ pub(crate) struct Loaded {
     main: Function,
     modules: HashMap<String, Function>,
     meta: Table,
+    idle: RefCell<Option<Kept>>,
+    /// An instance of the script is of no use to another request.
+    stateful: Cell<bool>,
     pub(crate) files: Vec<Box<str>>,
     pub(crate) limits: Limits,
     pub(crate) needs: Needs,
     script: Weak<Compiled>,
+}
+
+/// An instance of a script that holds nothing of the request that made it, for the next one: its one function can
+/// remember nothing, for it has no variables around it, and there is nothing else in its environment.
+struct Kept {
+    environment: Table,
+    phase: Phase,
+    function: Function,
+}
+
+/// What a call is made of.
+enum Ready {
+    /// The script's main function in an empty environment.
+    Fresh(Function, Table),
+    /// What a request before left.
+    Again(Kept),
+    /// The exchange has it.
+    Live,
 }
 
 /// The environment of one script in one exchange.
@@ -112,7 +133,7 @@ impl Machine {
         let phases = self.limited(&compiled.limits, || {
             let environment = environment(&self.lua, &loaded.meta)?;
             let main = instance(&loaded.main, &environment)?;
-            self.start.call::<()>((main, &environment, Value::Nil))?;
+            self.start.first.call::<()>((main, &environment, Value::Nil))?;
             let defines = |name: &str| match environment.raw_get::<Value>(name)? {
                 Value::Nil => Ok(false),
                 Value::Function(_) => Ok(true),
@@ -145,9 +166,9 @@ impl Machine {
         self.desk.begin(&loaded, phase, live.as_mut().and_then(|live| live.modules.take()));
         mem::swap(&mut *self.desk.request.borrow_mut(), request);
         mem::swap(&mut *self.desk.response.borrow_mut(), response);
-        let result = self.prepare(&loaded, live).and_then(|fresh| {
+        let result = self.prepare(&loaded, live, phase).and_then(|ready| {
             self.limited(&compiled.limits, || {
-                let verdict = self.run(&loaded, live, fresh, phase)?;
+                let verdict = self.run(&loaded, live, ready, phase)?;
                 if self.desk.lent.get() && verdict == Verdict::Continue {
                     face::take_back(&self.desk)?;
                 }
@@ -166,30 +187,51 @@ impl Machine {
         }
     }
 
-    /// A fresh environment with the script in it, unless the exchange has one. Made without a limit of memory, for the
+    /// A fresh environment with the script in it, unless there is one. Made without a limit of memory, for the
     /// engine takes several times as long to make something that it must be able to fail at.
-    fn prepare(&self, loaded: &Loaded, live: &Option<Live>) -> mlua::Result<Option<(Function, Table)>> {
+    fn prepare(&self, loaded: &Loaded, live: &Option<Live>, phase: Phase) -> mlua::Result<Ready> {
         if live.is_some() {
-            return Ok(None);
+            return Ok(Ready::Live);
+        }
+        if let Some(kept) = loaded.idle.take().filter(|kept| kept.phase == phase) {
+            return Ok(Ready::Again(kept));
         }
         let environment = environment(&self.lua, &loaded.meta)?;
-        Ok(Some((instance(&loaded.main, &environment)?, environment)))
+        Ok(Ready::Fresh(instance(&loaded.main, &environment)?, environment))
     }
 
     fn run(
         self: &Rc<Self>,
         loaded: &Rc<Loaded>,
         live: &mut Option<Live>,
-        fresh: Option<(Function, Table)>,
+        ready: Ready,
         phase: Phase,
     ) -> mlua::Result<Verdict> {
         let Faces { req, res, .. } = &self.faces;
-        let (value, response): (Value, Option<Function>) = match (fresh, phase) {
-            (Some((main, environment)), Phase::Response) => {
-                self.start.call((main, environment, false, res, req))?
+        let Starters { first, again } = &self.start;
+        let (value, response) = match ready {
+            Ready::Fresh(main, environment) => {
+                let (value, alone, response): (Value, bool, Option<Function>) = match phase {
+                    Phase::Response => first.call((main, &environment, false, res, req))?,
+                    _ => first.call((main, &environment, true, req))?,
+                };
+                if alone {
+                    loaded.keep(environment, phase)?;
+                }
+                (value, response)
             }
-            (Some((main, environment)), _) => self.start.call((main, environment, true, req))?,
-            (None, _) => {
+            Ready::Again(kept) => {
+                let Kept { environment, function, .. } = &kept;
+                let (value, alone): (Value, bool) = match phase {
+                    Phase::Response => again.call((environment, function, res, req))?,
+                    _ => again.call((environment, function, req))?,
+                };
+                if alone {
+                    loaded.idle.replace(Some(kept));
+                }
+                (value, None)
+            }
+            Ready::Live => {
                 let response = live.as_ref().and_then(|live| live.response.as_ref());
                 return response
                     .map_or(Ok(Verdict::Continue), |response| verdict(response.call((res, req))?));
@@ -258,6 +300,8 @@ impl Machine {
             main: function(&compiled.main)?,
             modules,
             meta: index_meta(&self.lua, &base)?,
+            idle: RefCell::default(),
+            stateful: Cell::new(false),
             files: compiled.files().into_iter().map(Into::into).collect(),
             limits: compiled.limits,
             needs: compiled.needs(),
@@ -267,6 +311,21 @@ impl Machine {
 }
 
 impl Loaded {
+    /// Keeps the instance in `environment`, where the function that was called stands alone, for the next request if
+    /// it can have nothing of this one: it shares no variable with anything (`num_upvalues`).
+    fn keep(&self, environment: Table, phase: Phase) -> mlua::Result<()> {
+        if self.stateful.get() {
+            return Ok(());
+        }
+        let name = if phase == Phase::Response { "response" } else { "request" };
+        let function: Function = environment.raw_get(name)?;
+        match function.info().num_upvalues {
+            0 => drop(self.idle.replace(Some(Kept { environment, phase, function }))),
+            _ => self.stateful.set(true),
+        }
+        Ok(())
+    }
+
     /// A module's function, in an environment of its own.
     pub(crate) fn module(&self, lua: &Lua, name: &str) -> mlua::Result<Option<Function>> {
         let Some(function) = self.modules.get(name) else { return Ok(None) };

@@ -129,22 +129,30 @@ end
 log = { info = line(0), warn = line(1), error = line(2) }
 print = log.info
 
--- Runs a script in a fresh environment, and its function for the request (true) or for the response (false). What is
--- left is its function for the response.
-return function(main, environment, asked, first, second)
-    main()
-    local verdict = nil
-    if asked then
-        local request = rawget(environment, "request")
-        if request ~= nil then
-            verdict = request(first)
-        end
-        return verdict, rawget(environment, "response")
-    elseif asked == false then
-        local response = rawget(environment, "response")
-        if response ~= nil then
-            verdict = response(first, second)
-        end
-    end
-    return verdict, nil
+-- Whether the environment holds this function, and nothing else.
+local function alone(environment, f)
+    local name, value = next(environment)
+    return value == f and next(environment, name) == nil
 end
+
+-- Runs a script in a fresh environment, and its function for the request (true) or for the response (false). Gives the
+-- verdict, whether nothing but that function is in the environment, and what is left there as function for the response.
+local function start(main, environment, asked, first, second)
+    main()
+    local f, verdict = nil, nil
+    if asked ~= nil then
+        f = rawget(environment, asked and "request" or "response")
+    end
+    if f ~= nil then
+        verdict = f(first, second)
+    end
+    return verdict, alone(environment, f), rawget(environment, "response")
+end
+
+-- Runs a script's one function in an environment that held nothing else, and says whether that is still so.
+local function again(environment, f, first, second)
+    local verdict = f(first, second)
+    return verdict, alone(environment, f)
+end
+
+return start, again

@@ -56,13 +56,21 @@ const GLOBALS: &[&str] = &[
 /// What is taken out of the libraries that stay: a seed that one request could set for the next, and finalizers.
 const WITHOUT: &[(&str, &str)] = &[("math", "randomseed"), ("coroutine", "finally")];
 
-/// Fills the globals, and gives the function that starts a script.
-pub(crate) fn furnish(lua: &Lua, desk: &Rc<Desk>, faces: &Faces) -> mlua::Result<Function> {
+/// The prelude's functions that run a script.
+pub(crate) struct Starters {
+    /// In a fresh environment.
+    pub(crate) first: Function,
+    /// One function of it, in an environment that was there.
+    pub(crate) again: Function,
+}
+
+/// Fills the globals, and gives the functions that run a script.
+pub(crate) fn furnish(lua: &Lua, desk: &Rc<Desk>, faces: &Faces) -> mlua::Result<Starters> {
     let globals = lua.globals();
     library::add(lua, desk, &globals)?;
     let rust = rust(lua, desk, faces)?;
     let chunk = lua.load(prelude()?).set_mode(ChunkMode::Binary).set_name(format!("={SANDBOX}"));
-    let start: Function = chunk.into_function()?.call(rust)?;
+    let (first, again) = chunk.into_function()?.call(rust)?;
     for (library, name) in WITHOUT {
         globals.raw_get::<Table>(*library)?.raw_set(*name, Value::Nil)?;
     }
@@ -77,7 +85,7 @@ pub(crate) fn furnish(lua: &Lua, desk: &Rc<Desk>, faces: &Faces) -> mlua::Result
     for name in others {
         globals.raw_set(name, Value::Nil)?;
     }
-    Ok(start)
+    Ok(Starters { first, again })
 }
 
 /// What the prelude is handed.

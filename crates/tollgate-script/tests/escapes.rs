@@ -2,8 +2,9 @@
 
 mod drive;
 
-use drive::{Bench, compile, compile_with, eval, patient, request};
-use tollgate_script::{Cause, Limits, Session};
+use drive::{Bench, compile, compile_with, eval, patient, request, response};
+use tollgate_script::{Cause, Limits, Session, Verdict};
+use tollgate_wire::Name;
 
 fn check(body: &str, expect: &str) {
     assert_eq!(eval(body), expect, "{body}");
@@ -369,4 +370,74 @@ fn yields_do_not_leave_the_call() {
     let mut answer = drive::response();
     bench.vm.response(&script, &mut session, &mut asked, &mut answer).unwrap();
     assert_eq!(drive::lines(&answer.headers).last().unwrap(), "x: /orders/7");
+}
+
+/// Scripts whose second request would see something of the first, if an instance were used twice that remembers.
+#[test]
+fn a_request_finds_nothing_of_the_one_before() {
+    let scripts = [
+        // The same answer twice: what is left in the environment, in variables around the function, in a module, in
+        // tables and functions of the script's own.
+        "function request(req) seen = (seen or 0) + 1 return respond(200, tostring(seen)) end",
+        "local seen = 0 function request(req) seen += 1 return respond(200, tostring(seen)) end",
+        "seen = { n = 0 } function request(req) seen.n += 1 return respond(200, tostring(seen.n)) end",
+        "function count() return 1 end function request(req) local n = count() count = function() return 2 end \
+         return respond(200, tostring(n)) end",
+        "function request(req) request = function() return respond(200, '2') end return respond(200, '1') end",
+        "function request(req) local n = seen and 2 or 1 if not seen then seen = true end \
+         return respond(200, tostring(n)) end",
+        "function request(req) if response then return respond(200, '2') end response = function() end \
+         return respond(200, '1') end",
+        "function request(req) local n = rawlen(req) == 0 and pcall(rawset, req, 'x', 1) and 2 or 1 \
+         return respond(200, tostring(n)) end",
+    ];
+    for text in scripts {
+        let script = compile(text).unwrap_or_else(|error| panic!("{text}\n{error:?}"));
+        let mut bench = Bench::new();
+        for turn in 1..=4 {
+            let answer = bench.ask(&script).unwrap_or_else(|failure| panic!("{text}\n{failure:?}"));
+            assert_eq!(answer.body, b"1", "turn {turn} of {text}");
+        }
+    }
+}
+
+/// A script that fails, or that answers, or that only sometimes leaves something, serves the next request like the first.
+#[test]
+fn an_instance_that_failed_is_not_used_again() {
+    let script = compile(
+        "function request(req) local bad = req.headers['x-bad'] if bad == 'leave' then left = 1 end \
+         if bad == 'fail' then left = 1 error('no') end return respond(200, tostring(left)) end",
+    )
+    .unwrap();
+    let mut bench = Bench::new();
+    for bad in ["", "", "leave", "", "fail", "", "leave", "fail", ""] {
+        let mut asked = request();
+        asked.headers.set(&Name::new("x-bad").unwrap(), bad.as_bytes());
+        let came = bench.vm.request(&script, &mut Session::default(), &mut asked);
+        match (bad, came) {
+            ("fail", Err(_)) => {}
+            ("leave", Ok(Verdict::Respond(answer))) => assert_eq!(answer.body, b"1"),
+            ("", Ok(Verdict::Respond(answer))) => assert_eq!(answer.body, b"nil"),
+            (bad, came) => panic!("{bad}: {came:?}"),
+        }
+    }
+}
+
+/// The response function of a script without state, which nothing calls before the answer is there.
+#[test]
+fn a_response_alone_remembers_nothing_either() {
+    for text in [
+        "function response(res) res.headers['x-n'] = tostring(left or 1) left = 2 end",
+        "local n = 1 function response(res) res.headers['x-n'] = tostring(n) n = 2 end",
+        "function response(res) res.headers['x-n'] = tostring(res.status == 200 and 1) end",
+    ] {
+        let script = compile(text).unwrap();
+        let mut bench = Bench::new();
+        for _ in 0..3 {
+            let mut answer = response();
+            bench.exchange(&script, &mut request(), &mut answer).unwrap();
+            let name = Name::new("x-n").unwrap();
+            assert_eq!(answer.headers.get(&name), Some(&b"1"[..]), "{text}");
+        }
+    }
 }

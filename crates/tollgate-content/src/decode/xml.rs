@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::{DEPTH_MAX, within};
+use super::{DEPTH_MAX, Undecoded, within};
 use crate::node::write_text;
 use crate::raw::Malformed;
 
@@ -18,7 +18,7 @@ struct Element {
     children: Vec<(String, Vec<u8>)>,
 }
 
-pub(super) fn decode(text: &str, max: usize) -> Result<Vec<u8>, Malformed> {
+pub(super) fn decode(text: &str, max: usize) -> Result<Vec<u8>, Undecoded> {
     let mut reader = Reader::from_str(text);
     reader.config_mut().check_end_names = true;
     let mut open: Vec<Element> = Vec::new();
@@ -28,7 +28,7 @@ pub(super) fn decode(text: &str, max: usize) -> Result<Vec<u8>, Malformed> {
         match event {
             Event::Start(start) => {
                 if open.len() >= DEPTH_MAX {
-                    return Err(Malformed(format!("it is nested more than {DEPTH_MAX} deep")));
+                    return Err(Malformed(format!("it is nested more than {DEPTH_MAX} deep")).into());
                 }
                 open.push(Element::begin(&start, open.is_empty() && root.is_some())?);
             }
@@ -38,21 +38,21 @@ pub(super) fn decode(text: &str, max: usize) -> Result<Vec<u8>, Malformed> {
             }
             Event::End(_) => {
                 let Some(element) = open.pop() else {
-                    return Err(Malformed("an element ends twice".to_owned()));
+                    return Err(Malformed("an element ends twice".to_owned()).into());
                 };
                 end(element, &mut open, &mut root, max)?;
             }
             Event::Text(text) => append(&mut open, &text.xml10_content())?,
             Event::CData(data) => append(&mut open, &data.xml10_content())?,
             Event::GeneralRef(entity) => append(&mut open, &reference(&entity)?)?,
-            Event::DocType(_) => return Err(Malformed("it has a document type".to_owned())),
+            Event::DocType(_) => return Err(Malformed("it has a document type".to_owned()).into()),
             Event::Comment(_) | Event::PI(_) | Event::Decl(_) => {}
             Event::Eof => break,
         }
     }
     match root {
         Some(root) if open.is_empty() => Ok(root),
-        _ => Err(Malformed("an element has no end, or there is none".to_owned())),
+        _ => Err(Malformed("an element has no end, or there is none".to_owned()).into()),
     }
 }
 
@@ -132,11 +132,11 @@ fn end(
     open: &mut [Element],
     root: &mut Option<Vec<u8>>,
     max: usize,
-) -> Result<(), Malformed> {
+) -> Result<(), Undecoded> {
     let mut json = Vec::new();
     let name = element.name.clone();
     element.write(&mut json);
-    within(&json, max)?;
+    within(json.len(), max)?;
     match open.last_mut() {
         Some(parent) => parent.children.push((name, json)),
         None => {

@@ -5,16 +5,16 @@ use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
-use super::{DEPTH_MAX, within};
+use super::{DEPTH_MAX, Undecoded, within};
 use crate::node::write_text;
 use crate::raw::Malformed;
 
-pub(super) fn decode(text: &str, max: usize) -> Result<Vec<u8>, Malformed> {
+pub(super) fn decode(text: &str, max: usize) -> Result<Vec<u8>, Undecoded> {
     let mut writer = Writer { out: Vec::new(), max, open: Vec::new(), anchors: HashMap::new(), documents: 0 };
     for event in Parser::new_from_str(text) {
         let (event, _) = event.map_err(|error| Malformed(error.to_string()))?;
         writer.take(event)?;
-        within(&writer.out, max)?;
+        within(writer.out.len(), max)?;
     }
     if writer.out.is_empty() {
         writer.out.extend_from_slice(b"null");
@@ -41,17 +41,17 @@ struct Open {
 }
 
 impl Writer {
-    fn take(&mut self, event: Event<'_>) -> Result<(), Malformed> {
+    fn take(&mut self, event: Event<'_>) -> Result<(), Undecoded> {
         match event {
             Event::DocumentStart(_) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    return Err(Malformed("it holds more than one document".to_owned()));
+                    return Err(Malformed("it holds more than one document".to_owned()).into());
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
                 if tag.is_some() {
-                    return Err(Malformed("tags are not read".to_owned()));
+                    return Err(Malformed("tags are not read".to_owned()).into());
                 }
                 let name = self.begin();
                 let start = self.out.len();
@@ -109,17 +109,15 @@ impl Writer {
         }
     }
 
-    fn alias(&mut self, anchor: usize) -> Result<(), Malformed> {
+    fn alias(&mut self, anchor: usize) -> Result<(), Undecoded> {
         let name = self.begin();
         let Some(named) = self.anchors.get(&anchor).cloned() else {
-            return Err(Malformed("an alias stands inside what it names".to_owned()));
+            return Err(Malformed("an alias stands inside what it names".to_owned()).into());
         };
         if name && self.out.get(named.start) != Some(&b'"') {
-            return Err(Malformed("the name of a member is an alias of what is no text".to_owned()));
+            return Err(Malformed("the name of a member is an alias of what is no text".to_owned()).into());
         }
-        if self.out.len() + named.len() > self.max {
-            return Err(Malformed(format!("it is more than {} bytes as JSON", self.max)));
-        }
+        within(self.out.len() + named.len(), self.max)?;
         // What is copied was nested as deep where it stood; together they stay below what JSON's check allows.
         self.out.extend_from_within(named);
         Ok(())

@@ -10,6 +10,7 @@ use super::parameter::is_json;
 use super::schemas::Schemas;
 use super::style::{Style, Writing};
 use super::text::{Pairs, decoded};
+use crate::media::is_utf8;
 use crate::schema::Schema;
 
 /// Pairs of a form, in the words of its media type.
@@ -55,6 +56,7 @@ impl Body {
 
     /// What is to be checked of a body of this type; none where its type alone is.
     pub(super) fn check(&self, kind: Option<&str>) -> Result<Option<BodyCheck<'_>>, String> {
+        let whole = kind.unwrap_or_default();
         let kind = kind.and_then(|kind| kind.split(';').next()).map(|kind| kind.trim().to_ascii_lowercase());
         let content = kind.as_ref().and_then(|kind| self.content.iter().find(|content| content.has(kind)));
         let (Some(kind), Some(content)) = (kind, content) else {
@@ -68,6 +70,9 @@ impl Body {
             kind if is_json(kind) => None,
             _ => return Ok(None),
         };
+        if !is_utf8(whole) {
+            return Err("body: its `charset` must be UTF-8".to_owned());
+        }
         Ok(Some(BodyCheck { required: self.required, schema, fields }))
     }
 

@@ -258,6 +258,8 @@ fn bodies() {
     post(json, "{}", Err("body: "));
     post(json, "", Err("body: there is none"));
     post("", "{}", Err("body: its `Content-Type` must be"));
+    post("application/json; charset=utf-16", "{}", Err("body: its `charset` must be"));
+    post("application/x-www-form-urlencoded; charset=utf-7", "a=b", Err("body: its `charset` must be"));
     post(
         "application/xml",
         "<a/>",

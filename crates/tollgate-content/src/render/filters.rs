@@ -121,6 +121,7 @@ fn call(
     state: &mut State<'_, '_>,
     mut args: Vec<Value>,
 ) -> Result<Value, Error> {
+    meter::look();
     meter::spend(CALL_UNITS);
     for arg in &args {
         match arg.as_str() {

@@ -21,9 +21,6 @@ const BYTES_A_UNIT: usize = 16;
 /// Bytes of the template that a turn of a loop puts into a value, for the price of a unit: 256 MiB of a page.
 const CAPTURED_A_UNIT: usize = 64;
 
-/// Elements from one look at the clock to the next.
-const STEPS_A_LOOK: u32 = 8;
-
 /// Namespaces of a page: each is looked at again with each element.
 const NAMESPACES_MAX: usize = 16;
 
@@ -53,7 +50,6 @@ struct Meter {
     units: Cell<usize>,
     /// What a turn of a loop costs beside its element.
     surcharge: Cell<usize>,
-    steps: Cell<u32>,
     late: RefCell<Option<Box<dyn Fn() -> bool>>>,
     /// What outlives a turn of a loop, and so may grow with each.
     namespaces: RefCell<Vec<Value>>,
@@ -64,7 +60,6 @@ thread_local! {
         Meter {
             units: Cell::new(usize::MAX),
             surcharge: Cell::new(0),
-            steps: Cell::new(0),
             late: RefCell::new(None),
             namespaces: RefCell::new(Vec::new()),
         }
@@ -113,17 +108,21 @@ pub(super) fn turn() {
 
 /// An element is handed out.
 pub(super) fn step() {
+    look();
     METER.with(|meter| {
         spend(1);
-        let steps = meter.steps.get().wrapping_add(1);
-        meter.steps.set(steps);
-        if steps % STEPS_A_LOOK == 0 && meter.late.borrow().as_ref().is_some_and(|late| late()) {
-            stop(Stopped::Late);
-        }
         for namespace in meter.namespaces.borrow().iter() {
             weigh(namespace);
         }
     });
+}
+
+/// Looks at the clock. Operators on texts are the library's and charge nothing, so this is what bounds them: it happens with
+/// each element and each filter, and between two of those lies what the template itself says in a row.
+pub(super) fn look() {
+    if METER.with(|meter| meter.late.borrow().as_ref().is_some_and(|late| late())) {
+        stop(Stopped::Late);
+    }
 }
 
 /// A text is handed out, or is about to be made.
