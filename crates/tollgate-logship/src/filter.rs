@@ -78,6 +78,11 @@ impl Filter {
         }
     }
 
+    /// The fields that are compared, as they were named.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|comparison| comparison.field.as_str())
+    }
+
     /// Whether a record is wanted.
     pub fn holds(&self, record: &Value) -> bool {
         self.0.iter().all(|comparison| comparison.holds(record))
@@ -208,6 +213,8 @@ mod tests {
             assert_eq!(parsed.holds(&record), expect, "{filter}");
         }
         assert!(Filter::default().holds(&record));
+        let filter = Filter::parse("status>=500 && headers.user-agent~curl").expect("a filter");
+        assert_eq!(filter.fields().collect::<Vec<_>>(), ["status", "headers.user-agent"]);
     }
 
     #[test]

@@ -108,7 +108,8 @@ impl Counts {
         self.failures.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn set_waiting(&self, bytes: u64) {
-        self.waiting.store(bytes, Ordering::Relaxed);
+    /// One spool of perhaps two held `before` bytes and holds `now`. The sum wraps on its way, never at rest.
+    fn wait_instead(&self, before: u64, now: u64) {
+        self.waiting.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
     }
 }

@@ -78,6 +78,12 @@ pub fn start(settings: &Settings, dial: Arc<dyn Dial>, counts: Arc<Counts>) -> i
     Ok((spool, Shipper { shared: weak, ended }))
 }
 
+/// Whether the reason goes by itself, and the file can be read later: the process or the machine has too many files open, or
+/// no memory for another one (errno 24, 23 and 12).
+fn passes(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(24 | 23 | 12)) || error.kind() == io::ErrorKind::OutOfMemory
+}
+
 struct Shipping {
     shared: Arc<Shared>,
     store: Store,
@@ -119,6 +125,9 @@ impl Shipping {
         let counts = &self.shared.counts;
         let file = match self.shared.read(segment) {
             Ok(file) => file,
+            Err(error) if passes(&error) => {
+                return Err(StoreError::saying(&format!("a file of the spool cannot be read now: {error}")));
+            }
             Err(error) => {
                 tracing::error!(%error, records = segment.records, "a file of the spool cannot be read, its records are lost");
                 counts.drop_records(segment.records);

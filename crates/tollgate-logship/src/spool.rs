@@ -14,6 +14,7 @@ mod claim;
 use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::mem;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
@@ -74,12 +75,21 @@ struct State {
     waiting: VecDeque<Segment>,
     /// Bytes of the files that are not closed, or on their way.
     busy_bytes: u64,
+    /// What of both the count was told.
+    told_bytes: u64,
     /// Who waits until nothing is left.
     flushes: Vec<SyncSender<()>>,
     /// No more records come.
     ended: bool,
     /// Somebody else takes over what is left.
     abandoned: bool,
+}
+
+/// What is left belongs to somebody else's spool now, which tells it.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.counts.wait_instead(self.lock().told_bytes, 0);
+    }
 }
 
 /// A closed file.
@@ -270,7 +280,7 @@ impl Shared {
         let mut state = self.lock();
         state.busy_bytes = state.busy_bytes.saturating_sub(segment.bytes);
         state.waiting.push_front(segment);
-        self.tell(&state);
+        self.tell(&mut state);
     }
 
     /// The file is needed no more.
@@ -278,7 +288,7 @@ impl Shared {
         self.delete(segment);
         let mut state = self.lock();
         state.busy_bytes = state.busy_bytes.saturating_sub(segment.bytes);
-        self.tell(&state);
+        self.tell(&mut state);
     }
 
     /// Takes over what processes left that are no more, beside those whose claims are held already.
@@ -307,7 +317,7 @@ impl Shared {
         state.waiting.extend(segments);
         // By the time when they began, whoever wrote them.
         state.waiting.make_contiguous().sort_by(|a, b| a.name.cmp(&b.name));
-        self.tell(&state);
+        self.tell(&mut state);
         drop(state);
         while self.held() > self.bytes_max && self.drop_oldest() {}
     }
@@ -351,7 +361,7 @@ impl Shared {
     fn grow(&self, bytes: u64) {
         let mut state = self.lock();
         state.busy_bytes += bytes;
-        self.tell(&state);
+        self.tell(&mut state);
     }
 
     /// Bytes in the spool.
@@ -365,7 +375,7 @@ impl Shared {
         let Some(oldest) = self.lock().waiting.pop_front() else { return false };
         self.delete(&oldest);
         self.counts.drop_records(oldest.records);
-        self.tell(&self.lock());
+        self.tell(&mut self.lock());
         true
     }
 
@@ -389,9 +399,10 @@ impl Shared {
         self.dir.join(name.file())
     }
 
-    fn tell(&self, state: &State) {
+    /// The count is shared with the shipper that was there before, which may still be at its last files.
+    fn tell(&self, state: &mut State) {
         let bytes = state.busy_bytes + state.waiting.iter().map(|segment| segment.bytes).sum::<u64>();
-        self.counts.set_waiting(bytes);
+        self.counts.wait_instead(mem::replace(&mut state.told_bytes, bytes), bytes);
     }
 
     /// No code between lock and unlock can leave the state half changed.
