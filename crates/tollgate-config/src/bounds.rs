@@ -18,6 +18,8 @@ pub(crate) const NODE_BYTES: usize = 64 * 1024 * 1024;
 pub(crate) const INCLUDES: usize = 1_000;
 /// Routes of all files.
 pub(crate) const ROUTES: usize = 100_000;
+/// Tests of all files.
+pub(crate) const TESTS: usize = 100_000;
 /// Diagnostics that are kept; the rest is counted.
 pub(crate) const DIAGNOSTICS: usize = 10_000;
 /// Bytes of a name of a route or an upstream: it is a metric label and stands in every log line.

@@ -137,8 +137,6 @@ codes! {
     BadInclude = "bad_include";
     /// A file, or what `${…}` stands for, that a check over the admin side may not see.
     NotLookedAt = "not_looked_at";
-    /// A key or value of the contract that this version does not have yet.
-    NotSupportedYet = "not_supported_yet";
     /// Two routes that one request satisfies and nothing decides between.
     RouteTie = "route_tie";
     /// A route that no request can reach.

@@ -25,7 +25,7 @@ mod render;
 mod report;
 mod suggest;
 
-mod difference;
+pub mod difference;
 pub mod import;
 mod posted;
 mod posture;
@@ -36,9 +36,10 @@ mod shown;
 use std::path::{Path, PathBuf};
 
 use tollgate_plan::Plan;
+use tollgate_plan::proof::Proofs;
 
 pub use diagnostic::{CODES, Diagnostic, Related, Severity};
-pub use difference::difference;
+pub use difference::{Difference, difference};
 pub use posted::{Posted, check_posted};
 pub use posture::{PostureRow, posture};
 pub use reference::reference_markdown;
@@ -47,12 +48,15 @@ pub use schema::schema;
 pub use shown::redacted;
 pub use source_map::{FileId, SourceMap, Span};
 pub use sources::{Listed, MemorySources, OsSources, Sources};
+pub use suggest::did_you_mean;
 
 /// A configuration without an error.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// The compiled configuration.
     pub plan: Plan,
+    /// Its tests.
+    pub proofs: Proofs,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Diagnostic>,
     /// Every file the configuration was read from: the main file, includes, `${file:}`, `respond` files.

@@ -63,10 +63,12 @@ impl Load<'_> {
             cores: self.reader.cores(),
             now: self.reader.now(),
         };
-        let Some(plan) = compile::compile(&input, &mut self.report) else { return Err(self.fail()) };
+        let Some((plan, proofs)) = compile::compile(&input, &mut self.report) else {
+            return Err(self.fail());
+        };
         let (files, directories) = self.reader.finish();
         let (warnings, sources) = self.report.finish();
-        Ok(Loaded { plan, warnings, files, directories, sources })
+        Ok(Loaded { plan, proofs, warnings, files, directories, sources })
     }
 
     fn fail(self) -> Failed {

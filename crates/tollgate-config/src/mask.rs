@@ -5,7 +5,11 @@ use std::ops::Range;
 
 use crate::yaml::{NodeRef, Tree};
 
+pub(crate) mod cel;
+pub(crate) mod lua;
 mod query;
+
+pub(crate) use query::of_placeholders;
 
 /// Keys whose values are secrets, wherever they stand. Header edits may carry credentials too.
 const SECRET: &[&str] = &[
@@ -51,7 +55,7 @@ const CREDENTIALS: &[&str] = &[
 ];
 
 /// Keys that are secret with all that is below them where a text is no YAML.
-const BLOCKS: &[&str] = &["with", "set_query", "set_headers", "add_headers"];
+const BLOCKS: &[&str] = &["with", "lua", "inline", "if", "guard", "set_query", "set_headers", "add_headers"];
 
 /// What a key says of its value.
 #[derive(Clone, Copy)]
@@ -64,6 +68,10 @@ enum Says {
     Parts,
     /// What a script is handed.
     With,
+    /// A script, or where it is.
+    Script,
+    /// An expression, or what holds some.
+    Expression,
 }
 
 /// The secrets of a parsed file: values of known keys, and userinfo and queries in URLs.
@@ -83,6 +91,19 @@ pub(crate) fn by_keys(tree: &Tree, text: &str) -> Vec<Range<usize>> {
                 let parts = value.items().into_iter().flatten().flat_map(|part| part.entries());
                 let sent = parts.flatten().filter(|entry| entry.key == "json");
                 sent.for_each(|json| mask_credentials(json.value, text, &mut masks));
+            }
+            Says::Script => {
+                let several = value.items().into_iter().flatten();
+                let certain = key != "lua";
+                std::iter::once(value)
+                    .chain(several)
+                    .for_each(|node| mask_script(node, certain, text, lua::mask, &mut masks));
+            }
+            Says::Expression => {
+                let several = value.items().into_iter().flatten();
+                std::iter::once(value)
+                    .chain(several)
+                    .for_each(|node| mask_script(node, true, text, cel::mask, &mut masks));
             }
             Says::With | Says::Nothing => {}
         }
@@ -111,7 +132,9 @@ fn says(key: &str) -> Says {
         "parts" => Says::Parts,
         _ if is_secret(key) || SECRETS.contains(&key) => Says::Secret,
         _ if is_nearly(key, &["with"]) => Says::With,
+        _ if is_nearly(key, &["lua", "inline"]) => Says::Script,
         _ if is_nearly(key, SENT) => Says::Sent,
+        _ if is_nearly(key, &["if", "guard"]) => Says::Expression,
         _ => Says::Nothing,
     }
 }
@@ -155,6 +178,35 @@ fn mask_credentials(node: NodeRef<'_>, text: &str, masks: &mut Vec<Range<usize>>
         } else if !placeholder {
             mask(entry.value, text, masks);
         }
+    }
+}
+
+/// Masks the texts in a script or an expression. Where it may be a path too, what has a line break is the script. Where what is written is not
+/// the script word for word, all of it is masked.
+fn mask_script(
+    node: NodeRef<'_>,
+    certain: bool,
+    text: &str,
+    texts_of: fn(&str, usize, &mut Vec<Range<usize>>),
+    masks: &mut Vec<Range<usize>>,
+) {
+    let Some(scalar) = node.scalar().filter(|scalar| certain || scalar.text.contains('\n')) else { return };
+    let (bytes, written) = written(node, text);
+    let verbatim = match written.bytes().next() {
+        Some(b'"') => !written.contains(['\\', '\n']),
+        Some(b'\'') => !written.contains('\n') && scalar.text.len() + 2 == written.len(),
+        // Behind `|`, or on one line. What is folded has other lines than what is written.
+        _ => {
+            let behind = written.strip_prefix('|').and_then(|rest| rest.split_once('\n'));
+            let lines = behind.map_or(written, |(_, lines)| lines).lines().map(str::trim);
+            lines.eq(scalar.text.trim_end().lines().map(str::trim))
+        }
+    };
+    let quotes = usize::from(written.starts_with(['"', '\'']));
+    match written.get(quotes..written.len().saturating_sub(quotes)) {
+        Some(script) if verbatim => texts_of(script, bytes.start + quotes, masks),
+        _ if written.is_empty() => {}
+        _ => masks.push(bytes),
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 use tollgate_plan::Plan;
 use tollgate_plan::access::AddressRules;
 use tollgate_plan::auth::{Auth, Require};
-use tollgate_plan::limit::{Per, RateLimit, RateLimitId, Store};
+use tollgate_plan::limit::{RateLimit, RateLimitId, Store};
 use tollgate_plan::route::{Action, Route, RouteId};
 use tollgate_plan::tls::{ServerTls, TlsVersion};
 use tollgate_plan::upstream::UpstreamId;
@@ -120,7 +120,7 @@ fn access(plan: &Plan, route: &Route) -> String {
 }
 
 /// `jwt main, legacy or api key`, and what each must say.
-fn identity(plan: &Plan, auth: &Auth) -> Vec<String> {
+pub(crate) fn identity(plan: &Plan, auth: &Auth) -> Vec<String> {
     let issuers: Vec<&str> = auth
         .issuers
         .iter()
@@ -188,7 +188,7 @@ fn limits(plan: &Plan, route: &Route) -> String {
     if parts.is_empty() { "-".to_owned() } else { parts.join("; ") }
 }
 
-fn rate_limit(limit: &RateLimit) -> String {
+pub(crate) fn rate_limit(limit: &RateLimit) -> String {
     let unit = match limit.period.as_secs() {
         1 => "s".to_owned(),
         60 => "m".to_owned(),
@@ -196,20 +196,10 @@ fn rate_limit(limit: &RateLimit) -> String {
         86_400 => "d".to_owned(),
         seconds => format!("{seconds}s"),
     };
-    let per = match &limit.per {
-        Per::All => "all".to_owned(),
-        Per::Ip => "ip".to_owned(),
-        Per::Consumer => "consumer".to_owned(),
-        Per::RouteParam(name) => format!("route-param:{name}"),
-        Per::Header(name) => format!("header:{name}"),
-        Per::Cookie(name) => format!("cookie:{name}"),
-        Per::Query(name) => format!("query:{name}"),
-        Per::Claim(path) => format!("claim:{path}"),
-    };
     let store = match limit.store {
         Store::Local => "",
         Store::Leased => " (redis)",
         Store::Exact => " (redis, exact)",
     };
-    format!("{}/{unit} per {per}{store}", limit.rate)
+    format!("{}/{unit} per {}{store}", limit.rate, limit.per)
 }

@@ -45,16 +45,9 @@ pub fn reference_markdown() -> String {
 
 fn section(block: &BlockDoc, out: &mut String) {
     line(out, format_args!("\n## {}\n\n{}\n", block.title, block.about));
-    let (later, now): (Vec<_>, Vec<_>) = block.fields.iter().partition(|field| field.description.later);
-    if !now.is_empty() {
-        line(out, format_args!("| key | type | default | meaning |\n|---|---|---|---|"));
-        for field in now {
-            row(field, out);
-        }
-    }
-    if !later.is_empty() {
-        let keys: Vec<String> = later.into_iter().map(not_yet).collect();
-        line(out, format_args!("\nNot supported yet: {}.", keys.join(", ")));
+    line(out, format_args!("| key | type | default | meaning |\n|---|---|---|---|"));
+    for field in &block.fields {
+        row(field, out);
     }
 }
 
@@ -66,14 +59,6 @@ fn row(field: &FieldDoc, out: &mut String) {
     };
     let (label, about) = (cell(&field.description.label), cell(&field.about()));
     line(out, format_args!("| `{}` | {label} | {default} | {about} |", field.key));
-}
-
-/// A later key, with the value that may be written all the same.
-fn not_yet(field: &FieldDoc) -> String {
-    match field.description.schema.get("const") {
-        Some(neutral) => format!("`{}` (other than `{}`)", field.key, written(neutral)),
-        None => format!("`{}`", field.key),
-    }
 }
 
 fn written(value: &Value) -> String {

@@ -17,6 +17,9 @@ const HIDDEN: &str = "***";
 /// scripts.
 const VALUES: &[&str] = &["set_headers", "add_headers", "set_query", "headers", "query", "with", "json"];
 
+/// Of these, keys under which a list holds names: of headers that lines of the log carry, of what an aggregate passes on.
+const NAMES: &[&str] = &["headers", "query"];
+
 /// Keys under which those are what any client is shown anyway.
 const SHOWN_TO_CLIENTS: &[&str] = &["response", "respond", "cors"];
 
@@ -44,6 +47,8 @@ struct Above<'k> {
     key: &'k str,
     /// Texts here are left out.
     values: bool,
+    /// The key itself says so, none above it.
+    by_key: bool,
     /// Clients see it.
     public: bool,
 }
@@ -58,6 +63,7 @@ impl Walk<'_> {
             return Value::Object(shown.collect::<Map<_, _>>());
         }
         if let Some(items) = node.items() {
+            let above = above.of_items();
             return items.map(|item| self.node(item, above)).collect();
         }
         self.scalar(node, above)
@@ -116,7 +122,14 @@ impl Walk<'_> {
 impl<'k> Above<'k> {
     fn below(self, key: &'k str) -> Above<'k> {
         let public = self.public || SHOWN_TO_CLIENTS.contains(&key);
-        Above { key, values: self.values || (VALUES.contains(&key) && !public), public }
+        let by_key = !self.values && VALUES.contains(&key) && !public;
+        Above { key, values: self.values || by_key, by_key, public }
+    }
+
+    /// Of a list that is the value of the key.
+    fn of_items(self) -> Above<'k> {
+        let names = self.by_key && NAMES.contains(&self.key);
+        Above { values: self.values && !names, by_key: false, ..self }
     }
 
     /// Whether a text here may be a secret: all but a template of one placeholder where values are left out, and
@@ -176,11 +189,13 @@ fn without_defaults(text: &str) -> String {
     out
 }
 
-/// A URL with its query hidden, and with its userinfo.
+/// A URL with its query hidden unless it has placeholders alone, and with its userinfo.
 fn without_query(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let rest = match rest.split_once('?') {
-        Some((address, query)) if !query.is_empty() => format!("{address}?{HIDDEN}"),
+        Some((address, query)) if !query.is_empty() && !mask::of_placeholders(query) => {
+            format!("{address}?{HIDDEN}")
+        }
         _ => rest.to_owned(),
     };
     let whole = format!("{scheme}://{rest}");

@@ -66,9 +66,21 @@ impl SourceMap {
         Some(Span { file, start: start as u32, end: (start + text.trim().len()) as u32 })
     }
 
+    /// How many configuration files there are: the main file and those that it includes.
+    pub fn configurations_count(&self) -> usize {
+        self.configurations.len()
+    }
+
     /// The main file and those that it includes, in the order in which they were read.
     pub(crate) fn configurations(&self) -> impl Iterator<Item = (FileId, &SourceFile)> {
         self.configurations.iter().filter_map(|id| Some((*id, self.file(*id)?)))
+    }
+
+    /// Whether the configurations are the same, text for text.
+    pub(crate) fn same_configurations(&self, other: &SourceMap) -> bool {
+        let texts =
+            |map: &SourceMap| map.configurations().map(|(_, file)| file.text.clone()).collect::<Vec<_>>();
+        texts(self) == texts(other)
     }
 
     /// Adds a configuration file.

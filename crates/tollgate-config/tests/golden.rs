@@ -26,7 +26,8 @@ fn good_configurations_become_plans() {
         );
         let warnings = render(&loaded.warnings, &loaded.sources, false);
         let files: Vec<String> = loaded.files.iter().map(|file| file.display().to_string()).collect();
-        let shown = format!("{}\nfiles: {}\n{warnings}", show::plan(&loaded.plan), files.join(" "));
+        let proofs = show::proofs(&loaded.proofs);
+        let shown = format!("{}{proofs}\nfiles: {}\n{warnings}", show::plan(&loaded.plan), files.join(" "));
         expect_file![snapshot(&case, "plan.snap")].assert_eq(&shown);
     }
 }

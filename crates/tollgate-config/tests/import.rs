@@ -78,6 +78,7 @@ fn what_cannot_be_protected_is_refused() {
         ("basic-auth", "{}"),
         ("acl", "{ allow: [a] }"),
         ("ip-restriction", "{ allow: [nonsense] }"),
+        ("ip-restriction", "{}"),
         ("rate-limiting", "{ limit_by: path, minute: 1 }"),
         ("rate-limiting", "{ month: 3 }"),
         ("rate-limiting", "{}"),
@@ -113,6 +114,194 @@ fn refused(dialect: Dialect, what: &str, text: &str) {
         .filter(|line| line.trim_start().starts_with("to:") || line.trim_start().starts_with("aggregate:"));
     assert_eq!(open.count(), 0, "{what} is open:\n{}", made.yaml);
     assert!(made.yaml.contains("status: 503"), "{what}:\n{}", made.yaml);
+}
+
+/// A service with one route, and what stands beside them.
+fn kong(beside: &str) -> String {
+    format!(
+        "_format_version: '3.0'\nservices:\n  - {{ id: s-1, name: a, url: 'http://a:1', routes: [{{ id: r-1, name: r, paths: [/r] }}] }}\n{beside}"
+    )
+}
+
+/// What refers by id or by name is found, and nothing that protects is lost when it is not.
+#[test]
+fn a_plugin_beside_is_never_dropped() {
+    let plugin = "name: ip-restriction, config: { allow: [10.0.0.1] }";
+    for scope in [
+        "service: a",
+        "service: s-1",
+        "service: { id: s-1 }",
+        "service: { name: a }",
+        "route: r",
+        "route: r-1",
+        "route: { id: r-1 }",
+        "service: s-1, route: r-1",
+    ] {
+        let made =
+            run(Dialect::Kong, "in", &kong(&format!("plugins: [{{ {plugin}, {scope} }}]\n"))).expect(scope);
+        assert!(!made.findings.weaker(), "{scope}: {}", made.findings.to_text());
+        assert!(made.yaml.contains("allow_ips: [10.0.0.1]"), "{scope}:\n{}", made.yaml);
+    }
+    for scope in [
+        "service: gone",
+        "service: { id: gone }",
+        "route: gone",
+        "consumer: gone",
+        "service: a, route: gone",
+        "service: { id: s-1, name: other }",
+        "consumer_group: gold",
+        "service: a, consumer_group: gold",
+        "service: r-1",
+    ] {
+        refused(Dialect::Kong, scope, &kong(&format!("plugins: [{{ {plugin}, {scope} }}]\n")));
+    }
+    refused(
+        Dialect::Kong,
+        "a group",
+        &kong(&format!("consumer_groups: [{{ name: gold, plugins: [{{ {plugin} }}] }}]\n")),
+    );
+    refused(
+        Dialect::Kong,
+        "rules of groups",
+        &kong(&format!("consumer_group_plugins: [{{ consumer_group: gold, {plugin} }}]\n")),
+    );
+    let inner = "_format_version: '3.0'\nservices: [{ name: a, url: 'http://a:1', routes: [{ name: r, paths: [/r] }], \
+                 plugins: [{ name: ip-restriction, consumer: gone, config: { allow: [10.0.0.1] } }] }]\n";
+    refused(Dialect::Kong, "inside, for nobody known", inner);
+    // By its id, the rule of a consumer takes the consumer's credentials, as it does by name.
+    let consumer = "consumers: [{ id: c-1, username: u, keyauth_credentials: [{ key: k }] }]\n";
+    for who in ["u", "c-1", "{ id: c-1 }"] {
+        let made = run(
+            Dialect::Kong,
+            "in",
+            &kong(&format!("{consumer}plugins: [{{ {plugin}, consumer: {who} }}]\n")),
+        )
+        .expect(who);
+        assert!(made.findings.weaker() && !made.yaml.contains("sha256:"), "{who}:\n{}", made.yaml);
+    }
+}
+
+#[test]
+fn a_route_beside_finds_its_service_by_id() {
+    let text = kong(
+        "routes: [{ name: x, paths: [/x], service: { id: s-1 } }, { name: y, paths: [/y], service: s-1 }]\n",
+    );
+    let made = run(Dialect::Kong, "in", &text).expect("it is read");
+    assert_eq!(made.yaml.matches("to: a").count(), 3, "{}", made.yaml);
+    assert!(!made.findings.weaker(), "{}", made.findings.to_text());
+    let text = text.replace("service: s-1", "service: gone");
+    let made = run(Dialect::Kong, "in", &text).expect("it is read");
+    assert_eq!(made.yaml.matches("to: a").count(), 2, "{}", made.yaml);
+    assert!(made.findings.weaker(), "{}", made.findings.to_text());
+}
+
+#[test]
+fn a_shared_configuration_of_plugins_counts() {
+    let shared = "_plugin_configs: { pc: { allow: [10.0.0.1], deny: [10.0.0.2] } }\n";
+    for (plugin, allow, deny) in [
+        ("{ name: ip-restriction, _config: pc }", "[10.0.0.1]", "[10.0.0.2]"),
+        ("{ name: ip-restriction, _config: pc, config: { allow: [10.9.9.9] } }", "[10.9.9.9]", "[10.0.0.2]"),
+    ] {
+        let made = run(Dialect::Kong, "in", &kong(&format!("{shared}plugins: [{plugin}]\n"))).expect(plugin);
+        let (allow, deny) = (format!("allow_ips: {allow}"), format!("deny_ips: {deny}"));
+        assert!(made.yaml.contains(&allow) && made.yaml.contains(&deny), "{plugin}:\n{}", made.yaml);
+        assert!(!made.findings.weaker(), "{}", made.findings.to_text());
+    }
+    for plugin in [
+        "{ name: cors, _config: gone }",
+        "{ name: cors, _config: [pc] }",
+        "{ name: cors, _config: pc, config: x }",
+    ] {
+        refused(Dialect::Kong, plugin, &kong(&format!("{shared}plugins: [{plugin}]\n")));
+    }
+}
+
+const ADMINS: &str = "plugins: [{ name: ip-restriction, config: { allow: [10.0.0.1] } }]";
+
+/// Two routes, and which of them is there in Kong's order and not in ours.
+#[test]
+fn a_request_comes_to_no_route_that_protects_otherwise_than_in_kong() {
+    for (one, two, open) in [
+        // More kinds of conditions come first, whatever the paths.
+        ("paths: [/admin], methods: [GET], PROTECTED", "paths: [/admin/users]", false),
+        ("paths: [/admin], headers: { x-a: [b] }, PROTECTED", "paths: [/admin/users]", false),
+        ("paths: [/admin], methods: [GET], hosts: [b.org], PROTECTED", "paths: [/x], hosts: [b.org]", true),
+        ("paths: [/admin], methods: [GET], PROTECTED", "hosts: [b.org]", false),
+        ("paths: [/admin], methods: [GET], PROTECTED", "paths: [/administrator]", false),
+        // An expression comes before a prefix, as far as it matches; one that is refused protects too.
+        ("paths: ['~/o/(?<id>[a-z]+)$'], strip_path: false, PROTECTED", "paths: [/o/new]", false),
+        ("paths: ['~/o/(?<id>[0-9]+)$'], strip_path: false, PROTECTED", "paths: [/o/new]", true),
+        ("paths: ['~/o/(?!x).*'], strip_path: false", "paths: [/o/new]", false),
+        (
+            "paths: ['~/o/[a-z]+$'], regex_priority: 9, strip_path: false, PROTECTED",
+            "paths: ['~/o/new$'], strip_path: false",
+            false,
+        ),
+        // The same order in both, or nothing in common.
+        ("paths: [/admin], PROTECTED", "paths: [/admin/users]", true),
+        ("paths: [/admin], methods: [GET], PROTECTED", "paths: [/admin/users], methods: [POST]", true),
+        (
+            "paths: [/admin], methods: [GET], hosts: [a.org], PROTECTED",
+            "paths: [/admin/users], hosts: [b.org]",
+            true,
+        ),
+        ("paths: [/admin], methods: [GET], PROTECTED", "paths: [/users]", true),
+        ("paths: [/admin], methods: [GET], PROTECTED", "paths: [/admin/users], PROTECTED", true),
+    ] {
+        let routes = format!(
+            "routes:\n  - {{ name: first, service: a, {one} }}\n  - {{ name: second, service: a, {two} }}\n"
+        );
+        let made = run(Dialect::Kong, "in", &kong(&routes.replace("PROTECTED", ADMINS))).expect(two);
+        let second = made.yaml.split("- name: second\n").nth(1).expect("the second one");
+        let live = second.lines().take_while(|line| !line.starts_with("  -"));
+        let live = live.filter(|line| !line.trim_start().starts_with('#')).any(|line| line.contains("to: a"));
+        assert_eq!(live, open, "{one} and {two}:\n{}", made.yaml);
+        let told =
+            made.findings.list().iter().any(|one| one.security && one.note.contains("goes to first in Kong"));
+        assert_eq!(told, !open, "{one} and {two}:\n{}", made.findings.to_text());
+        assert!(open || made.findings.weaker(), "{one} and {two}:\n{}", made.findings.to_text());
+    }
+}
+
+/// Of two that refuse, and that some request could go to either of, none goes away: a wider one would get its requests.
+#[test]
+fn routes_that_refuse_and_tie_both_stay() {
+    let ldap = "paths: [/x], plugins: [{ name: ldap-auth }]";
+    let routes = format!(
+        "routes:\n  - {{ name: one, service: a, {ldap}, methods: [GET, POST] }}\n  - {{ name: two, service: a, {ldap}, methods: [GET, PUT] }}\n  - {{ name: all, service: a, paths: [/] }}\n"
+    );
+    let made = run(Dialect::Kong, "in", &kong(&routes)).expect("it is read");
+    for one in ["- name: one\n", "- name: two\n"] {
+        assert!(made.yaml.contains(one), "{}\n{}", made.yaml, made.findings.to_text());
+    }
+    assert_eq!(made.yaml.matches("to: a").count(), 4, "two of them are comments:\n{}", made.yaml);
+}
+
+/// Stricter than in Kong is told, and stays.
+#[test]
+fn a_route_that_protects_what_is_open_in_kong_is_told() {
+    let routes = format!(
+        "routes:\n  - {{ name: first, service: a, paths: [/x], methods: [GET] }}\n  - {{ name: second, service: a, paths: [/x/y], {ADMINS} }}\n"
+    );
+    let made = run(Dialect::Kong, "in", &kong(&routes)).expect("it is read");
+    assert!(
+        made.findings.weaker() && made.yaml.matches("to: a").count() == 3,
+        "{}\n{}",
+        made.yaml,
+        made.findings.to_text()
+    );
+}
+
+/// What the gateway says of an answer that lacks a part is not what the source says of whole ones.
+#[test]
+fn how_long_answers_of_krakend_are_kept_is_not_exact() {
+    let text = "{\"version\": 3, \"endpoints\": [{\"endpoint\": \"/r\", \"cache_ttl\": \"10s\", \"backend\": [{\"url_pattern\": \"/\", \"host\": [\"http://a:1\"]}]}]}";
+    let made = run(Dialect::Krakend, "in", text).expect("it is read");
+    let told = |one: &tollgate_config::import::Finding| {
+        one.element == "endpoints GET /r.cache_ttl" && one.outcome == Outcome::Approximated
+    };
+    assert!(made.findings.list().iter().any(told), "{}", made.findings.to_text());
+    assert!(made.yaml.contains("public, max-age=10"), "{}", made.yaml);
 }
 
 /// In Kong /adminx is a request for /admin; here it would go to the open route.

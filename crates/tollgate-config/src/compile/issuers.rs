@@ -71,6 +71,16 @@ impl Issuers {
         named.id
     }
 
+    /// The issuer of a name. It counts as used as little as before.
+    pub(super) fn of_name(&self, name: &str) -> Option<IssuerId> {
+        self.named.get(name)?.id
+    }
+
+    /// The only one.
+    pub(super) fn only(&self) -> Option<IssuerId> {
+        (self.all.len() == 1).then_some(IssuerId(0))
+    }
+
     pub(super) fn warn_unused(&self, report: &mut Report) {
         // What uses an issuer may be what has the fault.
         if report.has_errors() {

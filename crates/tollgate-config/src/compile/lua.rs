@@ -162,12 +162,13 @@ impl<'a> Compiled<'a> {
                 message: failure.message,
             })?);
         }
-        match &self.compiler {
+        let compiled = match &self.compiler {
             Some(compiler) => compiler.compile(source, limits),
             None => {
                 Err(ScriptError { file: String::new(), line: 0, message: "there is no compiler".to_owned() })
             }
-        }
+        };
+        compiled.map_err(|error| ScriptError { message: mask::lua::masked_message(&error.message), ..error })
     }
 
     /// Points into the script's file, or the module's, and says who names it.
@@ -181,7 +182,8 @@ impl<'a> Compiled<'a> {
         };
         let shown = self.shown.get(&file).copied().or_else(|| {
             let text: std::sync::Arc<str> = text?;
-            let masks = mask::by_lines(&text);
+            let mut masks = mask::by_lines(&text);
+            mask::lua::mask(&text, 0, &mut masks);
             let id = report.sources.add(file.clone(), text);
             report.sources.mask(id, masks);
             self.shown.insert(file, id);

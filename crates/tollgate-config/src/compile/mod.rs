@@ -20,6 +20,7 @@ mod matching;
 mod merge;
 mod names;
 mod oauth2;
+mod proofs;
 mod redis;
 mod resilience;
 mod routes;
@@ -35,6 +36,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tollgate_plan::Plan;
+use tollgate_plan::proof::Proofs;
 use tollgate_plan::table::RouteTable;
 
 use self::action::Parts;
@@ -86,7 +88,7 @@ struct File<'a> {
 }
 
 /// Compiles. `None` when the report has errors that leave nothing to build from.
-pub(crate) fn compile(input: &Input<'_>, report: &mut Report) -> Option<Plan> {
+pub(crate) fn compile(input: &Input<'_>, report: &mut Report) -> Option<(Plan, Proofs)> {
     let files: Vec<File<'_>> = files(input).collect();
     let limits = server::limits(&input.main.limits, report);
     let admin = server::admin(&input.main.admin, report);
@@ -114,10 +116,11 @@ pub(crate) fn compile(input: &Input<'_>, report: &mut Report) -> Option<Plan> {
     parts.upstreams.warn_unused(report);
     parts.issuers.warn_unused(report);
     found.analyse(report);
+    let proofs = proofs::proofs(input, &found.routes, &parts, report);
     if report.has_errors() {
         return None;
     }
-    Some(Plan {
+    let plan = Plan {
         trusted_proxies: server::trusted_proxies(input.main),
         subject_headers: tls::subject_headers(&listeners),
         listeners,
@@ -138,7 +141,8 @@ pub(crate) fn compile(input: &Input<'_>, report: &mut Report) -> Option<Plan> {
         upstreams: parts.upstreams.finish(),
         table: RouteTable::build(found.specs),
         routes: found.routes,
-    })
+    };
+    Some((plan, proofs))
 }
 
 /// Files that the configuration names, with the places that name them and the bytes that they may have.

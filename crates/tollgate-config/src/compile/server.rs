@@ -146,7 +146,15 @@ pub(super) fn admin(slot: &Slot<spec::Admin>, report: &mut Report) -> Admin {
         let hint = "set `admin.token`, such as `${TOLLGATE_ADMIN_TOKEN}`, or listen on 127.0.0.1";
         report.push(Finding::error(Code::AdminOpen, span, message).hint(hint));
     }
-    Admin { address, token: token.map(|token| Arc::from(token.value.as_str())) }
+    let allow_write = block.allow_write();
+    if known && allow_write && token.is_none() {
+        let span = block.allow_write.given().map_or(block.span, |at| at.span);
+        let message =
+            "`allow_write` lets everybody on this machine write the configuration: there is no token";
+        let hint = "set `admin.token`, such as `${TOLLGATE_ADMIN_TOKEN}`";
+        report.push(Finding::error(Code::AdminOpen, span, message).hint(hint));
+    }
+    Admin { address, token: token.map(|token| Arc::from(token.value.as_str())), allow_write }
 }
 
 pub(super) fn listeners(input: &Input<'_>, admin: SocketAddr, report: &mut Report) -> Vec<Listener> {

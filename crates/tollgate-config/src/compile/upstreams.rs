@@ -81,6 +81,16 @@ impl Upstreams {
         id
     }
 
+    /// The upstream of a name, or of a URL that routes use. It counts as used as little as before.
+    pub(super) fn of_name(&self, name: &str) -> Option<UpstreamId> {
+        let at = self.all.iter().position(|upstream| &*upstream.name == name)?;
+        u32::try_from(at).ok().map(UpstreamId)
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.all.iter().map(|upstream| &*upstream.name)
+    }
+
     /// Every upstream that has a name.
     pub(super) fn all_named(&self) -> Vec<UpstreamId> {
         let ids = self.all.iter().enumerate().filter(|(_, upstream)| upstream.named);

@@ -28,10 +28,21 @@ pub(super) struct Item {
     /// Comment lines above it.
     pub(super) notes: Vec<String>,
     pub(super) keys: Map<String, Value>,
+    /// Where the source has an order of routes that is not ours: where it stands in that.
+    pub(super) rank: Option<Rank>,
     /// A route that refuses every request.
     refused: bool,
     /// What it would have done otherwise.
     withheld: Map<String, Value>,
+}
+
+/// How the source ranks a route.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Rank {
+    /// What it compares, by each order that it may be set to; the greater comes first.
+    pub(super) orders: Vec<Vec<i64>>,
+    /// Whether it has a host that could not be written here.
+    pub(super) any_host: bool,
 }
 
 /// A section of the file: its key, its items, whether they are named, and what a place in it is called.
@@ -176,6 +187,14 @@ impl Draft {
     pub(super) fn refuse(&mut self, index: usize, why: &str) {
         if let Some(route) = self.routes.get_mut(index) {
             route.refuse(why);
+            route.seal();
+        }
+    }
+
+    /// Puts a route that refuses before those that it ties with.
+    pub(super) fn settle_tie(&mut self, index: usize) {
+        if let Some(route) = self.routes.get_mut(index) {
+            route.set("priority", index + 1);
             route.seal();
         }
     }

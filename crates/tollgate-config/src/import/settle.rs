@@ -62,6 +62,10 @@ fn take_back(
                 findings.unsafe_(format!("route {}", route.name), format!("refused here, since {why}"));
                 draft.refuse(index, &why);
                 refused.insert(place);
+            } else if error.code == "route_tie" {
+                // It refuses already: as far as it goes it has to stay, so the tie is settled.
+                draft.settle_tie(index);
+                refused.insert(place);
             }
         }
         if !refused.contains(&place) && gone.insert(place.clone()) {

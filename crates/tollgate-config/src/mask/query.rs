@@ -45,6 +45,14 @@ pub(super) fn is_placeholder(text: &str) -> bool {
     inside.is_some_and(|inside| !inside.is_empty() && !inside.contains(['{', '}', '"', '\'']))
 }
 
+/// Whether all values of a query are placeholders of a template, names or not.
+pub(crate) fn of_placeholders(query: &str) -> bool {
+    query.split('&').all(|parameter| {
+        let value = parameter.split_once('=').map_or(parameter, |(_, value)| value);
+        is_placeholder(value)
+    })
+}
+
 /// Whether a text is one `${…}` without a default.
 pub(super) fn is_reference(text: &str) -> bool {
     let inside = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));

@@ -47,8 +47,10 @@ fn secrets_are_found_by_key() {
         ("url: h/t?key=abc", vec!["abc"]),
         ("to: \"{scheme}://h/?k=v\"", vec!["v"]),
         ("to: \"${BASE}/?k=v\"", vec!["v"]),
-        ("inline: |\n  get(\"http://h/?k=v w\")\n  x = a ?b", vec!["v"]),
-        ("inline: |\n  get(\"http://h/?x?k=v?w\")", vec!["v?w"]),
+        ("inline: |\n  get(\"http://h/?k=v w\")\n  x = a ?b", vec!["http://h/?k=v w", "v"]),
+        ("inline: |\n  get(\"http://h/?x?k=v?w\")", vec!["http://h/?x?k=v?w", "v?w"]),
+        ("note: |\n  get(\"http://h/?k=v w\")\n  x = a ?b", vec!["v"]),
+        ("note: |\n  get(\"http://h/?x?k=v?w\")", vec!["v?w"]),
         ("if: 'a == 1 ? b : c'", vec![]),
         ("include: routes/?.yaml", vec![]),
         ("file: ${file:/a?b=c}", vec![]),
@@ -62,11 +64,35 @@ fn secrets_are_found_by_key() {
         ("respond: { json: { code: a } }", vec![]),
         ("lua: { file: a.lua, with: { a: b, c: [{ d: 1 }], e: \"${E}\" } }", vec!["b", "1"]),
         ("lua: { wiht: { a: b } }", vec!["b"]),
-        ("path: /x/@me", vec![]),
     ] {
-        let tree = yaml::parse(FileId(0), text).ok().flatten().unwrap();
-        assert_eq!(hidden(text, by_keys(&tree, text)), expect, "{text}");
+        check_by_key(text, &expect);
     }
+}
+
+#[test]
+fn texts_of_scripts_and_expressions_are_found_by_key() {
+    for (text, expect) in [
+        ("lua: scripts/a.lua", vec![]),
+        ("lua: |\n  x = \"a\" -- b\n  y = 'c'", vec!["a", "b", "c"]),
+        ("lua: [a.lua, { inline: x = 'a' }, \"b.lua\"]", vec!["a"]),
+        ("lua: { inlin: 'x = \"a\"' }", vec!["a"]),
+        ("lua: { inline: 'x = \'\'a\'\' y' }", vec!["'x = ''a'' y'"]),
+        ("lua: { inline: \"x = \\\"a\\\"\" }", vec!["\"x = \\\"a\\\"\""]),
+        ("path: /x/@me", vec![]),
+        // Texts of expressions.
+        ("guard: [{ if: 'request.headers[\"x-key\"] == \"abc\" &&' }]", vec!["abc"]),
+        ("guard: [{ fi: 'a == \"b\"' }]", vec!["b"]),
+        ("guard: [a == 'b', { if: \"a == \\\"b\\\"\" }]", vec!["b", "\"a == \\\"b\\\"\""]),
+        ("guard: a == 'b'", vec!["b"]),
+        ("if: a ==\n  'b'", vec!["a ==\n  'b'"]),
+    ] {
+        check_by_key(text, &expect);
+    }
+}
+
+fn check_by_key(text: &str, expect: &[&str]) {
+    let tree = yaml::parse(FileId(0), text).ok().flatten().unwrap();
+    assert_eq!(hidden(text, by_keys(&tree, text)), expect, "{text}");
 }
 
 #[test]
@@ -82,7 +108,7 @@ fn secrets_are_found_in_text_that_is_no_yaml() {
         ("path: /x?a=b c\n", vec!["b c"]),
         ("with:\n  a: b\nx: [", vec!["a: b"]),
         ("request: { set_query: { a: b }, x: [\n", vec!["{ a: b }, x: ["]),
-        ("if: a ? b : c == d\n", vec![]),
+        ("if: a ? b : c == d\n", vec!["a ? b : c == d"]),
     ] {
         assert_eq!(hidden(text, by_lines(text)), expect, "{text:?}");
     }

@@ -209,6 +209,10 @@ const HABITS: &[(&str, &[&str], &str)] = &[
     ("consumer", &["key", "api_key", "api_keys"], "keys"),
     ("rate_limit", &["limit", "requests"], "rate"),
     ("rate_limit", &["by", "key"], "per"),
+    ("test_request", &["url", "uri", "target"], "path"),
+    ("test_request", &["client_ip", "remote_addr", "client"], "ip"),
+    ("stub", &["latency", "wait", "sleep"], "delay"),
+    ("expect", &["code", "error"], "reason"),
     ("cors", &["allow_origins", "allowed_origins", "origin"], "origins"),
     ("concurrency", &["limit", "max_concurrent"], "max"),
     ("route", &["paths", "prefix", "uri", "match", "location"], "path"),
@@ -223,7 +227,21 @@ fn habit(key: &str, title: &str) -> Option<String> {
 fn elsewhere(key: &str, title: &str) -> Option<String> {
     let catalogue = Catalogue::whole();
     // These blocks stand inside a list or a value, where nobody looks for a key.
-    let inner = ["weighted", "target", "hash", "redis", "introspection", "basic", "api_key", "health_check"];
+    let inner = [
+        "weighted",
+        "target",
+        "hash",
+        "redis",
+        "introspection",
+        "basic",
+        "api_key",
+        "health_check",
+        "test",
+        "test_request",
+        "test_token",
+        "stub",
+        "expect",
+    ];
     let has = |block: &&BlockDoc| block.fields.iter().any(|field| field.key == key);
     let outer = |block: &&BlockDoc| block.title != title && !inner.contains(&block.title);
     // Defaults are about routes: a key of these is most probably meant.

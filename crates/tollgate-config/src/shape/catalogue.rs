@@ -39,13 +39,11 @@ pub(crate) struct Description {
     /// "duration", "list of text".
     pub(crate) label: String,
     pub(crate) schema: Value,
-    /// Whether this version refuses it, but for what the schema says.
-    pub(crate) later: bool,
 }
 
 impl Description {
     pub(crate) fn new(label: impl Into<String>, schema: Value) -> Self {
-        Description { label: label.into(), schema, later: false }
+        Description { label: label.into(), schema }
     }
 }
 
@@ -53,11 +51,6 @@ impl FieldDoc {
     /// The documentation as one line.
     pub(crate) fn about(&self) -> String {
         join(self.about)
-    }
-
-    /// Whether nothing can be written here yet.
-    pub(crate) fn refused(&self) -> bool {
-        self.description.later && self.description.schema == Value::Bool(false)
     }
 }
 
@@ -115,7 +108,7 @@ pub(crate) fn or_expansion(schema: Value) -> Value {
 /// A block as JSON Schema.
 pub(crate) fn block_schema(block: &BlockDoc) -> Value {
     let mut properties = Map::new();
-    for field in block.fields.iter().filter(|field| !field.refused()) {
+    for field in &block.fields {
         let mut schema = field.description.schema.clone();
         if let Some(object) = schema.as_object_mut() {
             object.insert("description".to_owned(), field.about().into());

@@ -8,12 +8,11 @@ use crate::report::{Finding, Report};
 use crate::suggest;
 use crate::yaml::NodeRef;
 
-/// Declares an enumeration of words. Words behind `later` are of the contract but not of this version.
+/// Declares an enumeration of words.
 macro_rules! choice {
     (
         $(#[doc = $doc:literal])+
         $name:ident { $( $(#[doc = $about:literal])+ $word:literal => $variant:ident, )+ }
-        $(later $($later:literal),+)?
     ) => {
         $(#[doc = $doc])+
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +20,6 @@ macro_rules! choice {
 
         impl $name {
             pub(crate) const WORDS: &[(&str, $name)] = &[$(($word, $name::$variant)),+];
-            pub(crate) const LATER: &[&str] = &[$($($later),+)?];
         }
 
         impl $crate::shape::Shape for $name {
@@ -30,7 +28,7 @@ macro_rules! choice {
                 what: &str,
                 report: &mut $crate::report::Report,
             ) -> Option<Self> {
-                $crate::shape::choose(node, what, $name::WORDS, $name::LATER, report)
+                $crate::shape::choose(node, what, $name::WORDS, report)
             }
 
             fn describe(_: &mut $crate::shape::Catalogue) -> $crate::shape::Description {
@@ -49,7 +47,6 @@ pub(crate) fn choose<T: Copy>(
     node: NodeRef<'_>,
     what: &str,
     words: &[(&str, T)],
-    later: &[&str],
     report: &mut Report,
 ) -> Option<T> {
     let scalar = text(node, what, report)?;
@@ -57,11 +54,6 @@ pub(crate) fn choose<T: Copy>(
         return Some(*value);
     }
     let shown = super::shown(node, report);
-    if later.contains(&&*scalar.text) {
-        let message = format!("`{what}: {shown}` is not supported yet by this version");
-        report.push(Finding::error(Code::NotSupportedYet, node.span(), message));
-        return None;
-    }
     let names = || words.iter().map(|(word, _)| *word);
     let message = format!("`{what}` must be one of {}, found `{shown}`", suggest::listing(names()));
     let hint = (!scalar.rewritten).then(|| suggest::did_you_mean(&scalar.text, names())).flatten();

@@ -8,7 +8,6 @@ mod block;
 mod choice;
 mod collection;
 mod http;
-mod later;
 mod scalar;
 
 mod catalogue;
@@ -23,7 +22,6 @@ pub(crate) use http::{
     AgentMatch, Condition, EditedHeader, HeaderName, HeaderText, HostName, LoggedHeader, Network, PathText,
     Pattern, Text, Verb, is_owned, params_hint, shown, template,
 };
-pub(crate) use later::{Later, neutral};
 pub(crate) use scalar::{Int, Name, Percent, Seconds, Size, path_text, plain_name, text};
 
 use serde_json::Value;

@@ -38,6 +38,11 @@ fn what_is_no_secret_is_shown_as_it_is_written() {
         ("admin: { token: \"${TOKEN}\" }", "/admin/token", json!("${TOKEN}")),
         ("admin: { token: \"${file:/run/key}\" }", "/admin/token", json!("${file:/run/key}")),
         ("access_log: { log_query: true }", "/access_log/log_query", json!(true)),
+        (
+            "access_log: { headers: [user-agent, x-foo] }",
+            "/access_log/headers",
+            json!(["user-agent", "x-foo"]),
+        ),
     ] {
         check(&format!("{text}\n{ROUTE}"), pointer, expect);
     }
@@ -60,6 +65,17 @@ fn secrets_are_not() {
         let shown = redacted(&sources);
         assert_eq!(shown.pointer(&format!("/0/config{pointer}")), Some(&expect), "{text}\n{shown:#}");
     }
+}
+
+/// Of a route that may not hold, whose texts with `s3cret` are secrets.
+#[track_caller]
+fn check_route(text: &str, pointer: &str, expect: &Value) {
+    let text = format!("routes: [{{ path: /, {text} }}]\n");
+    let failed = load_text("tollgate.yaml", &text, &MemorySources::default());
+    let sources = failed.map_or_else(|failed| failed.sources, |loaded| loaded.sources);
+    let shown = redacted(&sources);
+    assert!(!shown.to_string().contains("s3cret"), "{shown:#}");
+    assert_eq!(shown.pointer(&format!("/0/config/routes/0{pointer}")), Some(expect), "{text}\n{shown:#}");
 }
 
 #[test]
@@ -87,6 +103,24 @@ fn secrets_of_routes_are_not() {
             json!({ "name": "a", "path": "/x?k=***", "json": { "apiKey": HIDDEN } }),
         ),
         (
+            "aggregate: { headers: [accept], query: [page], parts: [{ name: a, json: { headers: [s3cret] } }] }",
+            "/aggregate",
+            json!({
+                "headers": ["accept"], "query": ["page"],
+                "parts": [{ "name": "a", "json": { "headers": [HIDDEN] } }],
+            }),
+        ),
+        (
+            "redirect: { to: \"https://{host}{path}?{query}\" }",
+            "/redirect/to",
+            json!("https://{host}{path}?{query}"),
+        ),
+        (
+            "headers: { headers: [s3cret] }, to: http://127.0.0.1:1",
+            "/headers",
+            json!({ "headers": [HIDDEN] }),
+        ),
+        (
             "lua: { file: a.lua, with: { a: [s3cret] } }",
             "/lua",
             json!({ "file": "a.lua", "with": { "a": [HIDDEN] } }),
@@ -109,16 +143,7 @@ fn secrets_of_routes_are_not() {
             json!("request.headers[\"***\"] == \"***\""),
         ),
     ] {
-        let text = format!("routes: [{{ path: /, {text} }}]\n");
-        let failed = load_text("tollgate.yaml", &text, &MemorySources::default());
-        let sources = failed.map_or_else(|failed| failed.sources, |loaded| loaded.sources);
-        let shown = redacted(&sources);
-        assert!(!shown.to_string().contains("s3cret"), "{shown:#}");
-        assert_eq!(
-            shown.pointer(&format!("/0/config/routes/0{pointer}")),
-            Some(&expect),
-            "{text}\n{shown:#}"
-        );
+        check_route(text, pointer, &expect);
     }
 }
 
@@ -144,6 +169,10 @@ fn texts_are_cut_and_queries_hidden() {
     for (text, expect) in [
         ("http://h/p?key=s3cret", "http://h/p?***"),
         ("http://h/p?", "http://h/p?"),
+        ("https://{host}{path}?{query}", "https://{host}{path}?{query}"),
+        ("https://h/?from={path}&{query}", "https://h/?from={path}&{query}"),
+        ("https://h/?from={path}&s3cret", "https://h/?***"),
+        ("https://h/?from={path}&key=s3cret{host}", "https://h/?***"),
         ("what?", "what?"),
         ("redis://:pw@h/0", "redis://***@h/0"),
     ] {

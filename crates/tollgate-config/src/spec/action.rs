@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use tollgate_plan::template::Part;
+use tollgate_plan::template::{Part, Var};
 
 use super::json::Json;
 use super::target::{Parsed, is_url, parse_target};
@@ -150,6 +150,11 @@ impl Shape for Location {
             )
         } else if location.0.parts().iter().any(is_foreign) {
             ("holds a character that no URL has", "percent-encode it: a space is %20")
+        } else if gives_the_host_away(location.0.parts()) {
+            (
+                "lets the client choose the host that it is sent to",
+                "put a `/` in front of the placeholder, or the domain behind it: `https://{name}.example.com/`",
+            )
         } else {
             return Some(Location(location));
         };
@@ -171,6 +176,26 @@ fn is_foreign(part: &Part) -> bool {
         }
         Part::Var(_) => false,
     }
+}
+
+/// Whether the host ends with what a client says: `https://example.com{rest}` goes to `example.com.evil.example` too.
+/// The host that was asked for is another matter, and so is a name within a domain.
+fn gives_the_host_away(parts: &[Part]) -> bool {
+    const VALUE: char = '\0';
+    let mut url = String::new();
+    for part in parts {
+        match part {
+            Part::Text(text) => url.push_str(text),
+            Part::Var(Var::Host | Var::Scheme) => url.push('h'),
+            Part::Var(Var::Path) => url.push('/'),
+            Part::Var(_) => url.push(VALUE),
+        }
+    }
+    const END: [char; 3] = ['/', '?', '#'];
+    let absolute = url.split_once("://").filter(|(scheme, _)| !scheme.contains(END));
+    let behind = url.strip_prefix("//").or(absolute.map(|(_, behind)| behind));
+    let authority = behind.and_then(|behind| behind.split(END).next());
+    authority.is_some_and(|authority| authority.ends_with(VALUE))
 }
 
 fn is_scheme(text: &str) -> bool {

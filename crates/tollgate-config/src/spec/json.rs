@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tollgate_plan::template::{Part, Template};
 
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{Catalogue, Description, Shape, template};
 use crate::yaml::{Core, Entry, NodeRef};
+
+const NO_NUMBER: &str = "JSON has no infinity and no NaN";
 
 /// JSON text as a template: the placeholders stand inside strings, everything else is already escaped.
 #[derive(Debug, Clone)]
@@ -25,6 +27,51 @@ impl Shape for Json {
 
     fn describe(_: &mut Catalogue) -> Description {
         Description::new("any value", json!({}))
+    }
+}
+
+/// The JSON that a node means, without placeholders; none when something was reported, after which the rest was still looked at.
+pub(super) fn literal(node: NodeRef<'_>, report: &mut Report) -> Option<Value> {
+    if let Some(items) = node.items() {
+        let items: Vec<Option<Value>> = items.map(|item| literal(item, report)).collect();
+        return items.into_iter().collect::<Option<Vec<_>>>().map(Value::Array);
+    }
+    if let Some(entries) = node.entries() {
+        let mut map = Map::new();
+        let mut complete = true;
+        for entry in entries {
+            let Some(value) = literal(entry.value, report) else {
+                complete = false;
+                continue;
+            };
+            if map.insert(entry.key.to_owned(), value).is_some() {
+                let message = format!("`{}` is written twice", entry.key.escape_debug());
+                report.push(Finding::error(Code::DuplicateKey, entry.key_span, message));
+                complete = false;
+            }
+        }
+        return complete.then_some(Value::Object(map));
+    }
+    let scalar = node.scalar().filter(|scalar| !scalar.unknown)?;
+    match scalar.core() {
+        Core::Null => Some(Value::Null),
+        Core::Bool(value) => Some(value.into()),
+        // What a whole number of JSON cannot hold is a double, which is what most who read it have.
+        Core::Int(value) => {
+            let whole = i64::try_from(value).map(Value::from);
+            Some(
+                whole
+                    .or_else(|_| u64::try_from(value).map(Value::from))
+                    .unwrap_or_else(|_| json!(value as f64)),
+            )
+        }
+        Core::Float(value) if value.is_finite() => Some(json!(value)),
+        Core::Float(_) => {
+            let finding = Finding::error(Code::BadValue, node.span(), NO_NUMBER);
+            report.push(finding.hint("quote it to make it text"));
+            None
+        }
+        Core::Text => Some(scalar.text.to_string().into()),
     }
 }
 
@@ -86,9 +133,9 @@ fn write_scalar(node: NodeRef<'_>, out: &mut Template, text: &mut String, report
         Core::Int(value) => text.push_str(&value.to_string()),
         Core::Float(value) if value.is_finite() => text.push_str(&json!(value).to_string()),
         Core::Float(_) => {
-            let message = "JSON has no infinity and no NaN";
-            report
-                .push(Finding::error(Code::BadValue, node.span(), message).hint("quote it to make it text"));
+            report.push(
+                Finding::error(Code::BadValue, node.span(), NO_NUMBER).hint("quote it to make it text"),
+            );
             return false;
         }
         Core::Text => {

@@ -5,7 +5,7 @@ use tollgate_plan::notice::NoticeSource;
 
 use super::issuer::ServiceUrl;
 use crate::report::Report;
-use crate::shape::{Catalogue, Description, Later, Seconds, Shape, choose, neutral};
+use crate::shape::{Catalogue, Description, Seconds, Shape, choose};
 use crate::yaml::NodeRef;
 
 block! {
@@ -14,8 +14,8 @@ block! {
         /// How often a configuration that came from a URL (`tollgate run --config https://…`) is asked for. Files are
         /// watched, whatever stands here.
         every: Seconds<1_000, 86_400_000> = Seconds::of(30);
-        /// Whether a reload whose tests fail is refused.
-        require_tests: Later<neutral::False>;
+        /// Whether a configuration whose `tests` fail is refused: a reload leaves the old one running, a start ends.
+        require_tests: bool = false;
     }
 }
 
@@ -47,7 +47,7 @@ impl Shape for Watch {
             let notice = Notice::read(node, what, report)?;
             return notice.url.value().map(|url| Watch(NoticeSource::Url(url.0.clone())));
         }
-        Some(Watch(match choose(node, what, CLOUDS, &[], report)? {
+        Some(Watch(match choose(node, what, CLOUDS, report)? {
             Cloud::Aws => NoticeSource::Aws,
             Cloud::Gcp => NoticeSource::Gcp,
             Cloud::Azure => NoticeSource::Azure,

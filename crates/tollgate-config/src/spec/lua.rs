@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
+use super::json::literal;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{
@@ -105,7 +106,7 @@ fn of_block(block: ScriptBlock, report: &mut Report) -> Option<Lua> {
 
 /// Values for a script, as they are written.
 #[derive(Debug, Clone)]
-pub(crate) struct With(pub(super) Map<String, Value>);
+pub(crate) struct With(pub(crate) Map<String, Value>);
 
 impl Shape for With {
     fn read(node: NodeRef<'_>, what: &str, report: &mut Report) -> Option<Self> {
@@ -113,7 +114,7 @@ impl Shape for With {
             wrong_type(node, what, "a map", report);
             return None;
         }
-        match value(node, report)? {
+        match literal(node, report)? {
             Value::Object(map) => Some(With(map)),
             _ => None,
         }
@@ -121,51 +122,5 @@ impl Shape for With {
 
     fn describe(_: &mut Catalogue) -> Description {
         Description::new("map of names to any value", json!({ "type": "object" }))
-    }
-}
-
-/// The JSON that a node means; none when something was reported, after which the rest was still looked at.
-fn value(node: NodeRef<'_>, report: &mut Report) -> Option<Value> {
-    if let Some(items) = node.items() {
-        let items: Vec<Option<Value>> = items.map(|item| value(item, report)).collect();
-        return items.into_iter().collect::<Option<Vec<_>>>().map(Value::Array);
-    }
-    if let Some(entries) = node.entries() {
-        let mut map = Map::new();
-        let mut complete = true;
-        for entry in entries {
-            let Some(value) = value(entry.value, report) else {
-                complete = false;
-                continue;
-            };
-            if map.insert(entry.key.to_owned(), value).is_some() {
-                let message = format!("`{}` is written twice", entry.key.escape_debug());
-                report.push(Finding::error(Code::DuplicateKey, entry.key_span, message));
-                complete = false;
-            }
-        }
-        return complete.then_some(Value::Object(map));
-    }
-    let scalar = node.scalar().filter(|scalar| !scalar.unknown)?;
-    match scalar.core() {
-        Core::Null => Some(Value::Null),
-        Core::Bool(value) => Some(value.into()),
-        // Numbers of scripts are doubles: what a whole number of JSON cannot hold, they would not hold exactly either.
-        Core::Int(value) => {
-            let whole = i64::try_from(value).map(Value::from);
-            Some(
-                whole
-                    .or_else(|_| u64::try_from(value).map(Value::from))
-                    .unwrap_or_else(|_| json!(value as f64)),
-            )
-        }
-        Core::Float(value) if value.is_finite() => Some(json!(value)),
-        Core::Float(_) => {
-            let finding =
-                Finding::error(Code::BadValue, node.span(), "a script is handed no infinity and no NaN");
-            report.push(finding.hint("quote it to make it text"));
-            None
-        }
-        Core::Text => Some(scalar.text.to_string().into()),
     }
 }

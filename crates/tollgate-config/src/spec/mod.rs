@@ -14,6 +14,7 @@ mod life;
 mod limit;
 mod lua;
 mod oauth2;
+mod proof;
 mod redis;
 mod resilience;
 mod resolver;
@@ -36,11 +37,13 @@ pub(crate) use checks::{Interface, SchemaSource, Validate};
 pub(crate) use consumer::{Basic, Consumer};
 pub(crate) use issuer::{Audience, Claim, Exp, Issuer, IssuerName, ServiceUrl};
 pub(crate) use json::Json;
+pub(crate) use life::Reload;
 pub(crate) use limit::{
     Concurrency, LimitName, PER_HINT, PerKey, Rate, RateLimit, RateLimitHeaders, Sharing, Store,
 };
 pub(crate) use lua::{Lua, LuaLimits, ScriptText};
 pub(crate) use oauth2::{ClientAuth, UpstreamAuth};
+pub(crate) use proof::{Data, Expect, Stub, StubError, Test, TestRequest, TestToken};
 pub(crate) use redis::{OnFailure, Redis, RedisUrl};
 pub(crate) use resilience::{CheckedPath, CircuitBreaker, HealthCheck, Outlier, Retry, RetryCause, Statuses};
 pub(crate) use root::{Included, Root};

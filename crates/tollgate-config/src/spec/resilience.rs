@@ -110,7 +110,7 @@ impl Shape for RetryCause {
         if node.scalar().is_some_and(|scalar| digit(&scalar.text)) {
             return Statuses::read(node, what, report).map(RetryCause::Status);
         }
-        choose(node, what, Self::WORDS, &[], report)
+        choose(node, what, Self::WORDS, report)
     }
 
     fn describe(catalogue: &mut Catalogue) -> Description {

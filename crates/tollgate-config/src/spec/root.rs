@@ -6,13 +6,14 @@ use super::issuer::{Issuer, IssuerName};
 use super::life::Reload;
 use super::limit::RateLimitHeaders;
 use super::lua::LuaLimits;
+use super::proof::Test;
 use super::redis::Redis;
 use super::resolver::Resolver;
 use super::route::{Defaults, Route};
 use super::server::{Admin, Limits, Listener, Shutdown, Workers};
 use super::traces::Traces;
 use super::upstream::{Upstream, UpstreamName};
-use crate::shape::{Dict, Int, Later, List, Network, OneOrMany, Rows, neutral};
+use crate::shape::{Dict, Int, List, Network, OneOrMany, Rows};
 
 block! {
     /// The top level of the main file.
@@ -49,8 +50,8 @@ block! {
         defaults: Defaults;
         /// What to do with which request. At least one, here or in an included file.
         routes: Rows<Route>;
-        /// Tests of this configuration.
-        tests: Later<neutral::EmptyList>;
+        /// Tests of this configuration: `tollgate test` runs them.
+        tests: Rows<Test>;
         /// How a changed configuration is taken over.
         reload: Reload;
         /// Which headers tell clients about their limits: `standard` is `RateLimit-Policy` and `RateLimit`
@@ -78,7 +79,7 @@ block! {
         defaults: Defaults;
         /// What to do with which request.
         routes: Rows<Route>;
-        /// Tests of this configuration.
-        tests: Later<neutral::EmptyList>;
+        /// Tests of this configuration: `tollgate test` runs them.
+        tests: Rows<Test>;
     }
 }

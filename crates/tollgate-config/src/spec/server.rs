@@ -92,6 +92,9 @@ block! {
         address: AdminAddress = AdminAddress(SocketAddr::from(([127, 0, 0, 1], 9900)));
         /// The bearer token; required when the address is not loopback. Empty: none.
         token: String;
+        /// Whether the text of this file may be read and replaced there, as the console's designer does. It needs a
+        /// `token`, whatever the address: who has it decides what the gateway does.
+        allow_write: bool = false;
     }
 }
 

@@ -6,6 +6,7 @@ use tollgate_content::expr::Expr;
 use tollgate_content::jq::Jq;
 
 use crate::diagnostic::Code;
+use crate::mask;
 use crate::report::{Finding, Report};
 use crate::shape::{Catalogue, Description, Dict, Key, List, Shape, Slot, shown, text};
 use crate::source_map::Span;
@@ -152,7 +153,8 @@ impl Shape for Condition {
                 let span = scalar.part(node.span(), report.sources.text(node.span()), at..scalar.text.len());
                 let hint = (!error.names.is_empty())
                     .then(|| format!("there are {}", suggest::listing(error.names.iter().copied())));
-                let message = format!("`{what}` is no expression: {}", error.message);
+                let message =
+                    format!("`{what}` is no expression: {}", mask::cel::masked_message(&error.message));
                 report.push(Finding::error(Code::BadValue, span, message).maybe_hint(hint));
                 None
             }

@@ -123,7 +123,7 @@ impl Shape for Balance {
             report.push(Finding::error(Code::BadValue, node.span(), message).hint("write `{ hash: ip }`"));
             return None;
         }
-        Some(Balance(match choose(node, what, PLAIN, &[], report)? {
+        Some(Balance(match choose(node, what, PLAIN, report)? {
             Plain::LeastRequests => PlanBalance::LeastRequests,
             Plain::RoundRobin => PlanBalance::RoundRobin,
             Plain::Random => PlanBalance::Random,

@@ -11,6 +11,7 @@ use tollgate_plan::credentials::ClientCredentials;
 use tollgate_plan::issuer::Reach;
 use tollgate_plan::limits::Limits;
 use tollgate_plan::listener::ProxyProtocol;
+use tollgate_plan::proof::{Proof, Proofs, Stub, StubAnswer};
 use tollgate_plan::resilience::StatusSet;
 use tollgate_plan::route::{Action, HeaderEdit, QueryEdit, RespondBody, Rewrite, Route};
 use tollgate_plan::template::{Part, Template};
@@ -66,6 +67,41 @@ pub(crate) fn plan(plan: &Plan) -> String {
         }
         protection::of_route(&mut out, one);
         route(&mut out, one, plan);
+    }
+    out
+}
+
+/// Nothing where there are no tests.
+pub(crate) fn proofs(proofs: &Proofs) -> String {
+    let mut out = String::new();
+    if proofs.required {
+        line(&mut out, "tests are required".to_owned());
+    }
+    for Proof { name, file, line: at, request, repeat, stubs, expect } in &proofs.all {
+        line(&mut out, format!("test {name:?} at {file}:{at}, {repeat} times"));
+        let body = String::from_utf8_lossy(&request.body);
+        line(
+            &mut out,
+            format!(
+                "  {:?} {} from {}, host {}, body {body:?}",
+                request.method, request.path, request.ip, request.host
+            ),
+        );
+        line(&mut out, format!("  {:?} {:?} {:?}", request.headers, request.token, request.key));
+        for (upstream, stub) in stubs {
+            match stub {
+                Stub::Answer(answer) => {
+                    let body = String::from_utf8_lossy(&answer.body);
+                    let StubAnswer { status, headers, delay, .. } = answer;
+                    line(
+                        &mut out,
+                        format!("  {upstream:?} answers {status} {headers:?} {body:?} after {delay:?}"),
+                    );
+                }
+                fails => line(&mut out, format!("  {upstream:?}: {fails:?}")),
+            }
+        }
+        line(&mut out, format!("  {expect:?}"));
     }
     out
 }

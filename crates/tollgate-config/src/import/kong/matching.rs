@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::named;
+use super::{named, order};
 use crate::import::document::{at, is, list, members, text, texts};
 use crate::import::draft::{Draft, Item};
 use crate::import::findings::Findings;
@@ -10,6 +10,7 @@ use crate::import::findings::Findings;
 /// One route of ours for each path of theirs.
 pub(super) fn items(route: &Value, old: bool, element: &str, findings: &mut Findings) -> Vec<Item> {
     let mut paths = texts(route, "paths");
+    let listed = !paths.is_empty();
     if paths.is_empty() {
         paths.push("/".to_owned());
     }
@@ -21,6 +22,8 @@ pub(super) fn items(route: &Value, old: bool, element: &str, findings: &mut Find
         let mut item = Item::new(name.clone(), json!({ "name": name }));
         self::path(path, old, strip, element, &mut item, findings);
         conditions(route, element, &mut item, findings);
+        let written = listed.then_some(path.as_str());
+        item.rank = Some(order::rank(route, written, expression(path, old).is_some()));
         items.push(item);
     }
     items
@@ -74,14 +77,7 @@ pub(super) fn close_gaps(draft: &mut Draft, findings: &mut Findings) {
 }
 
 fn path(path: &str, old: bool, strip: bool, element: &str, item: &mut Item, findings: &mut Findings) {
-    let expression = match (path.strip_prefix('~'), old) {
-        (Some(rest), false) => Some(rest),
-        (_, true) if path.contains(|c: char| !(c.is_ascii_alphanumeric() || "-._~/%".contains(c))) => {
-            Some(path)
-        }
-        _ => None,
-    };
-    let Some(expression) = expression else {
+    let Some(expression) = expression(path, old) else {
         let base = path.trim_end_matches('/');
         item.set("path", format!("{base}/*").replace('{', "%7B").replace('}', "%7D"));
         if strip && !base.is_empty() {
@@ -129,6 +125,17 @@ fn path(path: &str, old: bool, strip: bool, element: &str, item: &mut Item, find
             );
             item.refuse("its path is an expression that has no like here");
         }
+    }
+}
+
+/// A path that is an expression: before 3.0 any that looks like one.
+fn expression(path: &str, old: bool) -> Option<&str> {
+    match (path.strip_prefix('~'), old) {
+        (Some(rest), false) => Some(rest),
+        (_, true) if path.contains(|c: char| !(c.is_ascii_alphanumeric() || "-._~/%".contains(c))) => {
+            Some(path)
+        }
+        _ => None,
     }
 }
 
@@ -247,7 +254,7 @@ fn conditions(route: &Value, element: &str, item: &mut Item, findings: &mut Find
     if text(route, "regex_priority").is_some_and(|priority| priority != "0") {
         findings.near(
             format!("{element}.regex_priority"),
-            "the more specific path comes first here, whatever its priority",
+            "the more specific path comes first here, whatever its priority; where another route protects otherwise, it refuses",
         );
     }
     if is(route, "https_redirect_status_code") || text(route, "expression").is_some() {

@@ -1,9 +1,11 @@
 //! Kong's declarative configuration: services with their routes inside, or beside each other with references.
 
 mod matching;
+mod order;
 mod people;
 mod plugins;
 mod edits;
+mod refer;
 mod target;
 
 use std::collections::BTreeMap;
@@ -44,6 +46,8 @@ struct Plugin<'v> {
     name: &'v str,
     config: &'v Value,
     scope: Scope,
+    /// Why all that it may protect refuses.
+    refused: Option<&'v str>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,6 +95,7 @@ pub(super) fn carry(
         "listeners",
         "Kong's are not in this file: clear text on 0.0.0.0:8000; add TLS under `listeners`",
     );
+    let document = &refer::resolve(document, findings);
     let people = people::carry(document, hashes, draft, findings);
     let mut world = World { document, old: version != "3.0", people, draft, findings, made: BTreeMap::new() };
     for (key, value) in document.as_object().into_iter().flatten() {
@@ -115,6 +120,7 @@ pub(super) fn carry(
             world.route(None, route);
         }
     }
+    order::settle(draft, findings);
     matching::close_gaps(draft, findings);
     Ok(())
 }
@@ -176,8 +182,14 @@ impl<'v> World<'v> {
         let name = named(route);
         let beside = list(self.document, "plugins");
         let mut found: Vec<Plugin<'v>> = Vec::new();
-        let of_route = beside.iter().filter(|one| reference(one, "route").as_ref() == Some(&name));
-        collect(&mut found, list(route, "plugins").iter().chain(of_route), Scope::Route);
+        // Of a service and a route is nearer than of a route alone; of another service it never meets this one.
+        let of = |one: &Value, service: Option<&str>| {
+            reference(one, "route").as_ref() == Some(&name) && reference(one, "service").as_deref() == service
+        };
+        let both = service.map(|(service, _)| service);
+        let of_both = beside.iter().filter(|one| both.is_some() && of(one, both));
+        let of_route = beside.iter().filter(|one| of(one, None));
+        collect(&mut found, of_both.chain(list(route, "plugins")).chain(of_route), Scope::Route);
         if let Some((name, service)) = service {
             let of_service = beside.iter().filter(|one| {
                 reference(one, "service").as_deref() == Some(name) && at(one, "route").is_none()
@@ -193,14 +205,15 @@ impl<'v> World<'v> {
 fn collect<'v>(found: &mut Vec<Plugin<'v>>, plugins: impl Iterator<Item = &'v Value>, scope: Scope) {
     for plugin in plugins {
         // Those of a consumer are told with the consumer.
-        let of_others = at(plugin, "consumer").is_some() || at(plugin, "consumer_group").is_some();
+        let of_others = at(plugin, "consumer").is_some();
         let name = at(plugin, "name").and_then(Value::as_str).unwrap_or_default();
+        let refused = at(plugin, refer::REFUSED).and_then(Value::as_str);
         if of_others || at(plugin, "enabled") == Some(&Value::Bool(false)) {
             continue;
         }
-        if found.iter().all(|known| known.name != name) {
+        if refused.is_some() || found.iter().all(|known| known.name != name) {
             let config = plugin.get("config").unwrap_or(&Value::Null);
-            found.push(Plugin { name, config, scope });
+            found.push(Plugin { name, config, scope, refused });
         }
     }
 }

@@ -196,7 +196,7 @@ impl Making<'_> {
                     item.note(format!("Tokens of the consumer {}. Better the secret comes from ${{NAME}} or ${{file:/path}}.", self.name));
                     draft.issuers.push(item);
                     people.issuers.push(name);
-                    findings.guarded(element.clone(), "an issuer now: such a token is accepted, but is no consumer here, so it is in no groups and gives no X-Consumer headers");
+                    findings.guarded(element.clone(), "an issuer now, and its secret stands in the file in clear: put it into ${NAME} or ${file:/path}. Such a token is accepted, but is no consumer here, so it is in no groups and gives no X-Consumer headers");
                     None
                 }
             };

@@ -74,6 +74,10 @@ pub(super) fn apply(
 ) {
     let identities = plugins.iter().filter(|plugin| IDENTITY.contains(&plugin.name)).count();
     for plugin in plugins {
+        if let Some(why) = plugin.refused {
+            item.refuse(&format!("`{}` is not carried over: {why}", plugin.name));
+            continue;
+        }
         let element = match (plugin.scope, service) {
             (Scope::Global, _) => format!("plugins.{}", plugin.name),
             (Scope::Service, Some(service)) => format!("services.{service}.plugins.{}", plugin.name),
@@ -324,6 +328,10 @@ impl Applied<'_, '_, '_> {
             of("password").filter(|password| !password.is_empty()).map_or_else(String::new, |password| {
                 format!("{}:{}@", encode(&of("username").unwrap_or_default()), encode(&password))
             });
+        if !login.is_empty() {
+            let note = "its password stands in the file in clear: put the URL into ${NAME} or ${file:/path}";
+            self.world.findings.near("redis", note);
+        }
         let scheme = if of("ssl").as_deref() == Some("true") { "rediss" } else { "redis" };
         let database = of("database")
             .filter(|number| number != "0")
@@ -334,12 +342,17 @@ impl Applied<'_, '_, '_> {
     }
 
     fn ip_restriction(&mut self) {
+        let mut any = false;
         for (theirs, old, ours) in [("allow", "whitelist", "allow_ips"), ("deny", "blacklist", "deny_ips")] {
             let mut blocks = texts(self.config, theirs);
             blocks.extend(texts(self.config, old));
             if !blocks.is_empty() {
                 self.item.set(ours, blocks);
+                any = true;
             }
+        }
+        if !any {
+            return self.refuse("it says neither whom to allow nor whom to deny");
         }
         self.exact();
         if text(self.config, "status").is_some_and(|status| status != "403")

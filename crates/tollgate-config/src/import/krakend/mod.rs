@@ -96,6 +96,10 @@ impl World<'_> {
                 "cache-control",
                 format!("public, max-age={}", seconds as u64),
             );
+            self.findings.near(
+                format!("{element}.cache_ttl"),
+                "`cache-control` of every answer of the route, where KrakenD says it of complete ones alone; an answer that lacks a part must not be kept",
+            );
         }
         if number(endpoint, "concurrent_calls").is_some_and(|calls| calls > 1.0) {
             self.findings.near(
