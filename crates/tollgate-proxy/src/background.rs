@@ -16,7 +16,7 @@ use crate::live::http::Rim;
 use crate::live::issuers::{self, IssuerRegistry, Question};
 use crate::live::memory::{self, Memory};
 use crate::live::registry::UpstreamRegistry;
-use crate::live::{checks, services, tokens};
+use crate::live::{checks, lasting, services, tokens};
 use crate::upstream::NameServers;
 
 /// Questions that the thread has not taken yet. It takes them at once, so this is seldom more than one.
@@ -53,18 +53,24 @@ impl Background {
             runtime.block_on(async {
                 let rim = Rc::new(Rim::new(&servers));
                 tokio::select! {
-                    () = issuers::attend(wanted, asked, rim.clone()) => {}
-                    () = tokens::attend(tokens, rim.clone()) => {}
-                    () = checks::attend(checked, &servers) => {}
-                    () = services::attend(services, servers.clone()) => {}
-                    () = memory::watch(memory) => {}
-                    () = exporter.attend(rim) => {}
+                    () = lasting::alone("issuers", issuers::attend(wanted, asked, rim.clone())) => {}
+                    () = lasting::alone("tokens", tokens::attend(tokens, rim.clone())) => {}
+                    () = lasting::alone("health checks", checks::attend(checked, &servers)) => {}
+                    () = lasting::alone("services", services::attend(services, servers.clone())) => {}
+                    () = lasting::alone("memory", memory::watch(memory)) => {}
+                    () = lasting::alone("traces", exporter.attend(rim)) => {}
                     _ = ended.wait_for(|end| *end) => {}
                 }
             });
         };
         let thread = std::thread::Builder::new().name("background".into()).spawn(run)?;
         Ok(Background { questions, end, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// No thread: nobody is asked anything.
+    pub(crate) fn nothing() -> Background {
+        let (questions, _) = mpsc::channel(1);
+        Background { questions, end: watch::channel(true).0, thread: Mutex::new(None) }
     }
 
     /// Hands a question over; false when too many are waiting, or the end is near.

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use tollgate_plan::Plan;
 use tollgate_wire::{EntryRef, HeaderBlock, Name};
@@ -17,6 +18,7 @@ use crate::live::listeners::ListenerLive;
 use crate::live::memory::Held;
 use crate::pump::{Head, Pending};
 use crate::timer::{Timer, Timers};
+use crate::worker::Worker;
 
 /// A client's connection.
 pub(crate) struct Client {
@@ -31,6 +33,8 @@ pub(crate) struct Client {
     pub(crate) unread: Unread,
     /// What the socket did not take yet of interim answers: it goes out before any other byte.
     pub(crate) owed: RefCell<Pending>,
+    /// When the first byte of a head came that did not come whole; whoever begins with it takes it.
+    pub(crate) begun: Cell<Option<Instant>>,
     /// Requests served.
     pub(crate) served: Cell<u64>,
     /// What is known from the TLS handshake; none in clear text. Streams of one connection share it.
@@ -59,8 +63,31 @@ impl Client {
             peer_text: Rc::default(),
             unread: Unread { bytes: RefCell::new(body) },
             owed: RefCell::default(),
+            begun: Cell::default(),
             served: Cell::new(0),
             secure: None,
+            _place: None,
+        })
+    }
+
+    /// The same client where it waits for nothing: the upstream is told of it what it was told before.
+    pub(crate) fn absent(&self, timers: &Rc<Timers>) -> Rc<Client> {
+        self.behind(Stream::Nobody, timers)
+    }
+
+    /// The client's side of a request that nobody sent, as if it came from there.
+    pub(crate) fn imagined(timers: &Rc<Timers>, peer: IpAddr, secure: bool, body: Vec<u8>) -> Rc<Client> {
+        let tls = || Rc::new(Secure { version: "TLSv1.3", subject: None, _held: Held::default() });
+        Rc::new(Client {
+            io: Stream::Nobody,
+            timer: timers.timer(),
+            peer: Some(peer),
+            peer_text: peer.to_string().into(),
+            unread: Unread { bytes: RefCell::new(body) },
+            owed: RefCell::default(),
+            begun: Cell::default(),
+            served: Cell::new(0),
+            secure: secure.then(tls),
             _place: None,
         })
     }
@@ -73,13 +100,18 @@ impl Client {
 
     /// The same client, for one request over a stream of its connection.
     pub(crate) fn for_stream(&self, timers: &Rc<Timers>, stream: H2Stream) -> Rc<Client> {
+        self.behind(Stream::H2(Box::new(stream)), timers)
+    }
+
+    fn behind(&self, io: Stream, timers: &Rc<Timers>) -> Rc<Client> {
         Rc::new(Client {
-            io: Stream::H2(Box::new(stream)),
+            io,
             timer: timers.timer(),
             peer: self.peer,
             peer_text: self.peer_text.clone(),
             unread: Unread::default(),
             owed: RefCell::default(),
+            begun: Cell::default(),
             served: Cell::new(0),
             secure: self.secure.clone(),
             _place: None,
@@ -101,6 +133,11 @@ impl Client {
         // A connection from before a reload may have another name for it.
         let own = self.subject().map(|(name, _)| name);
         plan.subject_headers.iter().chain(own).any(|name| spells(entry, name))
+    }
+
+    /// When the request that is here now began: with the first byte of its head.
+    pub(crate) fn began(&self, worker: &Worker) -> Instant {
+        self.begun.take().unwrap_or_else(|| worker.clock.recent())
     }
 
     /// Whether the listener would let it in as it did. One request may still be under way when that ends.

@@ -103,9 +103,9 @@ async fn drain(shared: &Shared, began: Instant, course: &Course) {
     shared.collector.flush(SPANS_WITHIN).await;
     shared.background.end();
     if !shared.log.flush(FLUSH_WITHIN) {
-        tracing::warn!(
-            "the access log could not be written to its end; what waits in a spool is left to the next process"
-        );
+        let spool =
+            shared.log.shipped().map_or("", |_| "; what waits in a spool is left to the next process");
+        tracing::warn!("the access log could not be written to its end{spool}");
     }
     shared.log.end(END_WITHIN);
     shared.drained.send_replace(Some(Drained { cut }));

@@ -1,7 +1,7 @@
 //! The values that stages hand to each other, from the head of a request to its log record.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -27,6 +27,7 @@ pub(crate) use crate::observe::Copied;
 use crate::observe::{self, Outcome as AttemptOutcome, RequestId};
 use crate::pump::{Upload, Watch};
 use crate::trace::Trace;
+use crate::trail::Trail;
 use crate::transform::Coder;
 use crate::worker::{Active, Kit, Phase, Worker};
 
@@ -62,6 +63,8 @@ pub(crate) struct Exchange<'c> {
     pub(crate) as_get: Cell<bool>,
     /// Where it stands in a trace, where there are traces.
     pub(crate) trace: Option<Box<Trace>>,
+    /// It is only explained: nothing of it is counted, kept or sent.
+    pub(crate) trail: Option<Box<Trail>>,
     pub(crate) seen: Seen,
 }
 
@@ -129,6 +132,8 @@ pub(crate) struct Seen {
     pub(crate) cache: Cell<Option<Cached>>,
     /// What came is for this request alone, for a reason that its headers do not say.
     pub(crate) unkept: Cell<bool>,
+    /// Parts that failed, and why: as the client is told. Not there where none did.
+    pub(crate) parts_failed: OnceCell<Box<[String]>>,
 }
 
 /// What the cache had to do with an answer.
@@ -340,6 +345,17 @@ impl Reject {
     }
 }
 
+/// What is known of a request that never became one.
+#[derive(Debug, Default)]
+pub(crate) struct Glimpse {
+    /// None when the request line could not be read.
+    pub(crate) method: Option<Method>,
+    /// Lower-case name without port; empty where the head did not come whole.
+    pub(crate) host: String,
+    /// In normal form, or as it came when it has none; empty when it is not known.
+    pub(crate) path: String,
+}
+
 /// What becomes of the client's connection after an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -386,7 +402,7 @@ impl<'c> Exchange<'c> {
     ) -> Exchange<'c> {
         let body = RequestBody::of(&kit.head, active.plan.limits.body);
         let seen = Seen {
-            started: worker.clock.recent(),
+            started: client.began(worker),
             status: Cell::new(0),
             reason: Cell::new(None),
             bytes_in: body.as_ref().map(|_| Rc::default()),
@@ -397,6 +413,7 @@ impl<'c> Exchange<'c> {
             finished: Cell::new(false),
             cache: Cell::new(None),
             unkept: Cell::new(false),
+            parts_failed: OnceCell::new(),
         };
         Exchange {
             worker,
@@ -417,7 +434,40 @@ impl<'c> Exchange<'c> {
             held: RefCell::default(),
             as_get: Cell::new(false),
             trace: None,
+            trail: None,
             seen,
+        }
+    }
+
+    /// A request that nobody sent, to be explained.
+    pub(crate) fn explained(
+        worker: &'c Rc<Worker>,
+        client: &'c Rc<Client>,
+        active: Rc<Active>,
+        kit: &'c mut Kit,
+        facts: Facts,
+        trail: Trail,
+    ) -> Exchange<'c> {
+        let traces = active.plan.traces.as_deref();
+        let trace = traces.map(|traces| {
+            Trace::begin(traces, &kit.head.headers, facts.trusted, &mut worker.ids.borrow_mut())
+        });
+        let origin = Origin::Gateway { target: None };
+        let mut exchange = Exchange::of(worker, client, active, kit, facts, origin).traced(trace);
+        exchange.trail = Some(Box::new(trail));
+        exchange
+    }
+
+    /// Whether it is only explained.
+    pub(crate) fn is_explained(&self) -> bool {
+        self.trail.is_some()
+    }
+
+    /// Leaves a note where it is.
+    #[inline]
+    pub(crate) fn note(&self, note: impl FnOnce(&Trail)) {
+        if let Some(trail) = self.trail.as_deref() {
+            seldom(|| note(trail));
         }
     }
 
@@ -507,4 +557,11 @@ impl<'c> Exchange<'c> {
     pub(crate) fn is_head(&self) -> bool {
         self.kit.head.method == Method::Head
     }
+}
+
+/// Keeps what only explanations need out of the way of those who are served.
+#[cold]
+#[inline(never)]
+fn seldom(note: impl FnOnce()) {
+    note();
 }

@@ -10,21 +10,19 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tollgate_plan::Plan;
 use tollgate_plan::listener::{ListenAddress, Listener};
-use tollgate_plan::upstream::UpstreamId;
 use tollgate_policy::limit::Table;
 
 use crate::background::Background;
 use crate::control::{Applied, ApplyError, Control, Drained, Status};
 use crate::drain::{self, Course};
 use crate::handover::Held;
-use crate::health::{HealthReport, TargetHealth, UpstreamHealth};
 use crate::insight::FOLLOWERS_MAX;
 use crate::listen::{self, Accepted};
 use crate::live::Counts;
 use crate::live::cache::{CachesLive, Purge, PurgeError};
 use crate::live::collector::Collector;
 use crate::live::dial::Dialer;
-use crate::live::issuers::{IssuerHealth, IssuerLive, IssuerRegistry};
+use crate::live::issuers::{IssuerLive, IssuerRegistry};
 use crate::live::limits::LimitsLive;
 use crate::live::listeners::ListenerLive;
 use crate::live::memory::Memory;
@@ -33,7 +31,6 @@ use crate::live::registry::{UpstreamRegistry, Upstreams};
 use crate::live::services::ServicesLive;
 use crate::live::store::{Leases, StoreHealth, StoreReport};
 use crate::live::targets::TargetShared;
-use crate::live::tokens::TokenHealth;
 #[cfg(test)]
 pub(crate) use crate::observe::fixture;
 use crate::observe::{LogWriter, Snapshot, WorkerSnapshot};
@@ -68,7 +65,18 @@ impl Gateway {
 
     /// The same on sockets that were handed to this process, as far as they are for listeners of the plan. The others
     /// are closed.
-    pub fn start_on(plan: Plan, mut held: Vec<Held>) -> Result<Gateway, StartError> {
+    pub fn start_on(plan: Plan, held: Vec<Held>) -> Result<Gateway, StartError> {
+        Gateway::begin(plan, held, Instant::now(), true)
+    }
+
+    /// The same with the time of rate limits beginning at `epoch`: before, none of it passes.
+    /// Where it does not serve, it has no network either.
+    pub(crate) fn begin(
+        plan: Plan,
+        mut held: Vec<Held>,
+        epoch: Instant,
+        serves: bool,
+    ) -> Result<Gateway, StartError> {
         let sides = Sides::of(&plan, &Sides::default())?;
         let mut fresh = Fresh::default();
         for listener in &plan.listeners {
@@ -88,14 +96,19 @@ impl Gateway {
         let (collector, exporter) = Collector::new(&plan);
         let memory = Arc::new(Memory::new(Arc::new(Counts::new(plan.workers))));
         memory.follow(&plan.limits);
-        let background = Background::start(&issuers, &upstreams, &name_servers, &memory, exporter)
-            .map_err(ApplyError::Thread)?;
-        upstreams.services.want(&plan);
-        upstreams.services.wait(SERVICES_WITHIN);
+        let background = match serves {
+            true => Background::start(&issuers, &upstreams, &name_servers, &memory, exporter)
+                .map_err(ApplyError::Thread)?,
+            false => Background::nothing(),
+        };
+        if serves {
+            upstreams.services.want(&plan);
+            upstreams.services.wait(SERVICES_WITHIN);
+        }
         let registries = (issuers, upstreams);
-        let beside = (background, name_servers, memory);
+        let beside = (background, name_servers, memory, epoch);
         let shared = Shared::new(plan, sides, limits, (log, collector), registries, beside);
-        let shared = Arc::new(shared);
+        let shared = Arc::new(Shared { serves, ..shared });
         let shares = shared.adopt(fresh);
         let (started, ready) = std::sync::mpsc::sync_channel(shared.workers);
         let mut threads = Vec::new();
@@ -133,6 +146,8 @@ impl Gateway {
 
 /// What the workers share, and what [`Control`] reaches.
 pub(crate) struct Shared {
+    /// It serves clients; else it only explains what it would do.
+    pub(crate) serves: bool,
     pub(crate) workers: usize,
     pub(crate) counts: Arc<Counts>,
     /// What is held in memory, and how much of it there may be.
@@ -255,7 +270,7 @@ impl Shared {
         limits: LimitsLive,
         (log, collector): (LogWriter, Collector),
         (issuers, upstreams): (IssuerRegistry, UpstreamRegistry),
-        (background, name_servers, memory): (Background, NameServers, Arc<Memory>),
+        (background, name_servers, memory, epoch): (Background, NameServers, Arc<Memory>, Instant),
     ) -> Shared {
         let started = SystemTime::now();
         let of_plan = Arc::new(upstreams.reconcile(&plan, &sides, started));
@@ -272,13 +287,14 @@ impl Shared {
             generation: 1,
         };
         Shared {
+            serves: true,
             workers,
             counts: memory.counts().clone(),
             buckets: Table::new(memory.buckets_max()),
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
             leases: Leases::default(),
             store: Arc::default(),
-            epoch: Instant::now(),
+            epoch,
             log,
             collector,
             started,
@@ -347,37 +363,6 @@ impl Shared {
             ready: !draining,
             started: self.started,
         }
-    }
-
-    /// The health of the named upstreams, of all or of these.
-    pub(crate) fn health(&self, only: Option<&[UpstreamId]>) -> HealthReport {
-        let (current, now) = (self.current(), Instant::now());
-        let shown = current.plan.upstreams.iter().zip(current.upstreams.iter()).enumerate();
-        let wanted = |at: usize| only.is_none_or(|only| only.contains(&UpstreamId(at as u32)));
-        let upstreams =
-            shown.filter(|(at, (upstream, _))| upstream.named && wanted(*at)).map(|(_, (upstream, live))| {
-                UpstreamHealth {
-                    name: upstream.name.clone(),
-                    targets: TargetHealth::of(upstream, live),
-                    circuit: live.circuit(now),
-                    token: live.token.as_ref().map(|token| token.health(&live.name, now).status),
-                }
-            });
-        HealthReport { status: self.status(), upstreams: upstreams.collect() }
-    }
-
-    /// How each issuer is doing, in the order of the configuration.
-    pub(crate) fn issuer_health(&self) -> Vec<IssuerHealth> {
-        let (current, now) = (self.current(), Instant::now());
-        let issuers = current.plan.issuers.iter().zip(current.issuers.iter());
-        issuers.map(|(issuer, live)| IssuerHealth::of(issuer, live, now)).collect()
-    }
-
-    /// How the gateway's own tokens toward upstreams are doing, in the order of the configuration.
-    pub(crate) fn token_health(&self) -> Vec<TokenHealth> {
-        let (current, now) = (self.current(), Instant::now());
-        let upstreams = current.upstreams.iter();
-        upstreams.filter_map(|live| Some(live.token.as_ref()?.health(&live.name, now))).collect()
     }
 
     /// Gives an accepted connection to the worker that should serve it; back when that takes none at the moment.

@@ -1,15 +1,17 @@
 //! The gateway's health as the outside sees it, on the admin side and through the `health` action.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use serde_json::{Map, Value, json};
-use tollgate_plan::upstream::{Target, Upstream};
+use tollgate_plan::upstream::{Target, Upstream, UpstreamId};
 use tollgate_policy::Circuit;
 
 use crate::control::Status;
+use crate::gateway::Shared;
+use crate::live::issuers::IssuerHealth;
 use crate::live::shield::UpstreamShared;
-use crate::live::tokens::TokenStatus;
+use crate::live::tokens::{TokenHealth, TokenStatus};
 use crate::observe::rfc3339;
 
 /// The health of the gateway and its named upstreams.
@@ -72,6 +74,39 @@ impl TargetHealth {
                 some => some,
             })
             .collect()
+    }
+}
+
+impl Shared {
+    /// The health of the named upstreams, of all or of these.
+    pub(crate) fn health(&self, only: Option<&[UpstreamId]>) -> HealthReport {
+        let (current, now) = (self.current(), Instant::now());
+        let shown = current.plan.upstreams.iter().zip(current.upstreams.iter()).enumerate();
+        let wanted = |at: usize| only.is_none_or(|only| only.contains(&UpstreamId(at as u32)));
+        let upstreams =
+            shown.filter(|(at, (upstream, _))| upstream.named && wanted(*at)).map(|(_, (upstream, live))| {
+                UpstreamHealth {
+                    name: upstream.name.clone(),
+                    targets: TargetHealth::of(upstream, live),
+                    circuit: live.circuit(now),
+                    token: live.token.as_ref().map(|token| token.health(&live.name, now).status),
+                }
+            });
+        HealthReport { status: self.status(), upstreams: upstreams.collect() }
+    }
+
+    /// How each issuer is doing, in the order of the configuration.
+    pub(crate) fn issuer_health(&self) -> Vec<IssuerHealth> {
+        let (current, now) = (self.current(), Instant::now());
+        let issuers = current.plan.issuers.iter().zip(current.issuers.iter());
+        issuers.map(|(issuer, live)| IssuerHealth::of(issuer, live, now)).collect()
+    }
+
+    /// How the gateway's own tokens toward upstreams are doing, in the order of the configuration.
+    pub(crate) fn token_health(&self) -> Vec<TokenHealth> {
+        let (current, now) = (self.current(), Instant::now());
+        let upstreams = current.upstreams.iter();
+        upstreams.filter_map(|live| Some(live.token.as_ref()?.health(&live.name, now))).collect()
     }
 }
 

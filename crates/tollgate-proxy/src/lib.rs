@@ -11,12 +11,14 @@ mod background;
 mod buffer;
 mod control;
 mod drain;
+mod explain;
 mod gateway;
 mod handover;
 mod health;
 mod insight;
 mod outbound;
 mod run;
+mod still;
 mod worker;
 
 mod pipeline;
@@ -27,6 +29,7 @@ mod expressions;
 mod identity;
 mod scripting;
 mod trace;
+mod trail;
 mod values;
 
 mod access;
@@ -51,6 +54,7 @@ mod timer;
 mod tls;
 
 pub use control::{Applied, ApplyError, Control, Drained, Status};
+pub use explain::{Asked, EXPLAINED_BODY_BYTES_MAX, ExplainError, Explained};
 pub use gateway::{Gateway, StartError};
 pub use handover::Held;
 pub use health::{HealthReport, TargetHealth, UpstreamHealth};

@@ -6,10 +6,12 @@ use tollgate_plan::aggregate::Aggregate;
 use tollgate_plan::route::Action;
 
 use crate::client::Client;
-use crate::exchange::{Exchange, Next, Outcome, Reject, Reply};
+use crate::exchange::{Exchange, Glimpse, Next, Outcome, Reject, Reply};
+use crate::trail::Trail;
 use crate::worker::{Active, Kit, Worker};
 use crate::{
-    access, aggregate, cache, identify, limit, observe, parse, respond, route, transform, upstream, validate,
+    access, aggregate, cache, explain, identify, limit, observe, parse, respond, route, transform, upstream,
+    validate,
 };
 
 /// Serves one request: from its head to its log record.
@@ -27,6 +29,26 @@ pub(crate) async fn serve(worker: &Rc<Worker>, client: &Rc<Client>, mut kit: Box
     drop(exchange);
     worker.spare.keep_kit(kit);
     next
+}
+
+/// Sends a request on the same way that is only to be explained: nothing of it is counted, kept or sent. It leaves what the
+/// stages said, and the gateway's own answer where it has one.
+pub(crate) async fn explain(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    mut kit: Box<Kit>,
+    live: bool,
+) -> explain::Told {
+    let active = worker.active.borrow().clone();
+    parse::own_headers(&active, client, &mut kit.head);
+    let facts = parse::facts(worker, &active, client, &kit.head);
+    let shelf = cache::Shelf::default();
+    let trail = Trail::new(live);
+    let mut exchange = Exchange::explained(worker, client, active.clone(), &mut kit, facts, trail);
+    let outcome = run(&mut exchange, &active, &shelf).await;
+    limit::tell(&mut exchange);
+    let (reject, reply) = respond::explain(&exchange, outcome);
+    explain::told(&exchange, reject, reply)
 }
 
 async fn run<'a>(
@@ -75,27 +97,52 @@ async fn act<'a>(exchange: &mut Exchange<'_>, active: &'a Active) -> Result<Outc
             Outcome::Reply(Box::pin(aggregate::aggregate(exchange, aggregate, lines)).await?)
         }
         Some(Action::Health(upstreams)) => Outcome::Reply(respond::health(exchange, upstreams)),
-        Some(Action::To(_) | Action::Split(_)) if let Some(scripts) = transform::scripted(exchange) => {
-            // Boxed: the routes without scripts need not carry the room.
-            Box::pin(scripted(exchange, scripts)).await?
-        }
-        Some(Action::To(_) | Action::Split(_)) => {
-            let outgoing = transform::request(exchange)?;
-            upstream::mirror(exchange, &outgoing);
-            let mut answer = upstream::call(exchange, outgoing).await?;
-            access::own_word(exchange, &mut answer.head.headers);
-            shaped(exchange, Outcome::Answer(answer)).await?
-        }
+        Some(Action::To(_) | Action::Split(_)) => forward(exchange).await?,
         None => return Err(Reject::internal("a route without an action")),
     })
 }
 
-/// The same for a route that keeps answers: with one of those, or with one that is kept from now on.
+/// The request goes to a service. Scripts have the last word on it, and the first on the answer.
+async fn forward(exchange: &mut Exchange<'_>) -> Result<Outcome<'static>, Reject> {
+    let mut scripts = transform::scripted(exchange);
+    if let Some(scripts) = scripts.as_deref().filter(|scripts| scripts.need_body()) {
+        Box::pin(scripts.buffer(exchange)).await?;
+    }
+    let mut outgoing = transform::request(exchange)?;
+    if let Some(scripts) = &mut scripts
+        && let Some(reply) = scripts.request(exchange, &mut outgoing)?
+    {
+        return Ok(Outcome::Reply(reply));
+    }
+    if exchange.is_explained() {
+        return upstream::explain(exchange, outgoing);
+    }
+    upstream::mirror(exchange, &outgoing);
+    let answer = upstream::call(exchange, outgoing).await;
+    if let Some(scripts) = &scripts {
+        scripts.sent(exchange);
+    }
+    let mut answer = answer?;
+    access::own_word(exchange, &mut answer.head.headers);
+    match scripts.filter(|scripts| scripts.see_answer(exchange)) {
+        None => shaped(exchange, Outcome::Answer(answer)).await,
+        // Boxed: the routes without scripts need not carry the room.
+        Some(scripts) => Box::pin(scripted(exchange, scripts, Outcome::Answer(answer))).await,
+    }
+}
+
+/// What a route does that keeps answers: with one of those, or with one that is kept from now on.
 async fn cached<'a>(
     exchange: &mut Exchange<'_>,
     active: &'a Active,
     shelf: &'a cache::Shelf,
 ) -> Result<Outcome<'a>, Reject> {
+    if exchange.is_explained() {
+        return match cache::explain(exchange, active, shelf)? {
+            Some(reply) => Ok(Outcome::Reply(reply)),
+            None => act(exchange, active).await,
+        };
+    }
     match cache::look(exchange, active, shelf).await? {
         cache::Look::Answer(reply) => Ok(Outcome::Reply(reply)),
         cache::Look::Stale(reply, newer) => {
@@ -132,7 +179,8 @@ async fn refresh(mut asking: Box<cache::Refresh>) {
 /// The answer of an upstream, its body made into another one where the route says so.
 async fn shaped(exchange: &Exchange<'_>, outcome: Outcome<'static>) -> Result<Outcome<'static>, Reject> {
     let Some(rules) = transform::rules(exchange, outcome.status()) else { return Ok(outcome) };
-    let Reply { status, headers, body } = whole(exchange, outcome, rules.bytes).await?;
+    // Boxed: the routes without rules need not carry the room.
+    let Reply { status, headers, body } = Box::pin(whole(exchange, outcome, rules.bytes)).await?;
     transform::shape(exchange, rules, status, headers, &body).map(Outcome::Reply)
 }
 
@@ -151,25 +199,12 @@ async fn whole(
     }
 }
 
-/// The same for a route with scripts: they have the last word on the request and the first on the answer.
+/// What scripts make of an answer.
 async fn scripted(
-    exchange: &mut Exchange<'_>,
+    exchange: &Exchange<'_>,
     mut scripts: Box<transform::Scripted>,
+    mut outcome: Outcome<'static>,
 ) -> Result<Outcome<'static>, Reject> {
-    scripts.buffer(exchange).await?;
-    let mut outgoing = transform::request(exchange)?;
-    if let Some(reply) = scripts.request(exchange, &mut outgoing)? {
-        return Ok(Outcome::Reply(reply));
-    }
-    upstream::mirror(exchange, &outgoing);
-    let answer = upstream::call(exchange, outgoing).await;
-    scripts.sent(exchange);
-    let mut answer = answer?;
-    access::own_word(exchange, &mut answer.head.headers);
-    let mut outcome = Outcome::Answer(answer);
-    if !scripts.see_answer(exchange) {
-        return shaped(exchange, outcome).await;
-    }
     if let Some(bytes) = scripts.whole_answer(exchange, outcome.status()) {
         outcome = Outcome::Reply(whole(exchange, outcome, bytes).await?);
     }
@@ -179,7 +214,7 @@ async fn scripted(
     }
 }
 
-/// And for an aggregate: in front of its parts, and behind what they come to.
+/// An aggregate with scripts: they stand in front of its parts, and behind what they come to.
 async fn scripted_parts(
     exchange: &mut Exchange<'_>,
     aggregate: &Aggregate,
@@ -192,6 +227,10 @@ async fn scripted_parts(
     let lines = transform::part(exchange, &aggregate.headers);
     let reply = aggregate::aggregate(exchange, aggregate, lines).await;
     scripts.parts_came(exchange);
+    if exchange.is_explained() {
+        // There is no answer that they could see.
+        return reply.map(Outcome::Reply);
+    }
     match scripts.response(exchange, Outcome::Reply(reply?))? {
         transform::Passed::On(outcome) => Ok(outcome),
         transform::Passed::Answered(reply) => Ok(Outcome::Reply(reply)),
@@ -199,18 +238,21 @@ async fn scripted_parts(
 }
 
 /// Records what is not even a request, and gets no answer either.
-pub(crate) fn reset(worker: &Rc<Worker>, client: &Rc<Client>, reject: &Reject) {
+pub(crate) fn reset(worker: &Rc<Worker>, client: &Rc<Client>, reject: &Reject, read: &Glimpse) {
     let active = worker.active.borrow().clone();
     let id = parse::fresh_id(worker);
-    observe::refusal(worker, client, &active, reject, id.as_str(), worker.clock.now(), 0);
+    let refusal =
+        observe::Refusal { reject, read, id: id.as_str(), started: worker.clock.now(), bytes_out: 0 };
+    observe::refusal(worker, client, &active, &refusal);
 }
 
 /// Refuses what is not even a request.
-pub(crate) async fn refuse(worker: &Rc<Worker>, client: &Rc<Client>, reject: Reject) -> Next {
+pub(crate) async fn refuse(worker: &Rc<Worker>, client: &Rc<Client>, reject: Reject, read: Glimpse) -> Next {
     let active = worker.active.borrow().clone();
     let id = parse::fresh_id(worker);
-    let started = worker.clock.now();
+    let started = client.began(worker);
     let (next, bytes_out) = respond::refuse(worker, client, &active, &reject, id.as_str()).await;
-    observe::refusal(worker, client, &active, &reject, id.as_str(), started, bytes_out);
+    let refusal = observe::Refusal { reject: &reject, read: &read, id: id.as_str(), started, bytes_out };
+    observe::refusal(worker, client, &active, &refusal);
     next
 }

@@ -10,6 +10,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tollgate_plan::listener::ListenAddress;
 
+use crate::explain::{self, Question};
 use crate::gateway::{Current, Shared};
 use crate::identify::Known;
 use crate::io::Room;
@@ -51,6 +52,8 @@ pub(crate) enum Order {
     Unlisten(Vec<ListenAddress>),
     /// Say what was counted.
     Snapshot(oneshot::Sender<WorkerSnapshot>),
+    /// Say what would become of a request.
+    Explain(Box<Question>),
     /// Say what was recorded last.
     Recent(oneshot::Sender<Vec<u8>>),
     /// Tell what is recorded from now on.
@@ -84,6 +87,8 @@ pub(crate) fn worker(
     listening: Vec<(OwnedFd, Arc<ListenerLive>)>,
     started: std::sync::mpsc::SyncSender<()>,
 ) {
+    // What a gateway for tests has to say of upstreams that fail on purpose is no news for an operator.
+    let _quiet = shared.is_still().then(|| tracing::dispatcher::set_default(&tracing::Dispatch::none()));
     let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
         // Dropping `started` tells the starter.
@@ -137,6 +142,9 @@ async fn take_orders(worker: &Rc<Worker>, mut inbox: mpsc::Receiver<Order>, acce
             Order::Share(answer) => drop(answer.send(share(accepting))),
             Order::Unlisten(addresses) => stop(accepting, &addresses),
             Order::Snapshot(answer) => drop(answer.send(worker.snapshot())),
+            Order::Explain(question) => {
+                tokio::task::spawn_local(explain::answer(worker.clone(), *question));
+            }
             Order::Recent(answer) => drop(answer.send(worker.log.borrow().recent.lines())),
             Order::Follow(sender) => worker.log.borrow_mut().recent.follow(sender),
             Order::Phase(phase) => {

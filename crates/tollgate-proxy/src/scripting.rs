@@ -5,16 +5,23 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tollgate_script::{Failure, Host, Level, Vm};
+use tollgate_script::{Failure, Host, Level, Request, Vm};
 
 use crate::exchange::Exchange;
 use crate::observe::ScriptLines;
+
+/// Requests that are kept for their memory.
+const SPARE_MAX: usize = 64;
+
+/// Bytes of header lines that one of them may hold on to.
+const SPARE_BYTES_MAX: usize = 8 << 10;
 
 /// The worker's machine for scripts: made with the first call, and never where no route has a script.
 #[derive(Default)]
 pub(crate) struct Scripting {
     vm: RefCell<Option<Vm>>,
     desk: Rc<Desk>,
+    spare: RefCell<Vec<Request>>,
 }
 
 /// Whose script runs now, and the room that is left in the log.
@@ -29,6 +36,8 @@ struct Desk {
 pub(crate) struct Caller {
     pub(crate) route: Arc<str>,
     pub(crate) id: Rc<str>,
+    /// It is only explained: nothing of it is written down.
+    pub(crate) quiet: bool,
 }
 
 impl Scripting {
@@ -52,9 +61,26 @@ impl Scripting {
         outcome
     }
 
+    /// A request with nothing in it, to be filled for scripts.
+    pub(crate) fn spare(&self) -> Request {
+        self.spare.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Keeps the memory of a request's head. What else is in it is dropped.
+    pub(crate) fn keep_spare(&self, request: Request) {
+        let Request { mut path, mut headers, .. } = request;
+        let bytes = path.capacity() + headers.capacity_bytes();
+        let mut kept = self.spare.borrow_mut();
+        if kept.len() < SPARE_MAX && (1..=SPARE_BYTES_MAX).contains(&bytes) {
+            path.clear();
+            headers.clear();
+            kept.push(Request { path, headers, ..Request::default() });
+        }
+    }
+
     /// Writes down why a script's request failed. The client is told nothing of it.
     pub(crate) fn failed(&self, caller: &Caller, failure: &Failure) {
-        if self.desk.lines.admits() {
+        if !caller.quiet && self.desk.lines.admits() {
             let Failure { file, line, message, .. } = failure;
             tracing::error!(route = &*caller.route, id = &*caller.id, file, line, "script failed: {message}");
         }
@@ -81,7 +107,11 @@ impl Host for Desk {
 
     fn log(&self, script: &str, level: Level, line: &str) {
         let caller = self.caller.borrow();
-        let Some(Caller { route, id }) = caller.as_ref().filter(|_| self.lines.admits()) else { return };
+        let Some(Caller { route, id, .. }) =
+            caller.as_ref().filter(|caller| !caller.quiet && self.lines.admits())
+        else {
+            return;
+        };
         let (route, id) = (&**route, &**id);
         match level {
             Level::Info => tracing::info!(route, id, script, "{line}"),

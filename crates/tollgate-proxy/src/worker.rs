@@ -30,11 +30,17 @@ use crate::upstream::Resolver;
 /// buffer still fits into a second-level cache. Pages that no long body touched cost no memory.
 pub(crate) const READ_BYTES: usize = 256 * 1024;
 
-/// Spare heads and buffers kept for the next request; more than this are given back to the allocator.
+/// Spare heads kept for the next request; more than this are given back to the allocator.
 const SPARE_MAX: usize = 64;
 
-/// A spare buffer that grew beyond this is given back to the allocator.
+/// The same for buffers, of which a request has up to four at a time.
+const SPARE_BUFFERS_MAX: usize = 4 * SPARE_MAX;
+
+/// A spare head or buffer that grew beyond this is given back to the allocator.
 const SPARE_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of a new buffer: a head of common size fits without growing.
+const BUFFER_BYTES: usize = 512;
 
 /// One worker's world.
 pub(crate) struct Worker {
@@ -177,7 +183,7 @@ impl Spare {
 
     /// An empty buffer.
     pub(crate) fn buffer(&self) -> Vec<u8> {
-        self.buffers.borrow_mut().pop().unwrap_or_default()
+        self.buffers.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES))
     }
 
     /// Gives everything back to the allocator.
@@ -207,7 +213,7 @@ impl Spare {
 
     pub(crate) fn keep_buffer(&self, mut buffer: Vec<u8>) {
         let mut kept = self.buffers.borrow_mut();
-        if kept.len() < SPARE_MAX && (1..=SPARE_BYTES_MAX).contains(&buffer.capacity()) {
+        if kept.len() < SPARE_BUFFERS_MAX && (1..=SPARE_BYTES_MAX).contains(&buffer.capacity()) {
             buffer.clear();
             kept.push(buffer);
         }

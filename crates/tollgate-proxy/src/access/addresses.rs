@@ -2,19 +2,34 @@
 
 use std::net::IpAddr;
 
+use serde_json::Value;
 use tollgate_plan::Reason;
 use tollgate_plan::access::AddressRules;
 
 use crate::exchange::{Exchange, Reject};
+use crate::trail::{Stage, Verdict};
 
 /// Refuses a client whose address may not call.
 pub(crate) fn addresses(exchange: &Exchange<'_>) -> Result<(), Reject> {
-    match exchange.matched().and_then(|route| route.addresses.as_deref()) {
-        Some(rules) if !may_call(rules, exchange.facts.client_ip) => {
-            Err(Reject::new(Reason::IpDenied, "this address may not call here"))
-        }
-        _ => Ok(()),
-    }
+    let Some(rules) = exchange.matched().and_then(|route| route.addresses.as_deref()) else { return Ok(()) };
+    let client = exchange.facts.client_ip;
+    let verdict = match may_call(rules, client) {
+        true => Ok(()),
+        false => Err(Reject::new(Reason::IpDenied, "this address may not call here")),
+    };
+    exchange.note(|trail| {
+        let denied = client.is_some_and(|ip| rules.deny.contains(ip));
+        let list = if denied { "deny_ips" } else { "allow_ips" };
+        let detail = match (&verdict, client) {
+            (Ok(()), _) => "the address may call".to_owned(),
+            (Err(_), Some(ip)) if denied => format!("{ip} is in {list}"),
+            (Err(_), Some(ip)) => format!("{ip} is not in {list}"),
+            (Err(_), None) => format!("the client has no address, and there is a list {list}"),
+        };
+        let answer = verdict.as_ref().err().map_or(Verdict::Ok, Verdict::of);
+        trail.step(Stage::Addresses, answer, detail, Value::Null);
+    });
+    verdict
 }
 
 /// A client without an address (on a unix socket) is refused where there is a list of those that may.

@@ -9,6 +9,7 @@ use tollgate_plan::access::{AllowedHeaders, Cors, Origins};
 use tollgate_wire::{HeaderBlock, Method, Name, name};
 
 use crate::exchange::{Exchange, Reply};
+use crate::trail::Stage;
 use crate::worker::Kit;
 
 /// Notes what the answer will tell the browser, whoever makes it; a preflight is answered here.
@@ -17,13 +18,22 @@ pub(crate) fn cors(exchange: &mut Exchange<'_>) -> Option<Reply<'static>> {
     let cors = active.route(exchange.route)?.cors.as_deref()?;
     let Kit { head, carried, .. } = &mut *exchange.kit;
     if exchange.preflight {
-        return Some(Reply {
-            status: 204,
-            headers: preflight(cors, &head.headers),
-            body: Cow::Borrowed(&[]),
+        let headers = preflight(cors, &head.headers);
+        let allowed = headers.contains(&name::ACCESS_CONTROL_ALLOW_ORIGIN);
+        exchange.note(|trail| {
+            let said =
+                if allowed { "what it asks for is allowed" } else { "it is not allowed what it asks for" };
+            trail.ok(Stage::Cors, format!("a preflight, which the gateway answers: {said}"));
         });
+        return Some(Reply { status: 204, headers, body: Cow::Borrowed(&[]) });
     }
     answer(cors, &head.headers, carried);
+    exchange.note(|trail| {
+        let told = exchange.kit.carried.contains(&name::ACCESS_CONTROL_ALLOW_ORIGIN);
+        let said =
+            if told { "a page of this origin may read the answer" } else { "no page may read the answer" };
+        trail.ok(Stage::Cors, said);
+    });
     None
 }
 

@@ -76,7 +76,7 @@ pub(super) fn answer(
         None => data(exchange, aggregate, &node, &mut headers)?,
     };
     keep(exchange, &failures, said, &mut headers);
-    tell(&failures, &mut headers);
+    tell(exchange, &failures, &mut headers);
     Ok(Reply { status: 200, headers, body: Cow::Owned(body) })
 }
 
@@ -224,19 +224,22 @@ fn refuse(
             headers.append(&name::WWW_AUTHENTICATE, challenge);
         }
         headers.append(&name::CACHE_CONTROL, b"no-store");
-        tell(failures, &mut headers);
+        tell(exchange, failures, &mut headers);
         return Ok(Reply { status: own.status, headers, body: Cow::Owned(own.body.clone()) });
     }
     let mut reject = Reject::new(failed.reason, detail);
-    tell(failures, &mut reject.headers);
+    tell(exchange, failures, &mut reject.headers);
     Err(reject)
 }
 
-/// Says whether all is there, and what is not.
-fn tell(failures: &[(&Part, &Failed)], headers: &mut HeaderBlock) {
+/// Says whether all is there, and what is not, to the client and to the access record.
+fn tell(exchange: &Exchange<'_>, failures: &[(&Part, &Failed)], headers: &mut HeaderBlock) {
     headers.append(&name::X_TOLLGATE_COMPLETED, if failures.is_empty() { b"true" } else { b"false" });
     if !failures.is_empty() {
-        let told = failures.iter().map(|(part, failed)| format!("{};{}", part.name, failed.reason.code()));
-        headers.append(&name::X_TOLLGATE_FAILED, told.collect::<Vec<_>>().join(", ").as_bytes());
+        let told = |(part, failed): &(&Part, &Failed)| format!("{};{}", part.name, failed.reason.code());
+        let told: Box<[String]> = failures.iter().map(told).collect();
+        headers.append(&name::X_TOLLGATE_FAILED, told.join(", ").as_bytes());
+        // An aggregate is answered once.
+        let _ = exchange.seen.parts_failed.set(told);
     }
 }

@@ -5,6 +5,7 @@
 //! drops every request that is under way.
 
 mod answer;
+mod explain;
 mod part;
 mod values;
 
@@ -33,6 +34,9 @@ pub(crate) async fn aggregate(
     let sends_body = aggregate.parts.iter().any(takes_body);
     if sends_body {
         buffer::request_body(exchange).await?;
+    }
+    if let Some(trail) = exchange.trail.as_deref() {
+        return Ok(explain::explain(exchange, trail, aggregate));
     }
     let started = exchange.worker.clock.now();
     let deadline = started + exchange.at_most(started, aggregate.timeout);

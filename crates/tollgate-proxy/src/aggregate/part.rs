@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tollgate_content::decode::{Notation, decode};
+use tollgate_content::decode::{Undecoded, decode};
 use tollgate_content::{Kind, Path, Raw};
 use tollgate_plan::Reason;
 use tollgate_plan::aggregate::{Call, Part, PartBody, Source, Times};
@@ -16,7 +16,7 @@ use tollgate_plan::query;
 use tollgate_plan::template::{Template, Var};
 use tollgate_plan::upstream::UpstreamId;
 use tollgate_policy::cache::Came as Answered;
-use tollgate_wire::{ResponseHead, name, write_header};
+use tollgate_wire::{Method, ResponseHead, name, write_header};
 
 use super::values::Known;
 use super::{Work, answer};
@@ -78,6 +78,13 @@ impl Own {
 impl Failed {
     pub(super) fn of(reason: Reason) -> Failed {
         Failed { reason, answer: None }
+    }
+
+    fn undecoded(why: Undecoded) -> Failed {
+        Failed::of(match why {
+            Undecoded::Malformed(_) => Reason::PartFailed,
+            Undecoded::TooLarge(_) => Reason::PartTooLarge,
+        })
     }
 }
 
@@ -231,12 +238,13 @@ impl Work<'_, '_> {
             return Err(Failed { reason: Reason::PartFailed, answer });
         }
         exchange.worker.spare.keep_response(head);
-        let document = if status == 204 || (body.is_empty() && call.decode != Notation::Text) {
-            Ok("{}".into())
+        // What has no body by its status or method, and a target whose status says all that there is to say.
+        let bodiless = matches!(status, 204 | 205) || call.method == Method::Head;
+        let document = if bodiless || (body.is_empty() && target.is_some()) {
+            "{}".into()
         } else {
-            decode(&body, call.decode, self.aggregate.part_bytes)
+            decode(&body, call.decode, self.aggregate.part_bytes).map_err(Failed::undecoded)?
         };
-        let document = document.map_err(|_| Failed::of(Reason::PartFailed))?;
         let document: Rc<str> = match call.times {
             // Others may refer to it as it came.
             Times::Once => document.into(),

@@ -11,6 +11,7 @@ use crate::exchange::{Exchange, Outcome};
 pub(crate) fn forget(exchange: &Exchange<'_>, outcome: &mut Outcome<'_>) {
     if matches!(exchange.kit.head.method, Method::Get | Method::Head | Method::Options)
         || !exchange.active.caches.any
+        || exchange.is_explained()
     {
         return;
     }

@@ -39,7 +39,7 @@ pub(crate) fn keep<'a>(
     if let Some(old) = visit.old.take() {
         let conditional = exchange.validators.as_ref().is_some_and(|with| !with.is_empty());
         if status == 304 && conditional {
-            return Ok(Outcome::Reply(unchanged(exchange, active, shelf, *visit, old, outcome, now)));
+            return unchanged(exchange, active, shelf, *visit, old, outcome, now).map(Outcome::Reply);
         }
         if matches!(status, 500 | 502 | 503 | 504) && covers_error(&old.terms, old.age(now)) {
             give_up(exchange, outcome);
@@ -52,7 +52,7 @@ pub(crate) fn keep<'a>(
                 collapsed: visit.collapsed,
                 ..Status::default()
             };
-            return Ok(Outcome::Reply(give(exchange, shelf, old, Cached::Stale, told, now)));
+            return give(exchange, shelf, old, Cached::Stale, told, now).map(Outcome::Reply);
         }
     }
     let draft = draft(exchange, active, &visit, status, outcome.headers(), now);
@@ -132,7 +132,7 @@ fn failed<'a>(
         Some(old) => {
             let told =
                 Status { forward: Some(visit.forward), collapsed: visit.collapsed, ..Status::default() };
-            Ok(Outcome::Reply(give(exchange, shelf, old, Cached::Stale, told, now)))
+            give(exchange, shelf, old, Cached::Stale, told, now).map(Outcome::Reply)
         }
     }
 }
@@ -146,7 +146,7 @@ fn unchanged<'a>(
     old: Arc<Entry>,
     mut outcome: Outcome<'_>,
     now: Instant,
-) -> Reply<'a> {
+) -> Result<Reply<'a>, Reject> {
     let news = outcome.headers().clone();
     let mut headers = merge(&old.headers, &news);
     if !news.contains(&name::DATE) {
@@ -181,10 +181,10 @@ fn unchanged<'a>(
             arrived: now,
         })
     });
-    let mut reply = give(exchange, shelf, given, Cached::Revalidated, told, now);
+    let mut reply = give(exchange, shelf, given, Cached::Revalidated, told, now)?;
     // Cookies are never kept; they are for this client.
     news.get_all(&name::SET_COOKIE).for_each(|cookie| reply.headers.append(&name::SET_COOKIE, cookie));
-    reply
+    Ok(reply)
 }
 
 /// What is kept of the answer beside its body; none where it may not be kept.

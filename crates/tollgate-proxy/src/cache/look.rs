@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tollgate_plan::Reason;
+use tollgate_plan::cache::Cache;
 use tollgate_policy::cache::{Asked, Use, Wish, use_of};
-use tollgate_wire::{HeaderBlock, Method, Name, name};
+use tollgate_wire::{HeaderBlock, HopByHop, Method, Name, name};
 
 use super::Shelf;
 use super::give::give;
@@ -68,11 +69,7 @@ pub(crate) async fn look<'a>(
         return Err(Reject::internal("a route without its store"));
     };
     let wish = Wish::of(&exchange.kit.head.headers);
-    let key = match passes(exchange, &wish) {
-        Some(forward) => Err(forward),
-        None => key(exchange, rules).ok_or(Forward::Bypass),
-    };
-    let (key, asked) = match key {
+    let (key, asked) = match sought(exchange, rules, &wish) {
         Ok(found) => found,
         Err(forward) => return Ok(Look::Ask(Visit::passing(exchange, cache, forward))),
     };
@@ -80,15 +77,11 @@ pub(crate) async fn look<'a>(
     loop {
         let now = exchange.worker.clock.now();
         let headers = &exchange.kit.head.headers;
-        let found = cache.store.find(key.as_bytes(), |entry| {
-            cache.stamps.holds(key.url(), entry.begun)
-                && (asked != Asked::Authorized || entry.terms.shareable)
-                && entry.suits(headers)
-        });
+        let found = cache.store.find(key.as_bytes(), |entry| is_for(entry, cache, &key, asked, headers));
         if let Found::Answer(entry) = &found {
             let way = use_of(&entry.terms, entry.age(now), &wish);
             if way != Use::Ask {
-                return Ok(given(exchange, shelf, (cache, key, asked), entry, way, &waited, now));
+                return given(exchange, shelf, (cache, key, asked), entry, way, &waited, now);
             }
         }
         exchange.seen.cache.set(Some(Cached::Miss));
@@ -97,7 +90,7 @@ pub(crate) async fn look<'a>(
         }
         let together = wish == Wish::default() && !waited.is_over(now) && is_for_others(exchange, &found);
         let joined = match together {
-            true => cache.flights.join(&flight_key(&key, asked, &found, &rules.vary, headers), now),
+            true => join(exchange, cache, &flight_key(&key, asked, &found, &rules.vary, headers), now),
             false => Joined::Alone,
         };
         if let Joined::Follow(landed) = joined {
@@ -134,7 +127,7 @@ fn given<'a>(
     way: Use,
     waited: &Waited,
     now: Instant,
-) -> Look<'a> {
+) -> Result<Look<'a>, Reject> {
     let collapsed = waited.times > 0;
     let status = Status { collapsed, ..Status::default() };
     let cached = match way {
@@ -142,16 +135,16 @@ fn given<'a>(
         Use::Fresh => Cached::Hit,
         Use::Lapsed | Use::Stale | Use::Ask => Cached::Stale,
     };
-    let reply = give(exchange, shelf, entry.clone(), cached, status, now);
+    let reply = give(exchange, shelf, entry.clone(), cached, status, now)?;
     if way == Use::Stale {
-        return Look::Stale(reply, refresh(exchange, cache, key, asked, entry, now));
+        return Ok(Look::Stale(reply, refresh(exchange, cache, key, asked, entry, now)));
     }
     exchange.worker.spare.keep_buffer(key.into_bytes());
-    Look::Answer(reply)
+    Ok(Look::Answer(reply))
 }
 
 /// Why the upstream is asked, by what there is.
-fn forward(found: &Found, now: Instant, of_others: impl Fn(&Entry) -> Forward) -> Forward {
+pub(super) fn forward(found: &Found, now: Instant, of_others: impl Fn(&Entry) -> Forward) -> Forward {
     match found {
         Found::Answer(entry) if entry.age(now) < entry.terms.lifetime && !entry.terms.validate => {
             Forward::Request
@@ -163,12 +156,33 @@ fn forward(found: &Found, now: Instant, of_others: impl Fn(&Entry) -> Forward) -
 }
 
 /// The same where what is kept is for others, or of a time before the service was told to change it.
-fn of_others(entry: &Entry, holds: bool, headers: &HeaderBlock) -> Forward {
+pub(super) fn of_others(entry: &Entry, holds: bool, headers: &HeaderBlock) -> Forward {
     match entry.suits(headers) {
         _ if !holds => Forward::UriMiss,
         true => Forward::Request,
         false => Forward::VaryMiss,
     }
+}
+
+/// Under which key the request looks, and as whose; else why it has nothing to do with the cache.
+pub(super) fn sought(exchange: &Exchange<'_>, rules: &Cache, wish: &Wish) -> Result<(Key, Asked), Forward> {
+    match passes(exchange, wish) {
+        Some(forward) => Err(forward),
+        None => key(exchange, rules).ok_or(Forward::Bypass),
+    }
+}
+
+/// Whether what is kept under the key may be given to this request, as far as its age does not decide that.
+pub(super) fn is_for(
+    entry: &Entry,
+    cache: &RouteCache,
+    key: &Key,
+    asked: Asked,
+    headers: &HeaderBlock,
+) -> bool {
+    cache.stamps.holds(key.url(), entry.begun)
+        && (asked != Asked::Authorized || entry.terms.shareable)
+        && entry.suits(headers)
 }
 
 /// Why a request has nothing to do with the cache, if so.
@@ -184,8 +198,11 @@ fn passes(exchange: &Exchange<'_>, wish: &Wish) -> Option<Forward> {
     if wish.no_store {
         return Some(Forward::Request);
     }
+    // The service would not see what the answer is kept under.
+    let hop = HopByHop::of(&head.headers);
+    let disowned = head.headers.entries().any(|entry| hop.takes_away(entry));
     let other = exchange.body.is_some() || exchange.websocket || head.wants_upgrade() || for_the_origin;
-    (other || head.headers.iter().any(|(name, _)| disguised(name))).then_some(Forward::Bypass)
+    (other || disowned || head.headers.iter().any(|(name, _)| disguised(name))).then_some(Forward::Bypass)
 }
 
 /// Whether the answer to the request is one that others may be given, and worth waiting for. A client that says what it has
@@ -194,9 +211,16 @@ fn is_for_others(exchange: &Exchange<'_>, found: &Found) -> bool {
     let head = &exchange.kit.head;
     let conditional =
         head.headers.contains(&name::IF_NONE_MATCH) || head.headers.contains(&name::IF_MODIFIED_SINCE);
-    head.method == Method::Get
-        && !head.headers.contains(&name::RANGE)
-        && (!conditional || matches!(found, Found::Answer(_)))
+    !head.headers.contains(&name::RANGE) && (!conditional || matches!(found, Found::Answer(_)))
+}
+
+/// Joins those who ask for the same. What HEAD is answered is not kept, so nobody waits for it; it waits for what GET
+/// is answered.
+fn join(exchange: &Exchange<'_>, cache: &RouteCache, key: &[u8], now: Instant) -> Joined {
+    match exchange.is_head() {
+        true => cache.flights.follow(key).map_or(Joined::Alone, Joined::Follow),
+        false => cache.flights.join(key, now),
+    }
 }
 
 /// What requests have in common whose answer is one, as far as it is known what answers depend on.

@@ -3,6 +3,7 @@
 //! What is kept is the answer of the upstream as scripts and shaping left it, in front of the route's own header edits and
 //! of compression: those are made anew for each client.
 
+mod explain;
 mod forget;
 mod give;
 mod keep;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use crate::exchange::Exchange;
 use crate::live::cache::Entry;
 
+pub(crate) use explain::explain;
 pub(crate) use forget::forget;
 pub(crate) use keep::{is_whole_wanted, keep};
 pub(crate) use look::{Look, look};

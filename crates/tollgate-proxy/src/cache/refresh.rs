@@ -44,7 +44,8 @@ impl Refresh {
         Refresh {
             worker: worker.clone(),
             active: exchange.active.clone(),
-            client: Client::nobody(&worker.timers, Vec::new()),
+            // Who asked before may have shown a certificate of which the upstream is told: so it is again.
+            client: exchange.client.absent(&worker.timers),
             kit,
             facts: Some(Facts { id, client_ip, trusted, scheme }),
             route: exchange.route,

@@ -25,7 +25,7 @@ pub(super) enum Forward {
 }
 
 impl Forward {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Forward::Bypass => "bypass",
             Forward::Method => "method",

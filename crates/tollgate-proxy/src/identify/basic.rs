@@ -1,12 +1,10 @@
 //! User and password (RFC 7617), checked off the worker and remembered for a while.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tollgate_plan::Reason;
@@ -15,8 +13,9 @@ use tollgate_plan::consumer::{ConsumerId, Consumers, Password};
 use super::Refused;
 use super::flights::Flights;
 use crate::exchange::Exchange;
+use crate::live::passwords::{Mac, Right};
 
-/// A password that was right is not hashed again for so long.
+/// A worker that knows a password to be right asks nobody for so long.
 const REMEMBERED: Duration = Duration::from_secs(60);
 /// Right passwords that are remembered. There are no more of them than users, but for reloads.
 const REMEMBERED_MAX: usize = 1024;
@@ -27,32 +26,24 @@ const INVALID: Refused = Refused::new(Reason::BasicInvalid, "no such user, or an
 const MALFORMED: Refused = Refused::new(Reason::BasicInvalid, "the user and password are malformed");
 const BUSY: Refused = Refused::new(Reason::Overloaded, "too many passwords are being checked");
 
-/// A keyed hash of user and password.
-type Mac = [u8; 32];
-
-/// Passwords that were right not long ago; never themselves, only a hash with a key that nobody knows.
+/// Passwords that a worker knows to be right without asking those who know it for all workers.
 pub(super) struct Proven {
-    key: OnceCell<hmac::Key>,
     right: RefCell<HashMap<Mac, Right>>,
     /// Being checked, by plan.
     checks: Flights<(u64, Mac), Result<bool, Refused>>,
-}
-
-struct Right {
-    /// Against which it was checked: a reload that changes it takes the password back.
-    phc: Arc<str>,
-    until: Instant,
 }
 
 /// Whose user and password they are. `credential` is what follows the scheme.
 pub(super) async fn check(exchange: &Exchange<'_>, credential: &[u8]) -> Result<ConsumerId, Refused> {
     let consumers = &exchange.active.plan.consumers;
     let (user, password) = read(credential).ok_or(MALFORMED)?;
-    let proven = &exchange.worker.known.passwords;
-    let (mac, known) = (proven.mac(&user, &password), consumers.by_user.get(&*user));
+    let (proven, all) = (&exchange.worker.known.passwords, &exchange.worker.shared.passwords);
+    let (mac, known) = (all.mac(&user, &password), consumers.by_user.get(&*user));
+    let now = exchange.worker.clock.recent();
     if let Some(known) = known
-        && proven.is_right(&mac, known, exchange.worker.clock.recent())
+        && (proven.is_right(&mac, known, now) || all.was_right(&mac, &known.phc, now))
     {
+        proven.remember(mac, known, now);
         return Ok(known.consumer);
     }
     let Some(against) = known.or_else(|| decoy(consumers)) else { return Err(INVALID) };
@@ -60,8 +51,11 @@ pub(super) async fn check(exchange: &Exchange<'_>, credential: &[u8]) -> Result<
     let verify = || Box::pin(verify(exchange, password, against.phc.clone()));
     let right = proven.checks.share((exchange.active.generation, mac), verify).await?;
     match known.filter(|_| right) {
+        Some(known) if exchange.is_explained() => Ok(known.consumer),
         Some(known) => {
-            proven.remember(mac, known, exchange.worker.clock.now());
+            let now = exchange.worker.clock.now();
+            all.remember(mac, known.phc.clone(), now);
+            proven.remember(mac, known, now);
             Ok(known.consumer)
         }
         None => Err(INVALID),
@@ -95,48 +89,26 @@ fn read(credential: &[u8]) -> Option<(Box<str>, Box<[u8]>)> {
 
 impl Proven {
     pub(super) fn new() -> Proven {
-        Proven { key: OnceCell::new(), right: RefCell::default(), checks: Flights::default() }
-    }
-
-    /// Made with the first password, which takes its time anyway: the library gathers randomness for tens of milliseconds
-    /// when it is first asked for some, and a gateway without passwords need not wait for that at its start.
-    fn key(&self) -> &hmac::Key {
-        self.key.get_or_init(fresh_key)
-    }
-
-    fn mac(&self, user: &str, password: &[u8]) -> Mac {
-        let mut context = hmac::Context::with_key(self.key());
-        context.update(user.as_bytes());
-        // No user has a colon: this and nothing else is the pair.
-        context.update(b":");
-        context.update(password);
-        context.sign().as_ref().try_into().unwrap_or_default()
+        Proven { right: RefCell::default(), checks: Flights::default() }
     }
 
     fn is_right(&self, mac: &Mac, known: &Password, now: Instant) -> bool {
-        self.right.borrow().get(mac).is_some_and(|right| now < right.until && right.phc == known.phc)
+        self.right.borrow().get(mac).is_some_and(|right| right.holds(&known.phc, now))
     }
 
+    /// Notes it unless it is noted already: now and then the others are told that it is in use.
     fn remember(&self, mac: Mac, known: &Password, now: Instant) {
         let mut right = self.right.borrow_mut();
+        if right.get(&mac).is_some_and(|right| right.holds(&known.phc, now)) {
+            return;
+        }
         if right.len() >= REMEMBERED_MAX {
-            right.retain(|_, right| now < right.until);
+            right.retain(|_, right| right.holds_at(now));
         }
         if right.len() < REMEMBERED_MAX {
-            right.insert(mac, Right { phc: known.phc.clone(), until: now + REMEMBERED });
+            right.insert(mac, Right::new(known.phc.clone(), now + REMEMBERED));
         }
     }
-}
-
-fn fresh_key() -> hmac::Key {
-    let mut secret = [0; 32];
-    if aws_lc_rs::rand::fill(&mut secret).is_err() {
-        // Nobody may guess the key; the standard library has its own way to the system's randomness.
-        for part in secret.chunks_mut(size_of::<u64>()) {
-            part.copy_from_slice(&RandomState::new().build_hasher().finish().to_ne_bytes());
-        }
-    }
-    hmac::Key::new(hmac::HMAC_SHA256, &secret)
 }
 
 #[cfg(test)]
@@ -164,12 +136,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_right_is_remembered_for_a_while_and_no_longer_than_its_hash() {
+    fn a_worker_knows_what_was_right_for_a_while_and_no_longer_than_its_hash() {
         let proven = Proven::new();
         let now = Instant::now();
         let known = Password { phc: "hash".into(), consumer: ConsumerId(0) };
-        let mac = proven.mac("mobile", b"s3cret");
+        let (mac, other) = ([1; 32], [2; 32]);
         proven.remember(mac, &known, now);
+        // It does not last longer for that.
+        proven.remember(mac, &known, now + REMEMBERED / 2);
         let later = now + REMEMBERED;
         let changed = Password { phc: "another".into(), ..known.clone() };
         for (what, mac, known, now, expect) in [
@@ -177,11 +151,9 @@ mod tests {
             ("just before the end", mac, &known, later - Duration::from_millis(1), true),
             ("at the end", mac, &known, later, false),
             ("another hash", mac, &changed, now, false),
-            ("another password", proven.mac("mobile", b"s3cre"), &known, now, false),
-            ("another user", proven.mac("mobil", b"e:s3cret"), &known, now, false),
+            ("another password", other, &known, now, false),
         ] {
             assert_eq!(proven.is_right(&mac, known, now), expect, "{what}");
         }
-        assert_ne!(mac, Proven::new().mac("mobile", b"s3cret"), "the key is each worker's own");
     }
 }

@@ -8,9 +8,9 @@ use tokio::time::timeout;
 use tollgate_plan::issuer::{Introspection, Issuer, IssuerId, TokenCheck};
 use tollgate_token::{Exp, MAX_TOKEN_BYTES, TokenError};
 
-use super::Refused;
 use super::known::Refusal;
 use super::token::{UNAVAILABLE, now_unix_s, refused, remember, unix_s};
+use super::{Refused, explain};
 use crate::exchange::Exchange;
 use crate::identity::Verified;
 use crate::live::issuers::{IntrospectionLive, IssuerLive};
@@ -54,6 +54,9 @@ async fn ask_one(exchange: &Exchange<'_>, id: IssuerId, token: &str) -> Result<R
         return Err(UNAVAILABLE);
     };
     let TokenCheck::Introspection(endpoint) = &issuer.check else { return Err(UNAVAILABLE) };
+    if let Some(trail) = exchange.trail.as_deref() {
+        return Err(explain::not_asked(trail, issuer));
+    }
     if endpoint.cache.is_zero() {
         return ask_now(exchange, id, issuer, endpoint, live, token).await;
     }

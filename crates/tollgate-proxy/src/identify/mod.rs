@@ -5,6 +5,7 @@
 
 mod basic;
 mod challenge;
+mod explain;
 mod flights;
 mod introspect;
 mod key;
@@ -47,11 +48,13 @@ pub(crate) async fn identify(exchange: &mut Exchange<'_>) -> Result<(), Reject> 
     let refuse = |refused| challenge::reject(auth, refused);
     // Set before anything is required of it, so that the log of a refusal says who was refused.
     exchange.identity = caller(exchange, auth).await.map_err(refuse)?;
-    match &exchange.identity {
+    let verdict = match &exchange.identity {
         Some(identity) => require::check(auth, identity, &active.plan).map_err(refuse),
         None if auth.optional => Ok(()),
         None => Err(refuse(missing(auth))),
-    }
+    };
+    exchange.note(|trail| explain::required(exchange, trail, auth, &verdict));
+    verdict
 }
 
 /// Who calls; nobody when there is no credential.
@@ -64,7 +67,9 @@ async fn caller(exchange: &Exchange<'_>, auth: &Auth) -> Result<Option<Identity>
     let head = &exchange.kit.head;
     for place in &auth.token_from {
         if let Some(token) = presented_token(credentials::at(head, place), place)? {
-            take(Identity::Token(token::check(exchange, auth, &token).await?));
+            let verified = token::check(exchange, auth, &token).await;
+            exchange.note(|trail| explain::token(exchange, trail, place, &verified));
+            take(Identity::Token(verified?));
         }
     }
     if let Some(place) = &auth.api_key {
@@ -72,7 +77,11 @@ async fn caller(exchange: &Exchange<'_>, auth: &Auth) -> Result<Option<Identity>
         match credentials::at(head, place) {
             // The scheme says that it is something else, which was looked at or will be.
             Standing::One(value) if belongs_elsewhere(auth, place, &value) => {}
-            Standing::One(key) => take(Identity::Consumer(key::check(exchange, &key)?)),
+            Standing::One(key) => {
+                let owner = key::check(exchange, &key);
+                exchange.note(|trail| explain::consumer(exchange, trail, "API key", Some(place), &owner));
+                take(Identity::Consumer(owner?));
+            }
             Standing::Several => return Err(twice),
             Standing::Absent => {}
         }
@@ -80,7 +89,9 @@ async fn caller(exchange: &Exchange<'_>, auth: &Auth) -> Result<Option<Identity>
     if auth.basic
         && let Some(credential) = head.headers.get(&name::AUTHORIZATION).and_then(credentials::basic)
     {
-        take(Identity::Consumer(basic::check(exchange, credential).await?));
+        let owner = basic::check(exchange, credential).await;
+        exchange.note(|trail| explain::consumer(exchange, trail, "user and password", None, &owner));
+        take(Identity::Consumer(owner?));
     }
     Ok(found)
 }

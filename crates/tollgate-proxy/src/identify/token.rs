@@ -8,7 +8,7 @@ use tollgate_plan::auth::Auth;
 use tollgate_plan::issuer::{Issuer, IssuerId, TokenCheck};
 use tollgate_token::{Claims, Token, TokenError};
 
-use super::{Refused, introspect};
+use super::{Refused, explain, introspect};
 use crate::exchange::Exchange;
 use crate::identity::Verified;
 use crate::live::issuers::{IssuerLive, KeysLive};
@@ -79,7 +79,9 @@ async fn examine(exchange: &Exchange<'_>, auth: &Auth, token: &[u8]) -> Result<R
         let Some(issuer) = issuer(id) else { continue };
         match signed_by(exchange, id, issuer, &parsed).await {
             Ok((claims, keys)) => {
-                parsed.remember_header(&mut exchange.worker.known.headers.borrow_mut());
+                if !exchange.is_explained() {
+                    parsed.remember_header(&mut exchange.worker.known.headers.borrow_mut());
+                }
                 return Ok(remember(exchange, token, id, claims, keys, i64::MAX));
             }
             // One that cannot tell at the moment weighs more: the token may be good.
@@ -103,6 +105,11 @@ async fn signed_by(
             let claims = token.verify(keys, &issuer.expect, now_unix_s(worker)).map_err(refused)?;
             Ok((claims, 0))
         }
+        (TokenCheck::Fetched(_), Some(IssuerLive::Keys(live)))
+            if let Some(trail) = exchange.trail.as_deref() =>
+        {
+            explain::signed_by(trail, live, issuer, token, now_unix_s(worker))
+        }
         (TokenCheck::Fetched(_), Some(IssuerLive::Keys(live))) => {
             let keys = live.keys_at_start().await.ok_or(UNAVAILABLE)?;
             let verdict = token.verify(&keys.set, &issuer.expect, now_unix_s(worker));
@@ -119,7 +126,8 @@ async fn signed_by(
     }
 }
 
-/// Remembers what a token stands for, until `forget_unix_s` at the latest.
+/// Remembers what a token stands for, until `forget_unix_s` at the latest. What was only explained is not remembered: its
+/// signature may not have been looked at.
 pub(super) fn remember(
     exchange: &Exchange<'_>,
     token: &[u8],
@@ -136,6 +144,9 @@ pub(super) fn remember(
     let consumer = format!("{name}:{}", claims.sub().unwrap_or_default()).into_boxed_str();
     let bytes = size_of::<Verified>() + consumer.len() + claims.size_bytes();
     let verified = Rc::new(Verified { issuer: id, keys, consumer, claims });
+    if exchange.is_explained() {
+        return verified;
+    }
     worker.known.tokens.borrow_mut().insert(
         token,
         verified.clone(),

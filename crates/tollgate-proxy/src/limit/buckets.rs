@@ -7,7 +7,7 @@ use tollgate_plan::Reason;
 use tollgate_plan::limit::{RateLimitId, RouteLimits, Store};
 use tollgate_policy::limit::Decision;
 
-use super::{key, stored};
+use super::{explain, key, stored};
 use crate::exchange::{Exchange, Reject};
 use crate::worker::{Active, Worker};
 
@@ -82,6 +82,8 @@ async fn ask(exchange: &mut Exchange<'_>, active: &Active, id: RateLimitId) -> R
     let mut key = worker.spare.buffer();
     key::write(exchange, &limit.per, &mut key);
     let asked = match limit.store {
+        // Boxed: it asks elsewhere, too.
+        _ if exchange.is_explained() => Box::pin(explain::preview(exchange, active, id, &key)).await,
         Store::Local => {
             let at_ns = worker.shared.nanos(worker.clock.recent());
             let decision = worker.shared.buckets.take(live.identity, &key, &live.quota, at_ns);
@@ -97,7 +99,9 @@ async fn ask(exchange: &mut Exchange<'_>, active: &Active, id: RateLimitId) -> R
     if decision.allowed {
         return Ok(());
     }
-    active.series.count_limited(exchange.route, &limit.label);
+    if !exchange.is_explained() {
+        active.series.count_limited(exchange.route, &limit.label);
+    }
     let mut reject = Reject::new(Reason::RateLimited, format!("limit {}", limit.label));
     reject.retry_after = Some(seconds_up(decision.retry_after));
     Err(reject)

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use serde_json::json;
 use tollgate_plan::Reason;
 use tollgate_plan::limit::Concurrency;
 use tollgate_plan::route::{Action, Route};
@@ -14,6 +15,7 @@ use crate::exchange::{Exchange, Reject};
 use crate::io::Gone;
 use crate::live::gate::{Gate, Place};
 use crate::pump::Watch;
+use crate::trail::{Stage, Trail, Verdict};
 use crate::worker::Active;
 
 /// How long a request waits for its turn where neither the route nor an upstream bounds it: the default of both.
@@ -28,6 +30,9 @@ pub(crate) async fn concurrency(exchange: &mut Exchange<'_>) -> Result<(), Rejec
     let Some(gate) = active.limits.route(exchange.route).and_then(|route| route.gate.as_ref()) else {
         return Err(Reject::internal("a route without its places"));
     };
+    if let Some(trail) = exchange.trail.as_deref() {
+        return would_enter(trail, gate, rule);
+    }
     let place = match gate.enter() {
         Some(place) => place,
         None if rule.queue == 0 => return Err(full(rule)),
@@ -36,6 +41,21 @@ pub(crate) async fn concurrency(exchange: &mut Exchange<'_>) -> Result<(), Rejec
     };
     exchange.place = Some(place);
     Ok(())
+}
+
+/// Whether there is a place for a request that is only explained.
+fn would_enter(trail: &Trail, gate: &Gate, rule: Concurrency) -> Result<(), Reject> {
+    let (taken, waiting) = (gate.taken(), gate.waiting());
+    let verdict = match taken < rule.max || waiting < rule.queue {
+        true => Ok(()),
+        false => Err(full(rule)),
+    };
+    let wait = if taken < rule.max { "" } else { "; it would wait for its turn" };
+    let answer = verdict.as_ref().err().map_or(Verdict::Ok, Verdict::of);
+    let detail = format!("{taken} of {} places are taken, {waiting} of {} wait{wait}", rule.max, rule.queue);
+    let more = json!({ "max": rule.max, "in_flight": taken, "queue": rule.queue, "waiting": waiting });
+    trail.step(Stage::Concurrency, answer, detail, more);
+    verdict
 }
 
 /// Waits until it is this request's turn, as long as an answer may take, and while the client is there.

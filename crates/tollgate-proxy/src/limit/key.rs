@@ -11,7 +11,7 @@ use crate::values::write_claim;
 
 /// The first byte of a key: what is missing is a key of its own, another one than the empty value. Names of consumers
 /// and of tokens' subjects may read alike.
-const MISSING: u8 = 0;
+pub(super) const MISSING: u8 = 0;
 const PRESENT: u8 = 1;
 const CONSUMER: u8 = 2;
 const TOKEN: u8 = 3;

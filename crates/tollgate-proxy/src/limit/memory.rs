@@ -4,6 +4,7 @@ use tollgate_plan::route::Action;
 
 use crate::exchange::{Exchange, Reject};
 use crate::live::memory::Pressure;
+use crate::trail::Stage;
 
 /// Lets the request pass while there is memory for it. Who asks how the gateway is gets an answer all the same.
 pub(crate) fn memory(exchange: &Exchange<'_>) -> Result<(), Reject> {
@@ -13,6 +14,10 @@ pub(crate) fn memory(exchange: &Exchange<'_>) -> Result<(), Reject> {
     match exchange.active.action(exchange.route) {
         Some(Action::Health(_)) => Ok(()),
         // The connection goes too: it may be one of thousands.
-        _ => Err(Reject::out_of_memory().closing()),
+        _ => {
+            let full = Reject::out_of_memory().closing();
+            exchange.note(|trail| trail.refused(Stage::Memory, &full));
+            Err(full)
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Stages 5 and 7: rate limits before and after the caller is identified, and how many requests may be in flight.
 
 mod buckets;
+mod explain;
 mod key;
 mod stored;
 

@@ -25,6 +25,17 @@ pub(super) async fn take(
     }
 }
 
+/// What the store would say to one more request, without taking a token. Tokens that gateways have leased are taken, for
+/// the store. None: it does not answer in time.
+pub(super) async fn peek(
+    active: &Active,
+    limit: &RateLimit,
+    live: &LimitLive,
+    key: &[u8],
+) -> Option<Decision> {
+    active.store.as_ref()?.peek(named(limit, live), key).await
+}
+
 /// Gives a token back that was taken in the store: at that time on its clock, or out of a lease.
 pub(super) fn give_back(
     active: &Active,

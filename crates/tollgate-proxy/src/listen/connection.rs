@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::head::{self, Arrival};
 use super::{handshake, http2, proxy_header};
 use crate::client::{Client, Place, Unread};
-use crate::exchange::Next;
+use crate::exchange::{Glimpse, Next};
 use crate::io::Stream;
 use crate::timer::Timer;
 use crate::tls::HTTP_2;
@@ -70,12 +70,13 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
         peer_text: peer.map(|ip| ip.to_string()).unwrap_or_default().into(),
         unread: Unread::default(),
         owed: RefCell::default(),
+        begun: Cell::default(),
         served: Cell::new(0),
         secure,
         _place: Some(place),
     });
     if misled {
-        Box::pin(crate::pipeline::refuse(&worker, &client, handshake::misled())).await;
+        Box::pin(crate::pipeline::refuse(&worker, &client, handshake::misled(), Glimpse::default())).await;
         return linger(&worker, &client.io, &client.timer).await;
     }
     if client.io.is_alpn(HTTP_2) {
@@ -87,7 +88,9 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
                 client.served.set(client.served.get() + 1);
                 crate::pipeline::serve(&worker, &client, kit).await
             }
-            Arrival::Refused(reject) => Box::pin(crate::pipeline::refuse(&worker, &client, reject)).await,
+            Arrival::Refused(reject, read) => {
+                Box::pin(crate::pipeline::refuse(&worker, &client, reject, *read)).await
+            }
             Arrival::Http2 => return serve_http2(worker, client).await,
             Arrival::Closed => return client.io.part(),
         };

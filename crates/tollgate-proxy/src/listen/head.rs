@@ -8,9 +8,9 @@ use tollgate_plan::Reason;
 use tollgate_wire::{HeadError, HeadLimits, HeadProgress, Parsed, parse_request};
 
 use super::connection::should_end;
-use super::http2;
+use super::{glimpse, http2};
 use crate::client::Client;
-use crate::exchange::Reject;
+use crate::exchange::{Glimpse, Reject};
 use crate::live::memory::Held;
 use crate::worker::{Kit, Worker};
 
@@ -20,7 +20,8 @@ pub(super) const DRAIN_IDLE: Duration = Duration::from_millis(500);
 /// What an idle connection comes to.
 pub(super) enum Arrival {
     Request(Box<Kit>),
-    Refused(Reject),
+    /// With what was read of it.
+    Refused(Reject, Box<Glimpse>),
     /// It speaks HTTP/2; what was read of it is unread.
     Http2,
     /// Nothing more to serve and nobody to tell.
@@ -52,7 +53,7 @@ fn first_wait(worker: &Worker, client: &Client) -> Duration {
     if client.served.get() == 0 { limits.header_timeout } else { limits.keepalive_timeout }
 }
 
-pub(super) fn head_limits(worker: &Worker) -> HeadLimits {
+pub(crate) fn head_limits(worker: &Worker) -> HeadLimits {
     let active = worker.active.borrow();
     let limits = &active.plan.limits;
     HeadLimits {
@@ -95,7 +96,7 @@ impl Waiting {
                 Poll::Pending => break,
             }
             if !self.keep(worker, client) {
-                return Poll::Ready(Arrival::Refused(Reject::out_of_memory().closing()));
+                return Poll::Ready(self.refuse(client, Reject::out_of_memory()));
             }
         }
         self.poll_deadline(worker, client, cx, started)
@@ -139,14 +140,25 @@ impl Waiting {
             Err(_) if client.served.get() == 0 && http2::begins(bytes) && client.may_speak_http2() => {
                 (0, Some(Arrival::Http2))
             }
-            Err(error) => (bytes.len(), Some(Arrival::Refused(refuse(error)))),
+            Err(error) => {
+                let read = glimpse::of_refused(bytes, limits, &kit.head, error);
+                (bytes.len(), Some(Arrival::Refused(refuse(error), Box::new(read))))
+            }
         }
+    }
+
+    /// Refuses a head that did not come to its end.
+    fn refuse(&self, client: &Client, reject: Reject) -> Arrival {
+        let limits = self.limits.unwrap_or_default();
+        let read = client.unread.look(|bytes| glimpse::of_bytes(bytes, &limits));
+        Arrival::Refused(reject.closing(), Box::new(read))
     }
 
     /// From its first byte on the head has `header_timeout`.
     fn begin(&mut self, worker: &Worker, client: &Client) {
         if !self.begun && !client.unread.all(is_empty_line) {
             self.begun = true;
+            client.begun.set(Some(worker.clock.recent()));
             let timeout = worker.active.borrow().plan.limits.header_timeout;
             client.timer.arm(worker.clock.recent(), timeout);
         }
@@ -168,7 +180,7 @@ impl Waiting {
         if self.begun {
             ready!(client.timer.poll(cx));
             let late = Reject::new(Reason::RequestTimeout, "the request head took too long");
-            return Poll::Ready(Arrival::Refused(late.closing()));
+            return Poll::Ready(self.refuse(client, late));
         }
         if !client.is_welcome() {
             return Poll::Ready(Arrival::Closed);
@@ -191,7 +203,7 @@ fn is_empty_line(bytes: &[u8]) -> bool {
 }
 
 /// The reason for which the head is refused. After a framing error nothing on the connection can be trusted.
-pub(super) fn refuse(error: HeadError) -> Reject {
+pub(crate) fn refuse(error: HeadError) -> Reject {
     use tollgate_wire::Offence;
     let reason = match error.offence() {
         Offence::RequestLine => Reason::BadRequestLine,

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream};
+use http::request::Parts;
 use tollgate_plan::Reason as Refused;
 use tollgate_wire::HeadLimits;
 
@@ -192,8 +193,9 @@ impl Driver {
     fn begin(&mut self, request: http::Request<RecvStream>, respond: SendResponse<Bytes>) {
         if self.goodbye.is_some_and(|since| since.elapsed() > GOODBYE) {
             // It was told, and had the time to hear it.
-            let carrier = H2Stream::accepted(request.into_body(), respond, false);
-            return self.refuse(carrier, "the connection is about to end");
+            let (parts, body) = request.into_parts();
+            let carrier = H2Stream::accepted(body, respond, false);
+            return self.refuse(carrier, &parts, "the connection is about to end");
         }
         self.requests += 1;
         let (parts, body) = request.into_parts();
@@ -205,18 +207,19 @@ impl Driver {
         let grpc = grpc.is_some_and(|kind| is_grpc(kind.as_bytes()));
         let carrier = H2Stream::accepted(body, respond, grpc);
         let Some(place) = self.streams.enter(head_bytes, self.heads_max) else {
-            return self.refuse(carrier, "the heads of the requests under way leave no room");
+            return self.refuse(carrier, &parts, "the heads of the requests under way leave no room");
         };
         let client = self.front.for_stream(&self.worker.timers, carrier);
         tokio::task::spawn_local(stream::serve(self.worker.clone(), client, read, place));
     }
 
     /// Tells the client that nothing was done for a request, so that it asks again elsewhere; and whoever reads the log.
-    fn refuse(&self, carrier: H2Stream, why: &'static str) {
+    fn refuse(&self, carrier: H2Stream, parts: &Parts, why: &'static str) {
         self.wire.forgive();
         carrier.reset(Reason::REFUSED_STREAM);
         let client = self.front.for_stream(&self.worker.timers, carrier);
-        crate::pipeline::reset(&self.worker, &client, &Reject::new(Refused::Overloaded, why));
+        let read = head::glimpse(parts, &head_limits(&self.worker), true);
+        crate::pipeline::reset(&self.worker, &client, &Reject::new(Refused::Overloaded, why), &read);
     }
 
     /// Ends the connection of a client that sends more than its requests are worth. Whether the library has to say so.

@@ -18,6 +18,7 @@ use tollgate_plan::resilience::{HealthCheck, Probe};
 use tollgate_plan::upstream::Address;
 use tollgate_wire::{HeadLimits, HeadProgress, Method, Parsed, ResponseHead, parse_response};
 
+use super::lasting;
 use super::targets::TargetShared;
 use super::tokens::{Token, TokenLive};
 use crate::tls::{ClientSide, HTTP_1_1, HTTP_2, server_name};
@@ -94,8 +95,10 @@ fn follow(wanted: &[Arc<Checked>], running: &mut Vec<(Arc<Checked>, AbortHandle)
     });
     for checked in wanted {
         if !running.iter().any(|(known, _)| Arc::ptr_eq(known, checked)) {
-            let task = tokio::task::spawn_local(keep_checking(checked.clone(), resolver.clone()));
-            running.push((checked.clone(), task.abort_handle()));
+            let (target, resolver) = (checked.clone(), resolver.clone());
+            let task =
+                lasting::spawn("health check", move || keep_checking(target.clone(), resolver.clone()));
+            running.push((checked.clone(), task));
         }
     }
 }

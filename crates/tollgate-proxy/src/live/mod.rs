@@ -12,6 +12,7 @@ pub(crate) mod http;
 pub(crate) mod collector;
 pub(crate) mod dial;
 pub(crate) mod issuers;
+pub(crate) mod lasting;
 pub(crate) mod limits;
 pub(crate) mod listeners;
 pub(crate) mod memory;
@@ -27,5 +28,6 @@ pub(crate) mod targets;
 pub(crate) mod tokens;
 pub(crate) mod trial;
 pub(crate) mod upstreams;
+mod waiter;
 
 pub(crate) use counts::Counts;

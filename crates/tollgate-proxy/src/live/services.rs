@@ -14,6 +14,7 @@ use tollgate_plan::Plan;
 use tollgate_plan::upstream::{Address, Upstream};
 
 use super::expand::{Expanded, HOSTS_MAX, expand};
+use super::lasting;
 use crate::gateway::Shared;
 use crate::upstream::{NameServers, ResolveError, Service, Services};
 
@@ -169,8 +170,10 @@ pub(crate) async fn attend(services: Arc<ServicesLive>, servers: NameServers) {
         });
         for name in names {
             asking.entry(name).or_insert_with_key(|name| {
-                let task = keep_asking(services.clone(), Services::new(&servers), name.clone());
-                tokio::task::spawn_local(task).abort_handle()
+                let (live, servers, name) = (services.clone(), servers.clone(), name.clone());
+                lasting::spawn("service", move || {
+                    keep_asking(live.clone(), Services::new(&servers), name.clone())
+                })
             });
         }
         if wanted.changed().await.is_err() {

@@ -163,6 +163,13 @@ impl UpstreamShared {
         ticket.map(Some)
     }
 
+    /// What [`UpstreamShared::admit`] would say. The breaker does not notice.
+    pub(crate) fn would_admit(&self, now: Instant) -> Result<(), Duration> {
+        let Some(breaker) = &self.breaker else { return Ok(()) };
+        let mut copy = lock(breaker).breaker.clone();
+        copy.admit(now).map(drop)
+    }
+
     /// Tells the breaker how an attempt ended.
     pub(super) fn settle(&self, ticket: Ticket, ending: Ending, now: Instant) {
         let Some(breaker) = &self.breaker else { return };

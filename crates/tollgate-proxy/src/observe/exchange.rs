@@ -10,7 +10,7 @@ use super::record::Record;
 use super::reports::report;
 use super::spans;
 use crate::client::Client;
-use crate::exchange::{Exchange, Origin, Reject};
+use crate::exchange::{Exchange, Glimpse, Origin, Reject};
 use crate::io::H2Stream;
 use crate::worker::{Active, Phase, Worker};
 
@@ -55,6 +55,7 @@ impl Drop for Exchange<'_> {
             target: target.map(|target| &*target.url),
             upstream_time: seen.upstream_time.get(),
             attempts: seen.attempts.get(),
+            parts_failed: seen.parts_failed.get().map_or(&[], |failed| failed),
             cache: seen.cache.get(),
             version: self.kit.head.version,
             headers: Some(&self.kit.head.headers),
@@ -67,23 +68,26 @@ impl Drop for Exchange<'_> {
     }
 }
 
+/// The end of something that was not even a request.
+pub(crate) struct Refusal<'a> {
+    pub(crate) reject: &'a Reject,
+    /// What was read of it.
+    pub(crate) read: &'a Glimpse,
+    pub(crate) id: &'a str,
+    pub(crate) started: Instant,
+    pub(crate) bytes_out: u64,
+}
+
 /// Leaves the record of something that was not even a request.
-pub(crate) fn refusal(
-    worker: &Worker,
-    client: &Client,
-    active: &Active,
-    reject: &Reject,
-    id: &str,
-    started: Instant,
-    bytes_out: u64,
-) {
+pub(crate) fn refusal(worker: &Worker, client: &Client, active: &Active, refusal: &Refusal<'_>) {
+    let Refusal { reject, read, id, started, bytes_out } = *refusal;
     let record = Record {
         started: worker.clock.wall(started),
         id,
         client: client.peer,
-        method: None,
-        host: "",
-        path: "",
+        method: read.method.as_ref(),
+        host: &read.host,
+        path: &read.path,
         query: None,
         route: None,
         status: reject.status,
@@ -91,11 +95,12 @@ pub(crate) fn refusal(
         consumer: None,
         bytes_in: 0,
         bytes_out,
-        duration: started.elapsed(),
+        duration: worker.clock.now().saturating_duration_since(started),
         upstream: None,
         target: None,
         upstream_time: None,
         attempts: 0,
+        parts_failed: &[],
         cache: None,
         version: if client.io.h2().is_some() { Version::Http2 } else { Version::Http11 },
         headers: None,

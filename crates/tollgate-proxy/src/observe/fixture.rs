@@ -29,7 +29,7 @@ pub(crate) fn plan(routes: &[&str], upstreams: &[(&str, &[&str])]) -> Plan {
         shutdown: Shutdown { delay: Duration::ZERO, grace: Duration::ZERO },
         notice: None,
         reload_every: Duration::from_secs(30),
-        admin: Admin { address: ([127, 0, 0, 1], 0).into(), token: None },
+        admin: Admin { address: ([127, 0, 0, 1], 0).into(), token: None, allow_write: false },
         access_log: AccessLog {
             sink: LogSink::Stdout,
             on_full: OnFull::Drop,
@@ -127,6 +127,7 @@ pub(super) fn record() -> Record<'static> {
         target: Some("http://10.0.0.5:3000"),
         upstream_time: Some(Duration::from_micros(1_100)),
         attempts: 1,
+        parts_failed: &[],
         cache: None,
         version: Version::Http11,
         headers: None,

@@ -1,7 +1,7 @@
 //! One access record as one line of JSON.
 //!
 //! Every line has the same keys in the same order; what a record does not have is `null`. Only `query`, `trace` and
-//! `headers` depend on the configuration.
+//! `headers` depend on the configuration, and `parts_failed` stands only where some did.
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -73,6 +73,7 @@ pub(super) fn write_line(record: &Record<'_>, plan: &Plan, time: &mut LogTime, o
         Version::Http2 => b",\"http\":\"2\",\"generation\":",
     });
     write_number(record.generation, out);
+    write_parts(record.parts_failed, out);
     write_trace(record, plan, out);
     write_headers(record, &plan.access_log, out);
     out.extend_from_slice(b"}\n");
@@ -107,6 +108,17 @@ fn write_query(query: Option<&[u8]>, log: &AccessLog, out: &mut Vec<u8>) {
             redact::query(log, query, |piece| text.push(piece));
             text.close();
         }
+    }
+}
+
+/// The parts of an aggregate that failed, each with its reason.
+fn write_parts(failed: &[String], out: &mut Vec<u8>) {
+    for (at, part) in failed.iter().enumerate() {
+        out.extend_from_slice(if at == 0 { b",\"parts_failed\":[" } else { b"," });
+        write_text(part.as_bytes(), out);
+    }
+    if !failed.is_empty() {
+        out.push(b']');
     }
 }
 

@@ -35,8 +35,9 @@ pub use snapshot::{
 pub(crate) use counters::{Copied, Counters, Outcome, Series};
 pub(crate) use date::HttpDate;
 pub use date::rfc3339;
-pub(crate) use exchange::refusal;
+pub(crate) use exchange::{Refusal, refusal};
 pub(crate) use id::{RequestId, RequestIds};
+pub(crate) use redact::{header as masked_header, query as masked_query};
 pub(crate) use reports::{Reports, ScriptLines, tell_left_out};
 pub(crate) use seldom::Seldom;
 pub use sink::log_shipping;

@@ -15,7 +15,7 @@ use crate::exchange::Cached;
 /// One finished exchange, also one that ended badly. Indexes refer to the plan that the request met.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record<'a> {
-    /// When the head was complete.
+    /// When the first byte of the head came.
     pub(crate) started: SystemTime,
     /// The request id, as it stands in `X-Request-Id`.
     pub(crate) id: &'a str,
@@ -39,7 +39,7 @@ pub(crate) struct Record<'a> {
     pub(crate) bytes_in: u64,
     /// Body bytes sent to the client.
     pub(crate) bytes_out: u64,
-    /// From the complete head to the last byte sent.
+    /// From the first byte of the head to the last byte sent.
     pub(crate) duration: Duration,
     pub(crate) upstream: Option<UpstreamId>,
     /// URL of the target; of the host, where one stands for a service that DNS knows.
@@ -47,6 +47,8 @@ pub(crate) struct Record<'a> {
     /// Spent on the upstream, all attempts together.
     pub(crate) upstream_time: Option<Duration>,
     pub(crate) attempts: u32,
+    /// Parts of an aggregate that failed, each with its reason.
+    pub(crate) parts_failed: &'a [String],
     /// What the cache had to do with it; none on routes without one.
     pub(crate) cache: Option<Cached>,
     /// The client's protocol version.

@@ -49,7 +49,7 @@ const CREDENTIAL_PARAMETERS: [&str; 30] = [
 const CREDENTIAL_SCHEMES: [&[u8]; 4] = [b"bearer", b"basic", b"digest", b"negotiate"];
 
 /// A header's value. `name` is in lower case.
-pub(super) fn header(log: &AccessLog, name: &str, value: &[u8], mut piece: impl FnMut(&[u8])) {
+pub(crate) fn header(log: &AccessLog, name: &str, value: &[u8], mut piece: impl FnMut(&[u8])) {
     let scheme = |scheme: &&[u8]| {
         let split = value.split_at_checked(scheme.len());
         split.is_some_and(|(start, rest)| {
@@ -74,7 +74,7 @@ pub(super) fn header(log: &AccessLog, name: &str, value: &[u8], mut piece: impl 
 }
 
 /// A query, without the question mark.
-pub(super) fn query(log: &AccessLog, query: &[u8], mut piece: impl FnMut(&[u8])) {
+pub(crate) fn query(log: &AccessLog, query: &[u8], mut piece: impl FnMut(&[u8])) {
     for pair in query.split_inclusive(|&byte| byte == b'&') {
         let (body, separator) = split_end(pair, b"&");
         match named(body) {

@@ -169,6 +169,20 @@ impl LogWriter {
             // One whose store is down goes on until the process ends.
             shipper.wait(deadline.saturating_duration_since(Instant::now()));
         }
+        // Who scrapes has not seen what was lost since, and never will.
+        for (sink, records) in self.lost().filter(|(_, records)| *records > 0) {
+            tracing::warn!(sink, records, "access records were lost since the start");
+        }
+    }
+
+    /// Records that are lost when the process ends now, by sink: what was dropped, and what a writer that is stuck still
+    /// holds. Of the batch that it was writing nobody knows how much came through; all of it counts.
+    fn lost(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let waiting = |label| SinkKind::ALL.into_iter().find(|kind| kind.label() == label);
+        self.counts().map(move |(label, counts)| {
+            let waiting = waiting(label).map_or(0, |kind| self.shared.counts_of(kind).waiting());
+            (label, counts.dropped + waiting)
+        })
     }
 
     /// Records written and lost since the start, by sink, for every sink that was in use.

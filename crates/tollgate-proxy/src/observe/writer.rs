@@ -70,9 +70,26 @@ pub(super) struct SinkCounts {
     used: AtomicBool,
     records: AtomicU64,
     dropped: AtomicU64,
+    /// Handed over by workers, and neither written nor dropped yet.
+    waiting: AtomicU64,
 }
 
 impl SinkCounts {
+    /// So many are about to be handed over.
+    pub(super) fn hand_over(&self, count: u64) {
+        self.waiting.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// So many that were handed over wait no more.
+    pub(super) fn settle(&self, count: u64) {
+        self.waiting.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// Those that a process which ends now loses untold.
+    pub(super) fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     pub(super) fn drop_records(&self, count: u64) {
         self.dropped.fetch_add(count, Ordering::Relaxed);
     }
@@ -125,7 +142,10 @@ impl Writer {
     fn run(&mut self, messages: &Receiver<Message>) {
         loop {
             match self.next(messages) {
-                Ok(Message::Batch(batch)) => self.take(&batch),
+                Ok(Message::Batch(batch)) => {
+                    self.take(&batch);
+                    self.counts.settle(batch.records);
+                }
                 Ok(Message::Reopen) => self.reopen(),
                 Ok(Message::Flush(done)) => self.flush(done),
                 Err(RecvTimeoutError::Timeout) => {}

@@ -1,5 +1,7 @@
 //! Turning what a request came to into bytes. The only place where an error becomes a response.
 
+use std::future::Future;
+
 use tollgate_plan::Reason;
 
 use super::grpc;
@@ -12,24 +14,52 @@ use crate::exchange::{Exchange, Next, Outcome, Reject, Reply};
 use crate::worker::{Active, Worker};
 
 /// Answers the client. Says what becomes of its connection.
-pub(crate) async fn finish(exchange: &mut Exchange<'_>, mut outcome: Result<Outcome<'_>, Reject>) -> Next {
+///
+/// Not an `async fn`, which would keep room for the outcome twice in the state of every connection.
+pub(crate) fn finish(
+    exchange: &mut Exchange<'_>,
+    mut outcome: Result<Outcome<'_>, Reject>,
+) -> impl Future<Output = Next> {
     if let Ok(outcome) = &mut outcome {
         exchange.carry_to(outcome.headers());
     }
-    let next = match outcome {
-        Ok(Outcome::Reply(reply)) => answer(exchange, reply, false).await,
-        // Only a switch that was asked for and is one gets so far. Boxed: few requests come to this.
-        Ok(Outcome::Answer(upstream)) if upstream.head.status == 101 => {
-            Box::pin(tunnel(exchange, upstream)).await
+    async move {
+        let next = match outcome {
+            Ok(Outcome::Reply(reply)) => answer(exchange, reply, false).await,
+            // Only a switch that was asked for and is one gets so far. Boxed: few requests come to this.
+            Ok(Outcome::Answer(upstream)) if upstream.head.status == 101 => {
+                Box::pin(tunnel(exchange, upstream)).await
+            }
+            Ok(Outcome::Answer(upstream)) => match stream(exchange, upstream).await {
+                Ok(next) => next,
+                // Boxed: few answers turn out to be none.
+                Err(reject) => Box::pin(reject_with(exchange, reject)).await,
+            },
+            // Boxed: the other requests need not carry the room.
+            Err(reject) => Box::pin(reject_with(exchange, reject)).await,
+        };
+        exchange.seen.finished.set(true);
+        next
+    }
+}
+
+/// The answer that a client would get who is only thought of, and why where it is a refusal. Where a service would be
+/// asked, what the route adds to its answer.
+pub(crate) fn explain<'a>(
+    exchange: &Exchange<'_>,
+    outcome: Result<Outcome<'a>, Reject>,
+) -> (Option<Reject>, Option<Reply<'a>>) {
+    let (reject, mut reply) = match outcome {
+        Ok(Outcome::Reply(reply)) => (None, reply),
+        // No service was asked.
+        Ok(Outcome::Answer(_)) => return (None, None),
+        Err(reject) => {
+            let reply = refusal(exchange.client, &reject, exchange.facts.id.as_str());
+            (Some(reject), reply)
         }
-        Ok(Outcome::Answer(upstream)) => match stream(exchange, upstream).await {
-            Ok(next) => next,
-            Err(reject) => reject_with(exchange, reject).await,
-        },
-        Err(reject) => reject_with(exchange, reject).await,
     };
-    exchange.seen.finished.set(true);
-    next
+    exchange.carry_to(&mut reply.headers);
+    (reject, Some(reply))
 }
 
 async fn reject_with(exchange: &mut Exchange<'_>, reject: Reject) -> Next {

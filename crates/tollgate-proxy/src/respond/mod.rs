@@ -11,7 +11,7 @@ mod reply;
 mod stream;
 mod tunnel;
 
-pub(crate) use finish::{finish, refuse};
+pub(crate) use finish::{explain, finish, refuse};
 pub(crate) use fixed::fixed;
 pub(crate) use health::health;
 pub(crate) use redirect::redirect;

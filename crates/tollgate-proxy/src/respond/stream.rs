@@ -1,6 +1,6 @@
 //! An upstream's answer on its way to the client.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,8 +13,13 @@ use crate::exchange::{Answer, Exchange, Next, Reject};
 use crate::pump::{Blocked, Download, Framing, Head};
 
 /// Sends the answer. An error means that nothing of it was sent yet.
-pub(crate) async fn stream(exchange: &Exchange<'_>, mut answer: Answer) -> Result<Next, Reject> {
-    let seen = &exchange.seen;
+///
+/// Not an `async fn`: that would keep room for the answer twice, as its argument and where it ends up, in the state of
+/// every connection.
+pub(crate) fn stream(
+    exchange: &Exchange<'_>,
+    mut answer: Answer,
+) -> impl Future<Output = Result<Next, Reject>> {
     let until_close = frame(exchange, &mut answer);
     // A body whose rest the upstream does not want cannot be told apart from the next request.
     let persistent = exchange.persistent() && !until_close && answer.upload.is_none();
@@ -23,8 +28,21 @@ pub(crate) async fn stream(exchange: &Exchange<'_>, mut answer: Answer) -> Resul
     let framing = framing(exchange, &answer);
     let download = Download::new(answer.source(), framing, answer.coder.take(), answer.store.take());
     let mut streaming = Streaming { exchange, download, answer, armed: None };
-    let outcome = streaming.run().await;
-    let Streaming { download, mut answer, .. } = streaming;
+    async move {
+        let outcome = streaming.run().await;
+        ended(streaming, outcome, persistent, until_close)
+    }
+}
+
+/// What becomes of the connections when all is sent, or cannot be.
+fn ended(
+    streaming: Streaming<'_, '_>,
+    outcome: Result<(), Stop>,
+    persistent: bool,
+    until_close: bool,
+) -> Result<Next, Reject> {
+    let Streaming { exchange, download, mut answer, .. } = streaming;
+    let seen = &exchange.seen;
     seen.bytes_out.set(download.payload);
     // An answer that waited for its client when its time was over says nothing about the target.
     let failed = match &outcome {

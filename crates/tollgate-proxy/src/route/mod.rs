@@ -18,7 +18,7 @@ pub(crate) fn find(exchange: &mut Exchange<'_>) -> Result<(), Reject> {
         Found::Route(id) => {
             exchange.route = Some(id);
             let deadline = exchange.matched().and_then(|route| route.deadline.as_deref().copied());
-            exchange.deadline = deadline.map(|after| exchange.seen.started + after);
+            exchange.deadline = deadline.map(|after| exchange.worker.clock.recent() + after);
             Ok(())
         }
         Found::MethodNotAllowed(allow) => {

@@ -14,15 +14,17 @@ use tollgate_plan::{Reason, path};
 use tollgate_script::{
     Cause, Changed, Facts, Failure, Request, Respond, Response, Script, Session, Verdict, Vm,
 };
-use tollgate_wire::{HeaderBlock, Method, Name, name, remove_hop_by_hop, write_header};
+use tollgate_wire::{HeaderBlock, Method, name, remove_hop_by_hop, write_header};
 
 use crate::buffer;
 use crate::exchange::{Exchange, Outcome, Outgoing, Reject, Reply};
 use crate::scripting::Caller;
-use crate::worker::Active;
+use crate::trail::{Stage, Trail};
+use crate::worker::{Active, Worker};
 
 /// The scripts of one exchange, from the request to the answer.
 pub(crate) struct Scripted {
+    worker: Rc<Worker>,
     active: Rc<Active>,
     route: RouteId,
     caller: Caller,
@@ -55,23 +57,33 @@ pub(crate) enum Passed<'a> {
 pub(crate) fn scripted(exchange: &Exchange<'_>) -> Option<Box<Scripted>> {
     let route = exchange.matched()?;
     let scripts = route.scripts.as_deref()?;
-    let caller = Caller { route: route.name.clone(), id: exchange.facts.id.as_str().into() };
+    let caller = Caller {
+        route: route.name.clone(),
+        id: exchange.facts.id.as_str().into(),
+        quiet: exchange.is_explained(),
+    };
     Some(Box::new(Scripted {
+        worker: exchange.worker.clone(),
         active: exchange.active.clone(),
         route: exchange.route?,
         caller,
         sessions: scripts.list.iter().map(|_| Session::default()).collect(),
-        request: Request::default(),
+        request: exchange.worker.scripting.spare(),
         method: exchange.kit.head.method.clone(),
         asked: Asked::default(),
     }))
 }
 
 impl Scripted {
+    /// Whether a script names the request's body.
+    pub(crate) fn need_body(&self) -> bool {
+        self.scripts().is_some_and(|scripts| scripts.needs.request_body)
+    }
+
     /// Reads the request's body where a script names it. The lines for the upstream are made behind this: they tell how
     /// long it is.
     pub(crate) async fn buffer(&self, exchange: &mut Exchange<'_>) -> Result<(), Reject> {
-        match self.scripts().is_some_and(|scripts| scripts.needs.request_body) {
+        match self.need_body() {
             true => buffer::request_body(exchange).await,
             false => Ok(()),
         }
@@ -85,8 +97,11 @@ impl Scripted {
     ) -> Result<Option<Reply<'static>>, Reject> {
         let active = self.active.clone();
         let Some(scripts) = scripts(&active, self.route) else { return Ok(None) };
-        self.request = of_request(exchange, scripts, outgoing);
-        match self.run(exchange, scripts)? {
+        of_request(&mut self.request, exchange, scripts, outgoing);
+        exchange.note(|trail| trail.before_scripts(&outgoing.target, &outgoing.lines));
+        let ran = self.run(exchange, scripts);
+        exchange.note(|trail| tell(trail, &ran));
+        match ran? {
             ControlFlow::Break(reply) => Ok(Some(reply)),
             ControlFlow::Continue(changed) => {
                 self.apply(exchange, scripts, changed, outgoing);
@@ -103,8 +118,10 @@ impl Scripted {
     ) -> Result<Option<Reply<'static>>, Reject> {
         let active = self.active.clone();
         let Some(scripts) = scripts(&active, self.route) else { return Ok(None) };
-        self.request = of_client(exchange, scripts);
-        match self.run(exchange, scripts)? {
+        of_client(&mut self.request, exchange, scripts);
+        let ran = self.run(exchange, scripts);
+        exchange.note(|trail| tell(trail, &ran));
+        match ran? {
             ControlFlow::Break(reply) => Ok(Some(reply)),
             ControlFlow::Continue(changed) => {
                 self.show_parts(exchange, scripts, changed);
@@ -307,7 +324,9 @@ impl Scripted {
         let request = &mut self.request;
         let started = Instant::now();
         let outcome = exchange.worker.scripting.call(&self.caller, |vm| call(vm, session, request));
-        self.active.series.count_script(self.route, started.elapsed());
+        if !exchange.is_explained() {
+            self.active.series.count_script(self.route, started.elapsed());
+        }
         outcome.map_err(|failure| refusal(failure.cause))
     }
 
@@ -326,8 +345,37 @@ impl Scripted {
     }
 }
 
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        self.worker.scripting.keep_spare(std::mem::take(&mut self.request));
+    }
+}
+
 fn scripts(active: &Active, route: RouteId) -> Option<&Scripts> {
     active.route(Some(route))?.scripts.as_deref()
+}
+
+/// What the scripts did, where the request is only explained: what they changed, never to what.
+fn tell(trail: &Trail, ran: &Result<ControlFlow<Reply<'static>, Changed>, Reject>) {
+    let detail = match ran {
+        Ok(ControlFlow::Break(reply)) => format!("a script answers {}", reply.status),
+        Ok(ControlFlow::Continue(changed)) => {
+            let all = [
+                (changed.method, "the method"),
+                (changed.path, "the path"),
+                (changed.query, "the query"),
+                (changed.headers, "headers"),
+                (changed.body, "the body"),
+            ];
+            let named: Vec<&str> = all.into_iter().filter_map(|(did, what)| did.then_some(what)).collect();
+            match named.is_empty() {
+                true => "the scripts change nothing".to_owned(),
+                false => format!("the scripts change {}", named.join(", ")),
+            }
+        }
+        Err(reject) => return trail.refused(Stage::Script, reject),
+    };
+    trail.ok(Stage::Script, detail);
 }
 
 /// The client is told that a script failed, and nothing else.
@@ -341,49 +389,44 @@ fn refusal(cause: Cause) -> Reject {
 }
 
 /// What is about to be sent, with the parts that the scripts name.
-fn of_request(exchange: &Exchange<'_>, scripts: &Scripts, outgoing: &Outgoing) -> Request {
+fn of_request(request: &mut Request, exchange: &Exchange<'_>, scripts: &Scripts, outgoing: &Outgoing) {
     let mut target = outgoing.target.splitn(2, |byte| *byte == b'?');
-    let path = String::from_utf8_lossy(target.next().unwrap_or_default()).into_owned();
-    let query = target.next().map(<[u8]>::to_vec);
-    let mut headers = read_lines(&outgoing.lines);
+    request.path.push_str(&String::from_utf8_lossy(target.next().unwrap_or_default()));
+    request.query = target.next().map(<[u8]>::to_vec);
+    request.headers.load_written(&outgoing.lines);
     if let Some(authority) = exchange.kit.head.authority() {
-        headers.append(&name::HOST, authority);
+        request.headers.append(&name::HOST, authority);
     }
-    request(exchange, scripts, path, query, headers)
+    of_either(request, exchange, scripts);
 }
 
 /// What the client sent, but for what concerns its connection alone.
-fn of_client(exchange: &Exchange<'_>, scripts: &Scripts) -> Request {
+fn of_client(request: &mut Request, exchange: &Exchange<'_>, scripts: &Scripts) {
     let head = &exchange.kit.head;
-    let mut headers = head.headers.clone();
-    remove_hop_by_hop(&mut headers);
-    if !headers.contains(&name::HOST)
+    request.path.push_str(exchange.path());
+    request.query = head.query().map(<[u8]>::to_vec);
+    request.headers.clone_from(&head.headers);
+    remove_hop_by_hop(&mut request.headers);
+    if !request.headers.contains(&name::HOST)
         && let Some(authority) = head.authority()
     {
-        headers.append(&name::HOST, authority);
+        request.headers.append(&name::HOST, authority);
     }
-    request(exchange, scripts, exchange.path().to_owned(), head.query().map(<[u8]>::to_vec), headers)
+    of_either(request, exchange, scripts);
 }
 
-fn request(
-    exchange: &Exchange<'_>,
-    scripts: &Scripts,
-    path: String,
-    query: Option<Vec<u8>>,
-    headers: HeaderBlock,
-) -> Request {
+fn of_either(request: &mut Request, exchange: &Exchange<'_>, scripts: &Scripts) {
     let needs = scripts.needs;
-    let body = needs.request_body.then(|| buffer::with_request_body(exchange, <[u8]>::to_vec));
+    request.method.clone_from(&exchange.kit.head.method);
+    request.body = needs.request_body.then(|| buffer::with_request_body(exchange, <[u8]>::to_vec));
     let claims = || exchange.identity.as_ref().and_then(|identity| identity.claims());
-    let facts = Facts {
+    request.facts = Facts {
         host: if needs.host { exchange.kit.host.clone() } else { String::new() },
         client_ip: exchange.facts.client_ip,
         consumer: if needs.consumer { exchange.consumer().map(str::to_owned) } else { None },
         params: if needs.params { params(exchange) } else { Vec::new() },
         claims: if needs.claims { claims().map(tollgate_token::Claims::to_value) } else { None },
     };
-    let method = exchange.kit.head.method.clone();
-    Request { method, path, query, headers, body, facts, changed: Changed::default() }
 }
 
 fn params(exchange: &Exchange<'_>) -> Vec<(String, String)> {
@@ -393,19 +436,6 @@ fn params(exchange: &Exchange<'_>) -> Vec<(String, String)> {
             (name.to_owned(), String::from_utf8_lossy(&path::percent_decode(value)).into_owned())
         })
         .collect()
-}
-
-/// The lines that were written for the upstream, as values again.
-fn read_lines(lines: &[u8]) -> HeaderBlock {
-    let mut headers = HeaderBlock::default();
-    for line in lines.split(|byte| *byte == b'\n') {
-        let Some(colon) = memchr::memchr(b':', line) else { continue };
-        let (name, value) = line.split_at(colon);
-        if let Ok(name) = Name::from_bytes(name) {
-            headers.append(&name, value.get(1..).unwrap_or_default().trim_ascii());
-        }
-    }
-    headers
 }
 
 /// What a script answers by itself: it was made of whatever the script looked at.

@@ -1,7 +1,7 @@
 //! Stage 12: what the client will be sent of the upstream's head.
 
 use tollgate_plan::route::HeaderEdit;
-use tollgate_wire::{HeaderBlock, remove_hop_by_hop};
+use tollgate_wire::{HeaderBlock, name, remove_hop_by_hop};
 
 use crate::exchange::Exchange;
 
@@ -14,6 +14,18 @@ pub(crate) fn response(exchange: &Exchange<'_>, headers: &mut HeaderBlock) {
         edit_headers(&edits.headers, exchange, headers, &mut value);
         exchange.worker.spare.keep_buffer(value);
     }
+    if exchange.seen.parts_failed.get().is_some() {
+        // The next request may get all of it: no edit makes caches keep what is not whole.
+        headers.set(&name::CACHE_CONTROL, b"no-store");
+        // Those of one kind of cache come before the one of all (RFC 9213).
+        headers.retain_entries(|entry| !is_of_one_kind_of_cache(entry.name()));
+    }
+}
+
+/// `CDN-Cache-Control` and the like of vendors.
+fn is_of_one_kind_of_cache(name: &[u8]) -> bool {
+    let name = name.to_ascii_lowercase();
+    name == b"surrogate-control" || name.ends_with(b"-cache-control")
 }
 
 /// Applies a route's header edits.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use tollgate_content::Raw;
-use tollgate_content::decode::decode;
+use tollgate_content::decode::{Undecoded, decode};
 use tollgate_content::encode::{encode, negotiate};
 use tollgate_content::jq::{Jq, JqFailed};
 use tollgate_plan::Reason;
@@ -48,9 +48,12 @@ pub(crate) fn shape(
             "the service's answer is compressed, which nobody asked for",
         ));
     }
-    let unreadable =
-        || Reject::new(Reason::UpstreamProtocol, "the service's answer is not written as it should be");
-    let document = decode(body, rules.decode, rules.bytes).map_err(|_| unreadable())?;
+    let document = decode(body, rules.decode, rules.bytes).map_err(|undecoded| match undecoded {
+        Undecoded::Malformed(_) => {
+            Reject::new(Reason::UpstreamProtocol, "the service's answer is not written as it should be")
+        }
+        Undecoded::TooLarge(_) => Reject::new(Reason::PartTooLarge, "the answer is too large"),
+    })?;
     let filtered = match &rules.jq {
         Some(jq) => Some(filter(exchange, jq, Raw::of_checked(&document), rules.bytes)?),
         None => None,

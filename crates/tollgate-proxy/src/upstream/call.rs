@@ -164,7 +164,7 @@ async fn attempts(
 }
 
 /// A target, and leave to try it.
-fn begin(
+pub(super) fn begin(
     exchange: &Exchange<'_>,
     id: UpstreamId,
     (upstream, live): (&Upstream, &Rc<UpstreamLive>),
@@ -188,8 +188,12 @@ fn begin(
         let every = upstream.health_check.as_ref().map(|check| check.every).unwrap_or_default();
         refused(Reason::NoHealthyTarget, "no target of the service is healthy", every)
     })?;
-    let trial = Trial::begin(live, at, now)
-        .map_err(|after| refused(Reason::CircuitOpen, "the service failed too often lately", after))?;
+    let trial = match exchange.is_explained() {
+        true => live.shared.would_admit(now).map(|()| None),
+        false => Trial::begin(live, at, now),
+    };
+    let trial =
+        trial.map_err(|after| refused(Reason::CircuitOpen, "the service failed too often lately", after))?;
     Ok((at, trial))
 }
 
@@ -223,10 +227,7 @@ async fn attempt(
     started: Instant,
     fresh: bool,
 ) -> Result<Answer, Failure> {
-    if target.http2 && exchange.websocket {
-        let refused = Reject::new(Reason::UpgradeRefused, "the service cannot be reached by WebSocket");
-        return Err(Failure::Final(refused));
-    }
+    check_switch(exchange, target).map_err(Failure::Final)?;
     let in_flight = InFlight::new(live);
     let timer = &exchange.client.timer;
     let now = exchange.worker.clock.recent();
@@ -274,7 +275,15 @@ async fn attempt(
     }
 }
 
-fn write_head(
+/// Refuses a WebSocket where the target speaks HTTP/2 only.
+pub(super) fn check_switch(exchange: &Exchange<'_>, target: &Target) -> Result<(), Reject> {
+    if target.http2 && exchange.websocket {
+        return Err(Reject::new(Reason::UpgradeRefused, "the service cannot be reached by WebSocket"));
+    }
+    Ok(())
+}
+
+pub(super) fn write_head(
     exchange: &Exchange<'_>,
     upstream: &Upstream,
     target: &Target,
@@ -326,7 +335,7 @@ fn host<'a>(exchange: &'a Exchange<'_>, upstream: &'a Upstream, target: &'a Targ
 }
 
 /// The route's upstream, by weight where it names several.
-fn upstream_of(exchange: &Exchange<'_>) -> UpstreamId {
+pub(super) fn upstream_of(exchange: &Exchange<'_>) -> UpstreamId {
     let choices: &[Weighted] = match exchange.matched().map(|route| &route.action) {
         Some(Action::To(only)) => return *only,
         Some(Action::Split(choices)) => choices,

@@ -81,6 +81,8 @@ fn pick(
     let weights = &live.balancer.weights;
     match &live.balancer.method {
         Method::LeastRequests => least_requests(weights, standing, in_flight, &mut random),
+        // What is only explained takes nobody's turn.
+        Method::RoundRobin(turn) if exchange.is_explained() => turn.borrow().clone().next(weights, standing),
         Method::RoundRobin(turn) => turn.borrow_mut().next(weights, standing),
         Method::Random => weights.draw_best(standing, &mut random),
         Method::Hash(key, ring) => ring.pick(hash(&key_bytes(exchange, key)), standing),

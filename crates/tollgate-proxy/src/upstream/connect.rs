@@ -258,9 +258,15 @@ async fn open(worker: &Worker, target: &Target, timer: &Timer, until: Instant) -
         }
     };
     let refused = |detail| Reject::new(Reason::UpstreamConnect, detail);
-    opened
-        .map_err(|Late| refused("the service did not accept a connection in time"))?
-        .map_err(|_| refused("the service does not accept connections"))
+    opened.map_err(|Late| refused("the service did not accept a connection in time"))?.map_err(|error| {
+        match error.kind() {
+            // It was accepted first: a refusal is another error.
+            io::ErrorKind::ConnectionReset => {
+                Reject::new(Reason::UpstreamReset, "the service reset the connection")
+            }
+            _ => refused("the service does not accept connections"),
+        }
+    })
 }
 
 /// Tries the addresses of a name in turn: the next one begins when one has failed, or took its share of the time

@@ -6,6 +6,7 @@ mod call;
 mod choose;
 mod connect;
 mod detached;
+mod explain;
 mod outgoing;
 mod redirect;
 mod token;
@@ -17,5 +18,6 @@ mod translate;
 
 pub(crate) use call::call;
 pub(crate) use detached::{Bounds, Detached, Fetched, FetchedBody, fetch, whole};
+pub(crate) use explain::explain;
 pub(crate) use mirror::mirror;
 pub(crate) use resolve::{NameServers, ResolveError, Resolver, Service, Services, look_up_once};

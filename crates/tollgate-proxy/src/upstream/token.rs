@@ -89,7 +89,7 @@ async fn within(
     waited
 }
 
-fn unavailable(exchange: &Exchange<'_>) -> Reject {
+pub(super) fn unavailable(exchange: &Exchange<'_>) -> Reject {
     if exchange.is_overdue() {
         return Reject::overdue();
     }

@@ -6,12 +6,19 @@ use tollgate_wire::{HeaderBlock, Name, name};
 
 use crate::buffer;
 use crate::exchange::{Exchange, Reject};
+use crate::trail::Stage;
 
 /// Refuses a request that is not as the route's description says. Where a body has a schema, all of it is read first.
 pub(crate) async fn interface(exchange: &mut Exchange<'_>) -> Result<(), Reject> {
     let interface = exchange.matched().and_then(|route| route.checks.as_deref()?.interface.clone());
     let Some(interface) = interface else { return Ok(()) };
-    let Some(rest) = head(exchange, &interface)? else { return Ok(()) };
+    let verdict = check(exchange, &interface).await;
+    exchange.note(|trail| trail.told(Stage::Openapi, &verdict, "the request is as the description says"));
+    verdict
+}
+
+async fn check(exchange: &mut Exchange<'_>, interface: &OpenApi) -> Result<(), Reject> {
+    let Some(rest) = head(exchange, interface)? else { return Ok(()) };
     let headers = &exchange.kit.head.headers;
     if headers.list(&name::CONTENT_ENCODING).any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
         return Err(invalid("body: it must not have a content coding".to_owned()));

@@ -11,6 +11,7 @@ pub(crate) use schema::schemas;
 use tollgate_wire::BodyLength;
 
 use crate::exchange::{Exchange, Reject, RequestBody};
+use crate::trail::Stage;
 
 /// Refuses a body that announces to be too large; otherwise makes it ready to be read, within its bound.
 pub(crate) fn declared_size(exchange: &mut Exchange<'_>) -> Result<(), Reject> {
@@ -22,5 +23,14 @@ pub(crate) fn declared_size(exchange: &mut Exchange<'_>) -> Result<(), Reject> {
         return Err(Reject::body_too_large(max));
     }
     exchange.body = RequestBody::of(&exchange.kit.head, max);
+    if let Some(body) = &exchange.body {
+        exchange.note(|trail| {
+            let length = match body.length {
+                BodyLength::Length(length) => format!("{length} bytes"),
+                _ => "of unknown length".to_owned(),
+            };
+            trail.ok(Stage::Body, format!("{length}; at most {max} bytes here"));
+        });
+    }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use tollgate_content::media::is_utf8;
 use tollgate_content::schema::Schema;
 use tollgate_plan::Reason;
 use tollgate_wire::{HeaderBlock, Method, name};
@@ -10,6 +11,7 @@ use tollgate_wire::{HeaderBlock, Method, name};
 use crate::buffer;
 use crate::exchange::{Exchange, Reject};
 use crate::expressions;
+use crate::trail::Stage;
 
 /// Refuses a request that is not as the route's schemas say. Where there is one for the body, all of it is read first.
 pub(crate) async fn schemas(exchange: &mut Exchange<'_>) -> Result<(), Reject> {
@@ -20,10 +22,18 @@ pub(crate) async fn schemas(exchange: &mut Exchange<'_>) -> Result<(), Reject> {
     if let Some(schema) = &checks.headers {
         texts("headers", schema, expressions::headers(exchange), true)?;
     }
-    match checks.body.clone() {
-        Some(schema) => body(exchange, schema).await,
-        None => Ok(()),
+    let kinds = [("query", &checks.query), ("headers", &checks.headers), ("body", &checks.body)];
+    let kinds = kinds.map(|(kind, schema)| if schema.is_some() { kind } else { "" });
+    if let Some(schema) = checks.body.clone() {
+        body(exchange, schema).await?;
     }
+    if kinds.iter().any(|kind| !kind.is_empty()) {
+        exchange.note(|trail| {
+            let checked: Vec<&str> = kinds.into_iter().filter(|kind| !kind.is_empty()).collect();
+            trail.ok(Stage::Schema, format!("{} as the schema says", checked.join(" and ")));
+        });
+    }
+    Ok(())
 }
 
 fn texts(what: &str, schema: &Schema, all: Value, commas: bool) -> Result<(), Reject> {
@@ -48,6 +58,9 @@ async fn body(exchange: &mut Exchange<'_>, schema: Arc<Schema>) -> Result<(), Re
             "body",
             "its `Content-Type` must be `application/json`, or one that ends in `+json`",
         ));
+    }
+    if !head.headers.only(&name::CONTENT_TYPE).is_some_and(|kind| is_utf8(&String::from_utf8_lossy(kind))) {
+        return Err(invalid("body", "its `charset` must be UTF-8"));
     }
     if head.headers.list(&name::CONTENT_ENCODING).any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
         return Err(invalid("body", "it must not have a content coding"));

@@ -9,10 +9,11 @@ use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
 use tollgate_plan::Reason;
-use tollgate_wire::{HeadLimits, HeadProgress, Parsed, parse_request};
+use tollgate_wire::{HeadLimits, HeadProgress, Method, Parsed, parse_request};
 
-use crate::exchange::Reject;
+use crate::exchange::{Glimpse, Reject};
 use crate::io::{is_connection_specific, write_field};
+use crate::listen::glimpse;
 use crate::listen::head::refuse;
 use crate::worker::{Kit, Worker};
 
@@ -24,13 +25,29 @@ pub(super) enum Refusal {
     Reset(Reject),
 }
 
-/// Reads the head; `ended` says that no body follows.
+/// Reads the head; `ended` says that no body follows. With a refusal comes what is certain of the head all the same.
 pub(super) fn read(
     worker: &Worker,
     parts: &Parts,
     ended: bool,
     limits: &HeadLimits,
-) -> Result<Box<Kit>, Refusal> {
+) -> Result<Box<Kit>, Box<(Refusal, Glimpse)>> {
+    parse(worker, parts, ended, limits).map_err(|refusal| {
+        let (Refusal::Answer(reject) | Refusal::Reset(reject)) = &refusal;
+        let read = glimpse(parts, limits, reject.reason != Reason::BadHost);
+        Box::new((refusal, read))
+    })
+}
+
+/// What a head says that is refused. It came whole, so its host is known unless that is what it is refused for.
+pub(super) fn glimpse(parts: &Parts, limits: &HeadLimits, host_known: bool) -> Glimpse {
+    let path = Some(parts.uri.path()).filter(|path| path.len() <= limits.uri_bytes).unwrap_or_default();
+    let authority = parts.uri.authority().filter(|_| host_known);
+    let authority = authority.map(|authority| authority.as_str().as_bytes());
+    glimpse::of(Method::parse(parts.method.as_str().as_bytes()), path.as_bytes(), authority)
+}
+
+fn parse(worker: &Worker, parts: &Parts, ended: bool, limits: &HeadLimits) -> Result<Box<Kit>, Refusal> {
     check(parts)?;
     // Cookies are one line, however many fields they came in.
     let more_cookies = parts.headers.get_all(header::COOKIE).iter().skip(1).count();

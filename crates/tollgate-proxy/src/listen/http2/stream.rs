@@ -11,7 +11,7 @@ use h2::Reason;
 
 use super::head::Refusal;
 use crate::client::Client;
-use crate::exchange::Next;
+use crate::exchange::{Glimpse, Next};
 use crate::io::Wire;
 use crate::worker::{Kit, Worker};
 
@@ -79,22 +79,24 @@ impl Drop for Place {
 pub(super) async fn serve(
     worker: Rc<Worker>,
     client: Rc<Client>,
-    request: Result<Box<Kit>, Refusal>,
+    request: Result<Box<Kit>, Box<(Refusal, Glimpse)>>,
     place: Place,
 ) {
     let started = worker.clock.recent();
     let next = match request {
         Ok(kit) => serve_while_there(&worker, &client, kit).await,
-        Err(Refusal::Answer(reject)) => {
-            Some(Box::pin(crate::pipeline::refuse(&worker, &client, reject)).await)
-        }
-        Err(Refusal::Reset(reject)) => {
-            crate::pipeline::reset(&worker, &client, &reject);
-            if let Some(h2) = client.io.h2() {
-                h2.reset(Reason::PROTOCOL_ERROR);
+        Err(refused) => match *refused {
+            (Refusal::Answer(reject), read) => {
+                Some(Box::pin(crate::pipeline::refuse(&worker, &client, reject, read)).await)
             }
-            None
-        }
+            (Refusal::Reset(reject), read) => {
+                crate::pipeline::reset(&worker, &client, &reject, &read);
+                if let Some(h2) = client.io.h2() {
+                    h2.reset(Reason::PROTOCOL_ERROR);
+                }
+                None
+            }
+        },
     };
     let finished = matches!(next, Some(Next::Keep | Next::Close));
     if finished || worker.clock.now().saturating_duration_since(started) >= HELD {

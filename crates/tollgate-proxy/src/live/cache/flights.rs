@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// Of so many hashes it is remembered whether waiting was in vain.
+/// Of so many keys it is remembered that waiting was in vain. A key is forgotten for another one in its place, and never
+/// taken for it: whoever asks for many that are not kept changes nothing for the others.
 const HOPELESS: usize = 1024;
 
 /// For so long nobody waits where the last answer was not one to keep: else requests whose answers never are would go one
@@ -20,7 +21,7 @@ pub(crate) struct Flights {
     hashes: RandomState,
     /// Removed when the request lands. At most one for each request under way.
     flying: Mutex<HashMap<u64, watch::Receiver<Landed>>>,
-    /// Until when waiting is in vain, by hash, in milliseconds since the epoch.
+    /// For which keys waiting is in vain, and until when: see `Flights::vain`.
     hopeless: Box<[AtomicU64]>,
     epoch: Instant,
 }
@@ -82,16 +83,27 @@ impl Flights {
         Joined::Lead(Flight { flights: self.clone(), hash, told })
     }
 
-    fn is_hopeless(&self, hash: u64, now: Instant) -> bool {
-        self.hopeless_until(hash).is_some_and(|until| until.load(Relaxed) > self.millis(now))
+    /// Joins those who already ask for the answer under this key, if somebody does; asks for nobody else.
+    pub(crate) fn follow(&self, key: &[u8]) -> Option<watch::Receiver<Landed>> {
+        lock(&self.flying).get(&self.hashes.hash_one(key)).cloned()
     }
 
-    fn hopeless_until(&self, hash: u64) -> Option<&AtomicU64> {
+    fn is_hopeless(&self, hash: u64, now: Instant) -> bool {
+        let noted = self.place(hash).map_or(0, |place| place.load(Relaxed));
+        // The upper halves agree, so that what is left of both are times.
+        let now = self.vain(hash, now);
+        noted >> 32 == now >> 32 && noted > now
+    }
+
+    fn place(&self, hash: u64) -> Option<&AtomicU64> {
         self.hopeless.get((hash % HOPELESS as u64) as usize)
     }
 
-    fn millis(&self, at: Instant) -> u64 {
-        at.saturating_duration_since(self.epoch).as_millis() as u64
+    /// The upper half of the hash, of which the lower one finds the place, and a time in hundredths of a second since the
+    /// epoch, which are enough for a year.
+    fn vain(&self, hash: u64, until: Instant) -> u64 {
+        let time = until.saturating_duration_since(self.epoch).as_millis() / 10;
+        (hash & !u64::from(u32::MAX)) | u64::from(time as u32)
     }
 }
 
@@ -103,8 +115,8 @@ impl Flight {
 
     /// There is no answer to keep.
     pub(crate) fn not_kept(self, now: Instant) {
-        if let Some(until) = self.flights.hopeless_until(self.hash) {
-            until.store(self.flights.millis(now + HOPELESS_FOR), Relaxed);
+        if let Some(place) = self.flights.place(self.hash) {
+            place.store(self.flights.vain(self.hash, now + HOPELESS_FOR), Relaxed);
         }
         self.told.send_replace(Landed::NotKept);
     }

@@ -62,15 +62,26 @@ impl Store {
 
     /// The newest answer under the key that `fits`.
     pub(crate) fn find(&self, key: &[u8], fits: impl Fn(&Entry) -> bool) -> Found {
+        self.look(key, fits, |page| {
+            // Written only where it changes: readers on other cores keep their copy of the line.
+            if !page.used.load(Relaxed) {
+                page.used.store(true, Relaxed);
+            }
+        })
+    }
+
+    /// The same, and what is found does not count as asked for.
+    pub(crate) fn peek(&self, key: &[u8], fits: impl Fn(&Entry) -> bool) -> Found {
+        self.look(key, fits, |_| {})
+    }
+
+    fn look(&self, key: &[u8], fits: impl Fn(&Entry) -> bool, asked_for: impl Fn(&Page)) -> Found {
         let Some(shard) = self.shard(key).map(read) else { return Found::Nothing };
         let Some(page) = shard.pages.get(key) else { return Found::Nothing };
         let Some(entry) = page.variants.iter().find(|entry| fits(entry)) else {
             return page.variants.first().map_or(Found::Nothing, |other| Found::Others(other.clone()));
         };
-        // Written only where it changes: readers on other cores keep their copy of the line.
-        if !page.used.load(Relaxed) {
-            page.used.store(true, Relaxed);
-        }
+        asked_for(page);
         Found::Answer(entry.clone())
     }
 

@@ -148,6 +148,37 @@ fn one_leads_and_the_others_follow() {
     assert!(matches!(flights.join(b"a", later), Joined::Lead(_)));
 }
 
+/// Whoever asks for many things that are not kept, under queries of his own making, must not end the waiting of others.
+#[test]
+fn what_is_in_vain_for_one_key_is_so_for_no_other() {
+    let flights: Arc<Flights> = Arc::default();
+    let now = Instant::now();
+    for query in 0..20_000 {
+        if let Joined::Lead(flight) = flights.join(format!("/?{query}").as_bytes(), now) {
+            flight.not_kept(now);
+        }
+    }
+    let leads = (0..100).filter(|at| {
+        let joined = flights.join(format!("/others/{at}").as_bytes(), now);
+        // Let go of at once: it is lost, which says nothing about the next.
+        matches!(joined, Joined::Lead(_))
+    });
+    assert_eq!(leads.count(), 100);
+    assert!(matches!(flights.join(b"/?19999", now), Joined::Alone), "the last one is remembered");
+}
+
+#[test]
+fn one_may_follow_without_ever_leading() {
+    let flights: Arc<Flights> = Arc::default();
+    assert!(flights.follow(b"a").is_none(), "nobody asks");
+    let Joined::Lead(flight) = flights.join(b"a", Instant::now()) else { panic!("nobody was there") };
+    let follower = flights.follow(b"a").expect("somebody asks");
+    assert!(flights.follow(b"b").is_none());
+    flight.kept();
+    assert_eq!(*follower.borrow(), Landed::Kept);
+    assert!(flights.follow(b"a").is_none(), "it has landed");
+}
+
 #[test]
 fn keys_have_parts_that_cannot_run_into_each_other() {
     let key = |url: &[u8], parts: &[&[u8]]| {

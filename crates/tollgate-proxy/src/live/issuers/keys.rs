@@ -17,6 +17,7 @@ use tollgate_plan::issuer::{HttpUrl, KeyFetch, KeyUrl};
 use tollgate_token::KeySet;
 
 use crate::live::http::{Fault, Http, Rim, backoff};
+use crate::live::waiter::Waiter;
 
 /// An unknown key is asked for once in this time, whatever tokens name.
 const EARLY_EVERY: Duration = Duration::from_secs(30);
@@ -148,7 +149,7 @@ impl KeysLive {
     }
 
     async fn wait_for(&self, fetch: u64) {
-        let Some(_waiter) = Waiter::enter(&self.waiters) else { return };
+        let Some(_waiter) = Waiter::enter(&self.waiters, WAITERS_MAX) else { return };
         let mut over = self.over.subscribe();
         // Late or not, whoever waited looks at what is there.
         let _ = tokio::time::timeout(WAIT_MAX, over.wait_for(|over| *over >= fetch)).await;
@@ -224,6 +225,8 @@ impl KeysLive {
 /// Runs as long as the configuration names the issuer.
 pub(super) async fn keep_fresh(live: Arc<KeysLive>, rim: Rc<Rim>) {
     let http = Http::new(&rim, &live.from.reach);
+    // One that panicked is over, too.
+    live.over.send_replace(live.begun.load(Relaxed));
     let mut failures = 0;
     loop {
         live.begun.fetch_add(1, Relaxed);
@@ -266,23 +269,6 @@ fn jwks_uri(document: &[u8], issuer: &str, allow_http: bool) -> Result<HttpUrl, 
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// One of the requests that wait.
-struct Waiter<'a>(&'a AtomicUsize);
-
-impl Waiter<'_> {
-    fn enter(waiters: &AtomicUsize) -> Option<Waiter<'_>> {
-        let more = |waiting: usize| (waiting < WAITERS_MAX).then_some(waiting + 1);
-        waiters.fetch_update(Relaxed, Relaxed, more).ok()?;
-        Some(Waiter(waiters))
-    }
-}
-
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use tollgate_plan::Plan;
 use tollgate_plan::issuer::{Issuer, TokenCheck};
 
 use crate::live::http::{Http, Rim};
+use crate::live::lasting;
 pub(crate) use introspection::{IntrospectionLive, Question};
 pub(crate) use keys::KeysLive;
 pub use report::{IssuerHealth, IssuerStatus};
@@ -134,8 +135,9 @@ fn follow(wanted: &[Arc<KeysLive>], fetching: &mut Vec<(Arc<KeysLive>, AbortHand
     });
     for keys in wanted {
         if !fetching.iter().any(|(known, _)| Arc::ptr_eq(known, keys)) {
-            let task = tokio::task::spawn_local(keys::keep_fresh(keys.clone(), rim.clone()));
-            fetching.push((keys.clone(), task.abort_handle()));
+            let (live, rim) = (keys.clone(), rim.clone());
+            let task = lasting::spawn("keys", move || keys::keep_fresh(live.clone(), rim.clone()));
+            fetching.push((keys.clone(), task));
         }
     }
 }

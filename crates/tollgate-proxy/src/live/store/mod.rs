@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tollgate_plan::redis::Redis;
 use tollgate_policy::limit::script::{Ask, Reply};
-use tollgate_policy::limit::{Decision, Quota};
+use tollgate_policy::limit::{Bucket, Decision, Quota};
 
 use self::batch::{Call, Done};
 use self::key::KeyNames;
@@ -105,6 +105,18 @@ impl Store {
         // The call ends within `redis.timeout`, with an answer or without.
         let reply = answered.await.ok()??;
         Some((reply.decision(&quota), reply.now_us))
+    }
+
+    /// What [`Store::exact`] would say. No token is taken.
+    pub(crate) async fn peek(&self, limit: Limit<'_>, key: &[u8]) -> Option<Decision> {
+        let (answer, answered) = oneshot::channel();
+        let quota = *limit.quota;
+        self.call(limit, key, Ask::Take(0), move |reply| {
+            // Who asks may have left meanwhile.
+            let _ = answer.send(reply);
+        });
+        let reply = answered.await.ok()??;
+        Some(Bucket::lacking(reply.missing, 0).take(0, &quota, 1))
     }
 
     /// Gives a token of [`Store::exact`] back. Nobody waits for it.

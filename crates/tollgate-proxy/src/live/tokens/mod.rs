@@ -22,6 +22,8 @@ use tollgate_plan::upstream::Upstream;
 use self::answer::Granted;
 use super::form::{basic, form_encode};
 use super::http::{Fault, Http, Rim, backoff};
+use super::lasting;
+use super::waiter::Waiter;
 pub use report::{TokenHealth, TokenStatus};
 
 /// A token that is refused is replaced early once in this time: an upstream that refuses them all does not turn every
@@ -100,6 +102,11 @@ impl TokenLive {
         self.current(Instant::now())
     }
 
+    /// Whether there is none, and nobody would wait for one: the last fetch failed.
+    pub(crate) fn is_out_of_reach(&self, now: Instant) -> bool {
+        self.current(now).is_none() && self.lock().fault.is_some()
+    }
+
     /// Another token than that of `generation`, which the upstream refused. Fetched now, if the last time that somebody
     /// asked was long enough ago; none when there is no other one.
     pub(crate) async fn newer_than(&self, generation: u64, now: Instant) -> Option<Arc<Token>> {
@@ -155,7 +162,7 @@ impl TokenLive {
     }
 
     async fn wait_for(&self, fetch: u64) {
-        let Some(_waiter) = Waiter::enter(&self.waiters) else { return };
+        let Some(_waiter) = Waiter::enter(&self.waiters, WAITERS_MAX) else { return };
         let mut over = self.over.subscribe();
         // The sender is in `self`: there is no other end than this.
         let _ = over.wait_for(|over| *over >= fetch).await;
@@ -209,6 +216,8 @@ fn renewal(life: Duration) -> Duration {
 /// Runs as long as the configuration has the credentials.
 async fn keep_fresh(live: Arc<TokenLive>, rim: Rc<Rim>) {
     let http = Http::new(&rim, &live.from.reach);
+    // One that panicked is over, too.
+    live.over.send_replace(live.begun.load(Relaxed));
     let mut failures = 0;
     loop {
         live.begun.fetch_add(1, Relaxed);
@@ -321,26 +330,10 @@ fn follow(wanted: &[Arc<TokenLive>], fetching: &mut Vec<(Arc<TokenLive>, AbortHa
     });
     for live in wanted {
         if !fetching.iter().any(|(known, _)| Arc::ptr_eq(known, live)) {
-            let task = tokio::task::spawn_local(keep_fresh(live.clone(), rim.clone()));
-            fetching.push((live.clone(), task.abort_handle()));
+            let (token, rim) = (live.clone(), rim.clone());
+            let task = lasting::spawn("token", move || keep_fresh(token.clone(), rim.clone()));
+            fetching.push((live.clone(), task));
         }
-    }
-}
-
-/// One of the requests that wait.
-struct Waiter<'a>(&'a AtomicUsize);
-
-impl Waiter<'_> {
-    fn enter(waiters: &AtomicUsize) -> Option<Waiter<'_>> {
-        let more = |waiting: usize| (waiting < WAITERS_MAX).then_some(waiting + 1);
-        waiters.fetch_update(Relaxed, Relaxed, more).ok()?;
-        Some(Waiter(waiters))
-    }
-}
-
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
     }
 }
 

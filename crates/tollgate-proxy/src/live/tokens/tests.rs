@@ -94,7 +94,8 @@ fn only_what_may_come_is_waited_for() {
         "nobody waits for one who is down"
     );
     fetch(&live, start, granted("Bearer a", Some(100)));
-    let all: Vec<_> = std::iter::repeat_with(|| Waiter::enter(&live.waiters)).take(WAITERS_MAX + 1).collect();
+    let all: Vec<_> =
+        std::iter::repeat_with(|| Waiter::enter(&live.waiters, WAITERS_MAX)).take(WAITERS_MAX + 1).collect();
     assert_eq!(all.iter().filter(|waiter| waiter.is_some()).count(), WAITERS_MAX);
     drop(all);
     assert_eq!(live.waiters.load(Relaxed), 0);

@@ -73,6 +73,17 @@ fn a_proxied_request() {
 }
 
 #[test]
+fn parts_that_failed_are_named() {
+    let failed = ["driver;upstream_timeout".to_owned(), "stops;part_failed".to_owned()];
+    let line = line(&Record { parts_failed: &failed, ..fixture::record() }, &plan(&[], false));
+    let record: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(record["parts_failed"], serde_json::json!(failed));
+    assert!(line.ends_with(
+        "\"generation\":3,\"parts_failed\":[\"driver;upstream_timeout\",\"stops;part_failed\"]}\n"
+    ));
+}
+
+#[test]
 fn a_request_of_which_nothing_is_known() {
     let record = Record {
         started: UNIX_EPOCH,

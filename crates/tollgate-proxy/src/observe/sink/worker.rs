@@ -164,18 +164,21 @@ impl WorkerSink {
         let batch = Batch { lines, records: self.records, home: lane.home.clone() };
         // It comes home in any case, even when it is not taken.
         lane.out += 1;
+        lane.counts.hand_over(self.records);
         match lane.sender.try_send(Message::Batch(batch)) {
             Ok(()) => {
                 self.records = 0;
                 true
             }
             Err(TrySendError::Full(Message::Batch(mut batch))) => {
+                lane.counts.settle(self.records);
                 let spare = std::mem::replace(&mut self.buffer, std::mem::take(&mut batch.lines));
                 keep_spare(&mut self.spares, spare);
                 false
             }
             Err(_) => {
                 // The writer is gone, which only a panic in it can do.
+                lane.counts.settle(self.records);
                 self.drop_records(self.records);
                 self.records = 0;
                 true
