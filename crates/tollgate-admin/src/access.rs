@@ -5,10 +5,10 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::Admin;
 use crate::problem::Problem;
+use crate::{Admin, assets};
 
-/// Guards everything but the probes.
+/// Guards everything but the probes; of the console only what it shows, not the page itself.
 pub(crate) async fn guard(State(admin): State<Admin>, request: Request, next: Next) -> Response {
     // The token of the running plan: a reload changes it.
     let plan = admin.control.plan();
@@ -23,6 +23,8 @@ pub(crate) async fn guard(State(admin): State<Admin>, request: Request, next: Ne
 
 fn check(method: &Method, path: &str, headers: &HeaderMap, token: Option<&str>) -> Result<(), Problem> {
     match token {
+        // It is the same for everybody, and has to be there before it can ask for the token.
+        Some(_) if assets::is_console(path) => {}
         Some(token) => check_token(headers, token)?,
         None => check_host(headers)?,
     }
@@ -35,8 +37,7 @@ fn check(method: &Method, path: &str, headers: &HeaderMap, token: Option<&str>) 
 /// Without a token nothing but the Host tells the operator's browser from one whose foreign page has its own name
 /// resolved to this address (DNS rebinding). Programs that send none are no browsers.
 fn check_host(headers: &HeaderMap) -> Result<(), Problem> {
-    let host = headers.get(header::HOST).map(|value| value.to_str().unwrap_or_default());
-    if host.is_none_or(is_local) {
+    if only(headers, &header::HOST).is_none_or(is_local) {
         return Ok(());
     }
     let detail = "without an admin token, it is reached as localhost or by its IP address only";
@@ -74,18 +75,24 @@ fn same(given: &[u8], expected: &[u8]) -> bool {
 /// A browser names the page that a request comes from; only the admin side's own may send one.
 fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
     let refused = |detail: &str| Err(Problem::new(StatusCode::FORBIDDEN, "cross_site", detail));
-    let text = |name: header::HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let host = text(header::HOST).unwrap_or_default();
-    if let Some(origin) = text(header::ORIGIN) {
+    let host = only(headers, &header::HOST).unwrap_or_default();
+    if let Some(origin) = only(headers, &header::ORIGIN) {
         let authority = origin.split_once("://").map(|(_, authority)| authority);
         if authority.is_none_or(|authority| !authority.eq_ignore_ascii_case(host)) {
             return refused("the Origin of this request is another site");
         }
     }
-    match text(header::HeaderName::from_static("sec-fetch-site")) {
+    match only(headers, &header::HeaderName::from_static("sec-fetch-site")) {
         None | Some("same-origin" | "none") => Ok(()),
         Some(_) => refused("a page of another site sent this request"),
     }
+}
+
+/// The value of a header; an empty one, which is never right, where it is no text or stands more than once.
+fn only<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next()?;
+    Some(first.to_str().ok().filter(|_| values.next().is_none()).unwrap_or_default())
 }
 
 fn is_local(host: &str) -> bool {
@@ -143,6 +150,10 @@ mod tests {
             (&[host, ("origin", "http://127.0.0.1:9901")], 403),
             (&[host, ("origin", "https://evil.example")], 403),
             (&[host, ("origin", "null")], 403),
+            (&[host, ("origin", "http://127.0.0.1:9900"), ("origin", "https://evil.example")], 403),
+            (&[host, ("host", "localhost"), ("origin", "http://127.0.0.1:9900")], 403),
+            (&[host, ("host", "evil.example")], 403),
+            (&[host, ("sec-fetch-site", "none"), ("sec-fetch-site", "cross-site")], 403),
             (&[("origin", "http://127.0.0.1:9900")], 403),
             (&[host, ("sec-fetch-site", "same-origin")], 200),
             (&[host, ("sec-fetch-site", "none")], 200),

@@ -7,7 +7,12 @@ use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tollgate_config::{Diagnostic, SourceMap, check_posted, difference, posture, redacted};
 use tollgate_plan::Plan;
+use tollgate_plan::listener::{Listener, ProxyProtocol};
 use tollgate_plan::plan::{LogSink, OnFull};
+use tollgate_plan::tls::TlsVersion;
+
+/// Warnings that something of a text is not known here: what is expanded and what stands in files; included files.
+const WITHHELD: [&str; 2] = ["not_looked_at", "bad_include"];
 
 /// The texts of the configuration that runs. Written by whoever applies one; cheap to clone.
 #[derive(Debug, Clone)]
@@ -35,7 +40,7 @@ impl Running {
     }
 
     /// The texts, and the generation that they are.
-    pub(crate) fn current(&self) -> (u64, Arc<SourceMap>) {
+    pub fn current(&self) -> (u64, Arc<SourceMap>) {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -52,7 +57,9 @@ pub(crate) fn check(text: &str, running: &Running, plan: &Plan) -> Value {
     let posted = check_posted(text, &sources);
     let diagnostics: Vec<Value> = posted.diagnostics.iter().map(Diagnostic::to_json).collect();
     let rows = posted.plan.as_ref().map(posture).unwrap_or_default();
-    let diff = posted.plan.as_ref().map(|new| difference((&sources, plan), (&posted.sources, new)));
+    let complete = !posted.diagnostics.iter().any(|one| WITHHELD.contains(&one.code));
+    let new = posted.plan.as_ref();
+    let diff = new.map(|new| difference((&sources, plan), (&posted.sources, new), complete));
     json!({ "ok": posted.ok, "diagnostics": diagnostics, "posture": rows, "diff": diff })
 }
 
@@ -67,9 +74,7 @@ fn effective(plan: &Plan) -> Value {
         LogSink::ObjectStore(_) => "object_store",
     };
     json!({
-        "listeners": plan.listeners.iter().map(|one| json!({
-            "address": &*one.name, "tls": one.tls.is_some(), "http2": one.http2,
-        })).collect::<Vec<_>>(),
+        "listeners": plan.listeners.iter().map(listener).collect::<Vec<_>>(),
         "workers": plan.workers,
         "limits": {
             "connections": limits.connections, "header_bytes": limits.header_bytes,
@@ -82,7 +87,10 @@ fn effective(plan: &Plan) -> Value {
             "memory": limits.memory.unwrap_or(0),
         },
         "shutdown": { "delay_s": seconds(plan.shutdown.delay), "grace_s": seconds(plan.shutdown.grace) },
-        "admin": { "address": plan.admin.address.to_string(), "token": plan.admin.token.is_some() },
+        "admin": {
+            "address": plan.admin.address.to_string(), "token": plan.admin.token.is_some(),
+            "allow_write": plan.admin.allow_write,
+        },
         "access_log": {
             "sink": sink,
             "on_full": match plan.access_log.on_full { OnFull::Drop => "drop", OnFull::Block => "block" },
@@ -92,5 +100,24 @@ fn effective(plan: &Plan) -> Value {
         "routes": plan.routes.len(),
         "upstreams": plan.upstreams.len(),
         "issuers": plan.issuers.len(),
+    })
+}
+
+/// One address. `null` is what does not concern it: no unix socket, clear text.
+fn listener(listener: &Listener) -> Value {
+    let tls = listener.tls.as_deref();
+    json!({
+        "address": &*listener.name,
+        "mode": listener.mode.map(|mode| format!("{mode:o}")),
+        "http2": listener.http2,
+        "proxy_protocol": match listener.proxy_protocol {
+            ProxyProtocol::Off => "off",
+            ProxyProtocol::Require => "require",
+        },
+        "tls": tls.is_some(),
+        "certificates": tls.map(|tls| tls.certificates.len()),
+        "min_version": tls.map(|tls| match tls.min_version { TlsVersion::V12 => "1.2", TlsVersion::V13 => "1.3" }),
+        "client_ca": tls.map(|tls| tls.client_ca.is_some()),
+        "client_subject_header": tls.and_then(|tls| tls.client_subject.as_ref()).map(|name| name.as_str()),
     })
 }

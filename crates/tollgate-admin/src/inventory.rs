@@ -1,6 +1,9 @@
 //! The JSON of `/api/v1/routes` and `/api/v1/upstreams`: what runs now.
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
+use tollgate_config::posture;
 use tollgate_plan::Plan;
 use tollgate_plan::aggregate::{Part, Source};
 use tollgate_plan::route::{Action, Route, RouteId};
@@ -18,6 +21,22 @@ pub fn routes_json(plan: &Plan) -> Value {
         .filter_map(|id| plan.routes.get(id.0 as usize).map(|route| route_json(plan, id, route)))
         .collect();
     json!({ "routes": routes })
+}
+
+/// `/api/v1/routes`: [`routes_json`] with `"posture": {"auth", "limits", "tls", "public"}` for each route.
+pub(crate) fn routes_with_posture(plan: &Plan) -> Value {
+    let mut rows: HashMap<String, Value> = HashMap::new();
+    for row in posture(plan) {
+        let shown = json!({ "auth": row.auth, "limits": row.limits, "tls": row.tls, "public": row.public });
+        rows.insert(row.route, shown);
+    }
+    let mut shown = routes_json(plan);
+    let routes = shown.get_mut("routes").and_then(Value::as_array_mut);
+    for route in routes.into_iter().flatten().filter_map(Value::as_object_mut) {
+        let row = route.get("name").and_then(Value::as_str).and_then(|name| rows.remove(name));
+        route.insert("posture".to_owned(), row.unwrap_or_default());
+    }
+    shown
 }
 
 fn route_json(plan: &Plan, id: RouteId, route: &Route) -> Value {

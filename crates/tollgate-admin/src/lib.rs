@@ -1,15 +1,17 @@
 //! The admin side: health, readiness, metrics, and the API for operators, on `admin.address` only.
 //!
 //! It runs on a thread and a runtime of its own, so that no scrape costs a worker anything but its snapshot. It
-//! reaches the data plane through [`tollgate_proxy::Control`] and the process through [`Command`]s, and it
-//! reads no configuration file.
+//! reaches the data plane through [`tollgate_proxy::Control`] and the process through [`Command`]s. The configuration
+//! file it reads and writes for those alone who may change it (`admin.allow_write`).
 
 mod router;
 mod server;
 
 mod access;
+mod assets;
 mod config;
 mod events;
+mod explain;
 mod health;
 mod inventory;
 mod limits;
@@ -17,8 +19,11 @@ mod metrics;
 mod problem;
 mod purge;
 mod requests;
+mod source;
 
 mod reload;
+
+use std::path::PathBuf;
 
 use tollgate_proxy::Control;
 
@@ -39,6 +44,8 @@ pub struct Admin {
     pub reloads: Reloads,
     /// Which build runs.
     pub build: Build,
+    /// The main file of the configuration; none where it comes from a URL.
+    pub file: Option<PathBuf>,
 }
 
 /// Which build runs.

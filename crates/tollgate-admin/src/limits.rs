@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 use tollgate_plan::Plan;
-use tollgate_plan::limit::{Per, RateLimit, RateLimitId, Store};
+use tollgate_plan::limit::{RateLimit, RateLimitId, Store};
 use tollgate_proxy::{Control, MemoryReport, PlacesReport, Snapshot};
 
 /// `{"rate_limits", "buckets", "concurrency", "connections", "memory"}`.
@@ -53,21 +53,8 @@ fn rate_limit(limit: &RateLimit, routes: &[&str], refused: u64) -> Value {
     };
     json!({
         "limit": &*limit.label, "rate": limit.rate, "period_s": limit.period.as_secs(), "burst": limit.burst,
-        "per": per(&limit.per), "store": store, "sync": sync, "routes": routes, "refused": refused,
+        "per": limit.per.to_string(), "store": store, "sync": sync, "routes": routes, "refused": refused,
     })
-}
-
-fn per(per: &Per) -> String {
-    match per {
-        Per::All => "all".to_owned(),
-        Per::Ip => "ip".to_owned(),
-        Per::Consumer => "consumer".to_owned(),
-        Per::RouteParam(name) => format!("route-param:{name}"),
-        Per::Header(name) => format!("header:{name}"),
-        Per::Cookie(name) => format!("cookie:{name}"),
-        Per::Query(name) => format!("query:{name}"),
-        Per::Claim(path) => format!("claim:{path}"),
-    }
 }
 
 fn places(one: &PlacesReport) -> Value {

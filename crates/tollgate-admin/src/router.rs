@@ -6,7 +6,7 @@ use axum::extract::rejection::StringRejection;
 use axum::extract::{DefaultBodyLimit, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -16,8 +16,11 @@ use tokio::sync::oneshot;
 use crate::metrics::{Format, Scrape};
 use crate::problem::Problem;
 use crate::purge;
+use crate::reload::Reloaded;
 use crate::requests::Filter;
-use crate::{Admin, Command, access, config, events, health, inventory, limits, requests};
+use crate::{
+    Admin, Command, access, assets, config, events, explain, health, inventory, limits, requests, source,
+};
 
 /// Most endpoints read no body; a small one is read and ignored.
 const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -26,37 +29,20 @@ const CONFIG_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long a caller waits for a reload, which may itself wait for a file that is being written.
 const RELOAD_WAIT: Duration = Duration::from_secs(60);
 
-/// What the index page lists, in order.
-const ENDPOINTS: &[(&str, &str, &str)] = &[
-    ("GET", "/livez", "the process answers"),
-    ("GET", "/readyz", "configuration active, listeners bound, not draining"),
-    (
-        "GET",
-        "/health",
-        "version, uptime, generation, upstreams and targets, issuers, tokens, Redis, last reload",
-    ),
-    ("GET", "/metrics", "Prometheus text, or OpenMetrics by Accept"),
-    ("GET", "/api/v1/routes", "the routes that serve now"),
-    ("GET", "/api/v1/upstreams", "the upstreams that serve now"),
-    ("GET", "/api/v1/limits", "rate limits, requests in flight, connections, memory"),
-    ("GET", "/api/v1/config", "the configuration that runs, without its secrets"),
-    ("GET", "/api/v1/requests", "the last requests; ?follow tells them as they come"),
-    ("POST", "/api/v1/check", "a configuration in the body: what is wrong, and what it would change"),
-    ("POST", "/api/v1/cache/purge", "forget kept answers, of a route, with a url, or with a prefix"),
-    ("POST", "/api/v1/reload", "reload the configuration, as SIGHUP"),
-    ("POST", "/api/v1/drain", "finish what is in flight and exit, as SIGTERM"),
-];
-
 pub(crate) fn router(admin: Admin) -> Router {
     let probes = Router::new().route("/livez", get(livez)).route("/readyz", get(readyz));
     let guarded = Router::new()
-        .route("/", get(index))
+        .route("/", get(assets::page))
+        .route("/assets/{name}", get(assets::asset))
         .route("/health", get(health_of_all))
         .route("/metrics", get(metrics))
         .route("/api/v1/routes", get(routes))
         .route("/api/v1/upstreams", get(upstreams))
         .route("/api/v1/limits", get(limits))
         .route("/api/v1/config", get(config))
+        .route("/api/v1/schema", get(schema))
+        .merge(source::routes(CONFIG_BYTES_MAX))
+        .merge(explain::routes())
         .route("/api/v1/requests", get(requests))
         .route("/api/v1/check", post(check).layer(DefaultBodyLimit::max(CONFIG_BYTES_MAX)))
         .route("/api/v1/cache/purge", post(purge::purge))
@@ -99,8 +85,10 @@ async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
     ([(header::CONTENT_TYPE, format.content_type()), (header::VARY, "Accept")], text).into_response()
 }
 
-async fn routes(State(admin): State<Admin>) -> Json<Value> {
-    Json(inventory::routes_json(&admin.control.plan()))
+/// Away from those who ask whether the gateway lives: thousands of routes take a while.
+async fn routes(State(admin): State<Admin>) -> Result<Json<Value>, Problem> {
+    let shown = move || inventory::routes_with_posture(&admin.control.plan());
+    tokio::task::spawn_blocking(shown).await.map(Json).map_err(|_| unfinished())
 }
 
 async fn upstreams(State(admin): State<Admin>) -> Json<Value> {
@@ -137,13 +125,7 @@ async fn check(
     State(admin): State<Admin>,
     body: Result<String, StringRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let text = body.map_err(|rejection| {
-        let (code, detail) = match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => ("body_too_large", "a configuration has 4 MiB at most"),
-            _ => ("bad_body", "the body is the text of a configuration, in UTF-8"),
-        };
-        Problem::new(rejection.status(), code, detail)
-    })?;
+    let text = posted(body)?;
     let Some(turn) = admin.reloads.running().turn() else {
         let detail = "another configuration is being checked";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail));
@@ -155,22 +137,40 @@ async fn check(
     checked.await.map(Json).map_err(|_| unfinished())
 }
 
+/// The text of a configuration out of a body.
+pub(crate) fn posted(body: Result<String, StringRejection>) -> Result<String, Problem> {
+    body.map_err(|rejection| {
+        let (code, detail) = match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => ("body_too_large", "a configuration has 4 MiB at most"),
+            _ => ("bad_body", "the body is the text of a configuration, in UTF-8"),
+        };
+        Problem::new(rejection.status(), code, detail)
+    })
+}
+
 /// A panic, which the hook has reported, or the end of the process.
-fn unfinished() -> Problem {
+pub(crate) fn unfinished() -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "this did not come to its end")
 }
 
-async fn reload(State(admin): State<Admin>) -> Result<Json<Value>, Problem> {
+/// The JSON Schema of a configuration file.
+async fn schema() -> Json<Value> {
+    Json(tollgate_config::schema())
+}
+
+/// Has the process reload, and waits for what comes of it.
+pub(crate) async fn reloaded(admin: &Admin) -> Result<Reloaded, Problem> {
     let (reply, outcome) = oneshot::channel();
-    command(&admin, Command::Reload(reply))?;
+    command(admin, Command::Reload(reply))?;
     let waited = tokio::time::timeout(RELOAD_WAIT, outcome).await;
-    let Ok(Ok(outcome)) = waited else {
-        return Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "reload_unfinished",
-            "no result in time, or the gateway is going down; /readyz shows the last reload",
-        ));
-    };
+    waited.ok().and_then(Result::ok).ok_or_else(|| {
+        let detail = "no result in time, or the gateway is going down; /readyz shows the last reload";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "reload_unfinished", detail)
+    })
+}
+
+async fn reload(State(admin): State<Admin>) -> Result<Json<Value>, Problem> {
+    let outcome = reloaded(&admin).await?;
     if !outcome.ok {
         let detail = "the configuration was refused; the old one goes on";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "reload_rejected", detail)
@@ -201,35 +201,19 @@ fn command(admin: &Admin, command: Command) -> Result<(), Problem> {
     })
 }
 
-async fn index(State(admin): State<Admin>) -> Response {
-    let mut rows = String::new();
-    for (method, path, meaning) in ENDPOINTS {
-        let name =
-            if *method == "GET" { format!("<a href=\"{path}\">{path}</a>") } else { (*path).to_owned() };
-        rows.push_str(&format!("<tr><td>{method}</td><td>{name}</td><td>{meaning}</td></tr>\n"));
-    }
-    let page = format!(
-        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>Tollgate admin</title>\n\
-         <h1>Tollgate {}</h1>\n<table>\n{rows}</table>\n</html>\n",
-        admin.build.version
-    );
-    ([(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'")], Html(page))
-        .into_response()
-}
-
 async fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not_found", "no such admin path; GET / lists them")
+    Problem::new(StatusCode::NOT_FOUND, "not_found", "no such admin path")
 }
 
 async fn method_not_allowed() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path has another method")
 }
 
-/// Nothing here is worth a cache, and some of it is a secret to others.
+/// But for the console nothing here is worth a cache, and some of it is a secret to others.
 async fn never_stored(request: axum::extract::Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

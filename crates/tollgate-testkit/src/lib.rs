@@ -7,6 +7,7 @@
 
 mod client;
 mod collector;
+mod descriptors;
 mod dns;
 mod frame;
 mod gateway;
@@ -29,6 +30,7 @@ mod wait;
 
 pub use client::{Client, End};
 pub use collector::{Collector, TraceSpan};
+pub use descriptors::limit_descriptors;
 pub use dns::{Dns, Says, Service};
 pub use frame::{Frame, Http2, PREFACE, block};
 pub use gateway::{Finished, Gateway, run};

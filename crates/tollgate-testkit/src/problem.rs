@@ -40,6 +40,7 @@ const STATUS: &[(&str, u16)] = &[
     ("request_timeout", 408),
     ("body_too_large", 413),
     ("uri_too_long", 414),
+    ("range_not_satisfiable", 416),
     ("expectation_failed", 417),
     ("rate_limited", 429),
     ("headers_too_large", 431),

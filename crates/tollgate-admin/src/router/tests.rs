@@ -42,7 +42,8 @@ impl Bench {
         reloads.running().applied(1, loaded.sources);
         let (sender, commands) = mpsc::channel(2);
         let build = Build { version: "1.2.3", commit: "abc" };
-        let admin = Admin { control: gateway.control(), commands: sender, reloads: reloads.clone(), build };
+        let (control, reloads) = (gateway.control(), reloads);
+        let admin = Admin { control, commands: sender, reloads: reloads.clone(), build, file: None };
         let server = Server::start(bind("127.0.0.1:0".parse().unwrap()).unwrap(), admin).unwrap();
         Bench { server, reloads, commands, gateway }
     }
@@ -105,15 +106,14 @@ fn what_is_read_has_the_promised_shape() {
     let all = json!({
         "name": "all", "methods": ["GET"], "hosts": ["*.example.com"], "path": "/orders/*", "conditions": 1,
         "max_body": 1024, "timeout_ms": 250, "action": { "to": [{ "upstream": "orders", "weight": 1 }] },
+        "posture": { "auth": "public", "limits": "-", "tls": "-", "public": true },
     });
     assert_eq!(routes["routes"][0], all);
     assert_eq!(routes["routes"][1]["action"], json!({ "respond": { "status": 200 } }));
     let upstreams = bench.get("/api/v1/upstreams").json();
     assert_eq!(upstreams["upstreams"][0]["targets"][1]["weight"], 2);
 
-    let page = bench.get("/");
-    assert!(page.head.contains("content-type: text/html") && page.head.contains("content-security-policy"));
-    assert!(page.body.contains("href=\"/metrics\"") && page.body.contains("/api/v1/reload"));
+    assert_eq!(bench.get("/api/v1/schema").json()["$ref"], "#/$defs/root");
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn metrics_come_in_the_format_that_was_asked_for() {
 fn what_cannot_be_asked_is_a_problem() {
     let bench = Bench::new("");
     bench.get("/nothing").expect_problem(404, "not_found");
-    bench.get("/api/v1/explain").expect_problem(404, "not_found");
+    bench.get("/api/v1/explain").expect_problem(405, "method_not_allowed");
     let wrong = bench.ask("POST", "/metrics", &["Content-Length: 0"]);
     wrong.expect_problem(405, "method_not_allowed");
     assert!(wrong.head.contains("allow: get,head"), "{}", wrong.head);
@@ -205,7 +205,10 @@ fn a_token_guards_everything_but_the_probes() {
     for path in ["/livez", "/readyz"] {
         assert_eq!(bench.get(path).status, 200, "{path}");
     }
-    for path in ["/", "/health", "/metrics", "/api/v1/routes", "/api/v1/config", "/nothing"] {
+    // The page, which asks for the token; it holds nothing of the gateway.
+    assert_eq!(bench.get("/").status, 200);
+    bench.get("/assets/none.js").expect_problem(404, "not_found");
+    for path in ["/health", "/metrics", "/api/v1/routes", "/api/v1/config", "/api/v1/schema", "/nothing"] {
         let refused = bench.get(path);
         refused.expect_problem(401, "token_missing");
         assert!(refused.head.contains("www-authenticate: bearer"), "{path}");
