@@ -1,9 +1,17 @@
 //! The command line, as clap declares it. Wrong usage ends with clap's message and exit code 2.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tollgate_token::Algorithm;
+
+// By its path, so that `cargo xtask gen` can take this file in from elsewhere.
+#[path = "cli/explain.rs"]
+mod explain;
+
+pub(crate) use explain::{ExplainArgs, WhyArgs};
 
 /// An API gateway in one static binary and one YAML file.
 #[derive(Debug, Parser)]
@@ -32,8 +40,45 @@ pub(crate) enum Command {
     /// Ask a running gateway how it is: whether it is ready, and which targets get no requests.
     ///
     /// Address and token of its admin side come from the configuration. With --address the token comes from
-    /// TOLLGATE_ADMIN_TOKEN. Exit code 0 when it is ready and every target serves, 1 when not.
+    /// TOLLGATE_ADMIN_TOKEN. Exit code 0 when it is ready and every target serves, 1 when not; with
+    /// --ready 0 when it is ready.
     Status(StatusArgs),
+    /// Explain what would become of a request: every route and why it is not taken, then each step of the way.
+    ///
+    /// Nothing is sent to any service, and nothing is counted. Out of a configuration it needs no network: limits are full,
+    /// caches empty, targets healthy, and what only a network could tell is said to be unknown. Exit code 0 whatever the
+    /// verdict, 1 when the configuration is refused or the gateway does not answer.
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(ExplainArgs),
+    /// Tell in words what became of a request that a running gateway has served, by its id.
+    ///
+    /// The last requests are kept, some thousands of them. The id is `request_id` in refusals, `x-request-id` to services,
+    /// `id` in the access log. Exit code 1 when there is no such request any more.
+    Why(WhyArgs),
+    /// Tell what a configuration changes of another one, and what would be less protected than before.
+    ///
+    /// Routes are compared by name, and by the requests that they get: a new route that takes requests away from one
+    /// that protected more is told. With --samples or --live, requests that were seen are asked about, too.
+    #[command(after_help = DIFF_EXITS)]
+    Diff(DiffArgs),
+    /// Show a running gateway live: rates, latencies, refusals, routes and targets.
+    ///
+    /// Address and token of its admin side come from the configuration. With --address the token comes from
+    /// TOLLGATE_ADMIN_TOKEN.
+    #[command(after_help = TOP_KEYS)]
+    Top(TopArgs),
+    /// Write a first configuration, with comments.
+    ///
+    /// On a terminal, what no option says is asked. A file that exists is left alone, unless --force is given.
+    #[command(after_help = INIT_EXAMPLES)]
+    Init(InitArgs),
+    /// Print the completions of this command line for a shell.
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+    /// Run the tests of a configuration, offline: through the code that serves, with stubs for services and issuers.
+    ///
+    /// Exit code 0 when all pass, 1 when one fails, or when there is none to run. Nothing is asked of the network.
+    Test(TestArgs),
     /// Print the JSON Schema of the configuration file.
     Schema,
     /// Make a configuration of that of another gateway, or of the description of an interface.
@@ -75,6 +120,27 @@ const LOGS_EXAMPLES: &str = "Examples:
   tollgate logs --last 15m --where 'path~/users && headers.user-agent~curl'
 
 A filter compares fields by == != > >= < <= and by ~ for a part of a text, joined by &&.";
+
+const DIFF_EXITS: &str = "Exit codes: 0, or 1 when something would be less protected (with --fail-on any: when anything differs) or
+a configuration is refused.
+
+Examples:
+  tollgate diff /etc/tollgate/tollgate.yaml new.yaml
+  tollgate diff old.yaml new.yaml --samples access.log
+  tollgate diff tollgate.yaml new.yaml --live --json";
+
+const TOP_KEYS: &str =
+    "Keys: q quits, p pauses, space looks now; r l e n sort routes by rate, latency, errors, name.";
+
+const INIT_EXAMPLES: &str = "Examples:
+  tollgate init
+  tollgate init --to http://127.0.0.1:3000 --auth key
+  tollgate init --to http://127.0.0.1:3000 --auth https://id.example.com/ --audience orders-api -o api.yaml";
+
+const COMPLETIONS_EXAMPLES: &str = "Examples:
+  tollgate completions bash > /usr/share/bash-completion/completions/tollgate
+  tollgate completions zsh > /usr/local/share/zsh/site-functions/_tollgate
+  tollgate completions fish > ~/.config/fish/completions/tollgate.fish";
 
 const TOKEN_EXAMPLES: &str = "Examples:
   tollgate token --issuer main --claim sub=u1 --key key.json --jwks jwks.json
@@ -198,6 +264,21 @@ fn claim(text: &str) -> Result<(String, serde_json::Value), String> {
     Ok((name.to_owned(), value))
 }
 
+/// A time between two looks, from a tenth of a second to an hour.
+fn interval(text: &str) -> Result<Duration, String> {
+    let wrong = || "write a whole number and ms, s or m, from 100ms to 60m".to_owned();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let milliseconds = match &text[digits.len()..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    let time = number.checked_mul(milliseconds).filter(|time| (100..=3_600_000).contains(time));
+    time.map(Duration::from_millis).ok_or_else(wrong)
+}
+
 fn algorithm(text: &str) -> Result<Algorithm, String> {
     let names = || Algorithm::ALL.map(Algorithm::as_str).join(", ");
     text.parse().map_err(|_| format!("the algorithms are {}", names()))
@@ -257,10 +338,123 @@ pub(crate) struct JsonArg {
 
 /// Which gateway is asked.
 #[derive(Debug, Args)]
-pub(crate) struct StatusArgs {
+pub(crate) struct AdminArg {
     /// Where its admin side listens, instead of what the configuration says.
     #[arg(long, value_name = "IP:PORT", conflicts_with = "config")]
-    pub(crate) address: Option<std::net::SocketAddr>,
+    pub(crate) address: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+}
+
+/// Which gateway is asked how it is.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) admin: AdminArg,
+    /// Ask whether it is ready, whatever its upstreams do: for health checks that restart what is not well.
+    #[arg(long)]
+    pub(crate) ready: bool,
+    #[command(flatten)]
+    pub(crate) output: JsonArg,
+}
+
+/// Which gateway is shown, and how.
+#[derive(Debug, Args)]
+pub(crate) struct TopArgs {
+    #[command(flatten)]
+    pub(crate) admin: AdminArg,
+    /// Time between two looks: 500ms, 2s, 1m.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    pub(crate) every: Duration,
+    /// Print one screen as text and end.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Print what one screen shows as JSON and end.
+    #[arg(long, conflicts_with = "once")]
+    pub(crate) json: bool,
+}
+
+/// Which configurations are compared.
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The configuration before, a file or a URL.
+    #[arg(value_name = "OLD")]
+    pub(crate) old: PathBuf,
+    /// The configuration after, a file or a URL.
+    #[arg(value_name = "NEW")]
+    pub(crate) new: PathBuf,
+    /// Access records, compressed or not, or `-` for standard input: which of these requests would end elsewhere.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) samples: Option<PathBuf>,
+    /// The same of the last requests of a running gateway, at the admin address of OLD or the one given.
+    #[arg(long, value_name = "IP:PORT", num_args = 0..=1, require_equals = true, conflicts_with = "samples")]
+    pub(crate) live: Option<Option<SocketAddr>>,
+    /// What makes exit code 1.
+    #[arg(long, value_name = "WHAT", default_value = "weaker")]
+    pub(crate) fail_on: FailOn,
+    #[command(flatten)]
+    pub(crate) output: JsonArg,
+}
+
+/// What makes exit code 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// Something would be less protected.
+    Weaker,
+    /// Anything differs.
+    Any,
+}
+
+/// What a first configuration says.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The service behind the gateway.
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: Option<String>,
+    /// Who may call: `all`, `key` (a key is made), or the URL of an issuer of tokens.
+    #[arg(long, value_name = "WHO")]
+    pub(crate) auth: Option<String>,
+    /// Where clients connect.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
+    /// Whom tokens of the issuer must be for (`aud`).
+    #[arg(long, value_name = "NAME")]
+    pub(crate) audience: Option<String>,
+    /// The file that is written; `-` for standard output.
+    #[arg(short, long, value_name = "FILE", default_value = "tollgate.yaml")]
+    pub(crate) output: PathBuf,
+    /// Replace a file that exists.
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) json: JsonArg,
+}
+
+/// Whose completions.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: Shell,
+}
+
+/// A shell that completes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// Which tests are run, and how the outcome is shown.
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// Only tests with this in their names, in any case.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Where the outcome is written as JUnit XML, beside what is shown.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) config: ConfigArg,
     #[command(flatten)]
@@ -331,8 +525,18 @@ mod tests {
     }
 
     #[test]
-    fn commands_of_later_versions_are_wrong_usage() {
-        for name in ["explain", "test", "diff", "init", "top", "", "help"] {
+    fn intervals() {
+        for (text, expect) in [("100ms", 100), ("2s", 2_000), ("1m", 60_000), ("60m", 3_600_000)] {
+            assert_eq!(interval(text), Ok(Duration::from_millis(expect)), "{text}");
+        }
+        for bad in ["", "1", "99ms", "0s", "-1s", "1.5s", "61m", "1h", "99999999999999999999s"] {
+            assert!(interval(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_command_is_wrong_usage() {
+        for name in ["", "help", "explode"] {
             let error = Cli::try_parse_from(["tollgate", name]).expect_err(name);
             assert_eq!(error.exit_code(), 2, "{name}");
         }

@@ -132,7 +132,7 @@ impl Life {
                         continue;
                     }
                 },
-                left = &mut notice => break Ending::Drain(Some(left)),
+                left = &mut notice => break Ending::Drain(left),
             };
             // A full queue means that a reload is about to begin, which serves this request as well.
             let _ = requests.try_send(request);

@@ -7,6 +7,7 @@ mod demo;
 mod serve;
 mod life;
 mod reload;
+mod proof;
 
 mod handover;
 mod interruption;
@@ -15,6 +16,7 @@ mod signals;
 mod startup_pages;
 mod systemd;
 
+mod admin_side;
 mod config_file;
 mod log;
 mod output;

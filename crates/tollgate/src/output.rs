@@ -40,6 +40,22 @@ pub(crate) fn json(value: &serde_json::Value) {
     out(&format!("{value:#}\n"));
 }
 
+/// Says why there is no result: for machines as `{"ok": false, "error"}` on standard output, else on standard error.
+pub(crate) fn failed(for_machines: bool, message: impl std::fmt::Display) {
+    if for_machines {
+        json(&serde_json::json!({ "ok": false, "error": message.to_string() }));
+    } else {
+        error(message);
+    }
+}
+
+/// The same where standard error has the reason already.
+pub(crate) fn failed_as_told(for_machines: bool) {
+    if for_machines {
+        failed(true, "the configuration cannot be used: see standard error");
+    }
+}
+
 /// A table without lines, its columns aligned.
 pub(crate) fn table<'a, const N: usize>(
     header: &[&str; N],
@@ -59,6 +75,11 @@ pub(crate) fn table<'a, const N: usize>(
 /// Whether standard error shows colours: a terminal, and no `NO_COLOR`.
 pub(crate) fn err_colour() -> bool {
     AutoStream::choice(&io::stderr()) != ColorChoice::Never
+}
+
+/// Whether standard output shows colours.
+pub(crate) fn out_colour() -> bool {
+    AutoStream::choice(&io::stdout()) != ColorChoice::Never
 }
 
 fn write(stream: &mut impl Write, text: &str) -> io::Result<()> {

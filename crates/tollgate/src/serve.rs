@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::sync::mpsc;
 use tollgate_admin::{Admin, COMMANDS_WAITING_MAX, Reloads, Server};
 use tollgate_config::Loaded;
@@ -14,7 +15,7 @@ use tollgate_proxy::Gateway;
 use crate::commands::version::BUILD;
 use crate::handover::{Handed, Predecessor, Program};
 use crate::life::{Life, Running};
-use crate::reload::{Reads, Recording};
+use crate::reload::{self, Reads, Recording};
 use crate::signals::Signals;
 use crate::source::Source;
 use crate::systemd::{self, Supervisor};
@@ -74,7 +75,8 @@ fn start(source: Source, program: Option<Program>) -> Result<Running, Refused> {
     let reloads = Reloads::started(SystemTime::now());
     reloads.running().applied(control.status().generation, loaded.sources);
     let (sender, commands) = mpsc::channel(COMMANDS_WAITING_MAX);
-    let admin = Admin { control: control.clone(), commands: sender, reloads: reloads.clone(), build: BUILD };
+    let (shown, asked) = (control.clone(), reloads.clone());
+    let admin = Admin { control: shown, commands: sender, reloads: asked, build: BUILD, file: source.file() };
     let admin = Server::start(admin_listener, admin).map_err(fatal)?;
     for listener in &listeners {
         tracing::info!("listening on {}", listener.name);
@@ -102,7 +104,15 @@ fn load(source: &Source) -> Result<(Loaded, Reads), Refused> {
     match tollgate_config::load(source.path(), &sources) {
         Ok(loaded) => {
             config_file::show(&loaded.warnings, &loaded.sources);
-            Ok((loaded, sources.into_reads()))
+            let failed = reload::failures(&loaded);
+            if failed.is_empty() {
+                return Ok((loaded, sources.into_reads()));
+            }
+            reload::tell(&failed);
+            Err(fatal(format!(
+                "the configuration is refused: {} failed",
+                config_file::count(failed.len(), "test")
+            )))
         }
         Err(failed) => {
             config_file::show_failed(&failed);
@@ -126,9 +136,8 @@ fn fatal(error: impl std::fmt::Display) -> Refused {
     Refused
 }
 
-/// A connection is a descriptor, and many systems begin with 1,024 of them.
-fn raise_descriptor_limit(plan: &Plan) {
-    use rustix::process::{Resource, getrlimit, setrlimit};
+/// Lets the process open as many files as it may.
+pub(crate) fn raise_open_files() {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         limit.current = limit.maximum;
@@ -136,6 +145,11 @@ fn raise_descriptor_limit(plan: &Plan) {
             tracing::warn!(%error, "the limit on open files cannot be raised");
         }
     }
+}
+
+/// A connection is a descriptor, and many systems begin with 1,024 of them.
+fn raise_descriptor_limit(plan: &Plan) {
+    raise_open_files();
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     if limit < plan.limits.connections as u64 {
         tracing::warn!(

@@ -22,6 +22,14 @@ impl Source {
         }
     }
 
+    /// The file, where it is one.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        match self {
+            Source::File(path) => Some(path.clone()),
+            Source::Url(_) => None,
+        }
+    }
+
     /// Its text, where it is no file.
     pub(crate) fn text(&self) -> Option<Arc<[u8]>> {
         match self {

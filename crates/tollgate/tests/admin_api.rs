@@ -121,6 +121,11 @@ fn the_configuration_is_shown_without_its_secrets() {
     assert_eq!(shown["files"][0]["config"]["workers"], 2);
     assert_eq!(shown["files"][0]["config"]["routes"][0]["name"], "hi");
     assert_eq!(shown["effective"]["limits"]["connections"], 20_000);
+    let listener = &shown["effective"]["listeners"][0];
+    let told =
+        ["mode", "http2", "proxy_protocol", "tls", "min_version", "client_ca"].map(|key| listener.get(key));
+    let (none, no) = (Some(&Value::Null), json!(false));
+    assert_eq!(told, [none, Some(&json!(true)), Some(&json!("off")), Some(&no), none, none], "{listener}");
     let text = shown.to_string();
     assert!(!text.contains("very-s3cret") && !text.contains("argon2id"), "{text}");
     gateway.replace_file(&gateway.complete(&config().replace("name: hi", "name: hello"), &[]));
@@ -155,6 +160,17 @@ fn a_configuration_is_checked_and_compared_and_nothing_is_read_for_it() {
     let other = check(&gateway, &other);
     assert_eq!(other["diff"]["routes"]["less_protected"], json!(["key"]), "{other:#}");
     assert_eq!(other["posture"][0]["route"], "hi");
+
+    // The key's route is gone, and its requests end at a public one. A name that is another is no shelter.
+    let hole = config().replace("auth: { basic: true }, ", "").replace("name: key", "name: hole");
+    let hole = gateway.complete(&hole, &[]);
+    let told = check(&gateway, &hole);
+    assert_eq!(told["diff"]["complete"], true, "{told:#}");
+    assert_eq!(told["diff"]["routes"]["less_protected"], json!(["hole"]), "{told:#}");
+    assert_eq!(told["diff"]["weaker"][0]["code"], "auth_removed", "{told:#}");
+    let withheld = check(&gateway, &format!("{hole}trusted_proxies: [\"${{PROXY}}\"]\n"));
+    assert_eq!(withheld["diff"]["complete"], false, "{withheld:#}");
+    assert_eq!(withheld["diff"]["routes"]["less_protected"], json!(["hole"]), "{withheld:#}");
 
     let wrong = check(&gateway, "routes:\n  - path: /\n    respnd: {}\n");
     assert_eq!((&wrong["ok"], &wrong["diff"]), (&json!(false), &Value::Null));
@@ -235,4 +251,30 @@ fn a_command_asks_how_it_is() {
     let gone = ask(&["status", "--address", &nobody.address()]);
     assert_eq!(gone.code, Some(1));
     assert!(gone.stderr.contains("no answer from"), "{gone:?}");
+}
+
+/// A container whose health check is `status --ready` is not ended because a service behind it is.
+#[test]
+fn ready_is_asked_apart_from_targets() {
+    let nobody = Port::reserve();
+    let gateway = gateway!(&format!(
+        "shutdown: {{ delay: 60s }}\nupstreams:\n  u: {{ targets: [\"http://{}\"], health_check: {{ every: 20ms, \
+         unhealthy_after: 1 }} }}\nroutes:\n  - {{ path: /*, to: u }}\n",
+        nobody.address()
+    ));
+    let file = gateway.file().display().to_string();
+    let status = |options: &[&str]| {
+        let arguments = [&["status", "-c", &file], options].concat();
+        tollgate_testkit::run(tollgate_testkit::binary!(), gateway.dir(), &arguments, &[])
+    };
+    wait_for("a target that is out", || status(&[]).code == Some(1));
+    let ready = status(&["--ready"]);
+    assert_eq!((ready.code, &*ready.stdout), (Some(0), "tollgate: ready\n"), "{ready:?}");
+    let json = status(&["--ready", "--json"]);
+    let told: Value = serde_json::from_str(&json.stdout).expect("JSON");
+    assert_eq!((json.code, &told["ok"], told.get("health")), (Some(0), &json!(true), None));
+
+    assert_eq!(ask(&gateway, "POST", "/api/v1/drain", "", "").status, 202);
+    wait_for("a drain", || status(&["--ready"]).code == Some(1));
+    assert_eq!(status(&["--ready"]).stdout, "tollgate: draining\n");
 }

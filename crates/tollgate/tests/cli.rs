@@ -284,14 +284,59 @@ fn usage() {
 }
 
 #[test]
+fn completions_know_every_command() {
+    let dir = files(&[]);
+    let help = tollgate(&dir, &["--help"], 0).stdout;
+    let listed =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names: Vec<&str> = listed
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(names.len() > 12, "{help}");
+    for shell in ["bash", "zsh", "fish"] {
+        let text = tollgate(&dir, &["completions", shell], 0).stdout;
+        for name in &names {
+            assert!(text.contains(name), "{shell} does not complete {name}");
+        }
+        tollgate(&dir, &[names[0], "--help"], 0);
+    }
+    tollgate(&dir, &["completions", "tcsh"], 2);
+    tollgate(&dir, &["completions"], 2);
+}
+
+#[test]
 fn no_file_at_all() {
     let dir = files(&[]);
-    for command in ["check", "routes", "run"] {
+    for command in ["check", "routes", "run", "status"] {
         let ended = tollgate(&dir, &[command], 1);
         assert!(ended.stderr.contains("tollgate.yaml"), "{command} says what it looked for: {ended:#?}");
     }
     let ended = tollgate(&dir, &["check", "-c", "elsewhere.yaml"], 1);
     assert!(format!("{}{}", ended.stdout, ended.stderr).contains("elsewhere.yaml"), "{ended:#?}");
+}
+
+/// Where the answer is no, who reads JSON gets JSON.
+#[test]
+fn no_is_json_too() {
+    let dir = files(&[("bad.yaml", "routes: 7\n"), ("bad.json", "{")]);
+    for (arguments, error) in [
+        (&["explain", "GET", "http://a/", "-c", "bad.yaml"][..], "cannot be used"),
+        (&["explain", "GET", "http://a/", "--live=127.0.0.1:1"], "no answer from 127.0.0.1:1"),
+        (&["routes", "-c", "bad.yaml"], "cannot be used"),
+        (&["why", "x", "-c", "bad.yaml"], "cannot be used"),
+        (&["why", "x", "--address", "127.0.0.1:1"], "no answer from 127.0.0.1:1"),
+        (&["status", "-c", "bad.yaml"], "cannot be used"),
+        (&["status", "--ready", "--address", "127.0.0.1:1"], "no answer from 127.0.0.1:1"),
+        (&["top", "-c", "bad.yaml"], "cannot be used"),
+        (&["import", "krakend", "bad.json"], "bad.json"),
+    ] {
+        let ended = tollgate(&dir, &[arguments, &["--json"]].concat(), 1);
+        let told: Value =
+            serde_json::from_str(&ended.stdout).unwrap_or_else(|fault| panic!("{fault}: {ended:#?}"));
+        assert_eq!(told["ok"], false, "{arguments:?}: {told}");
+        assert!(told["error"].as_str().is_some_and(|text| text.contains(error)), "{arguments:?}: {told}");
+    }
 }
 
 /// `NO_COLOR` holds even where colour is asked for by the environment.

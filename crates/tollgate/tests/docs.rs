@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 const DOCUMENTS: &[&str] = &[
     "README.md",
     "docs/operate.md",
+    "docs/command-line.md",
+    "docs/explain.md",
     "docs/tokens.md",
     "docs/limits.md",
     "docs/upstreams.md",
@@ -19,6 +21,7 @@ const DOCUMENTS: &[&str] = &[
     "docs/aggregation.md",
     "docs/cache.md",
     "docs/shaping.md",
+    "docs/testing.md",
     "docs/from-krakend.md",
 ];
 

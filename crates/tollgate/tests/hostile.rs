@@ -118,7 +118,7 @@ fn a_flood_of_trailers() {
 
 /// A body of single bytes, each a chunk of its own, with as much of extensions as is allowed.
 #[test]
-fn a_body_of_single_bytes() {
+fn cve_2020_8659_a_body_of_single_bytes() {
     let origin = Origin::start(|conn| {
         loop {
             let seen = conn.request()?;
@@ -141,7 +141,7 @@ fn a_body_of_single_bytes() {
 
 /// Requests that come faster than their answers are read do not pile up in the gateway.
 #[test]
-fn pipelined_requests_that_nobody_reads_the_answers_of() {
+fn cve_2020_8661_pipelined_requests_that_nobody_reads_the_answers_of() {
     let origin = Origin::saying(response(200, &[b'x'; 16 * 1024]));
     let gateway = start(&origin);
     let before = gateway.own_kib();
@@ -208,7 +208,7 @@ fn options_of_everything() {
 
 /// A header block with as many lines as allowed costs no more than a linear pass.
 #[test]
-fn many_small_headers() {
+fn cve_2019_15226_many_small_headers() {
     let origin = Origin::ok();
     let gateway = gateway!(
         "limits: { header_count: 5000, header_bytes: 256KiB }\nroutes:\n  - { path: /*, to: @ORIGIN@ }\n",

@@ -1,6 +1,7 @@
 //! `tollgate import`: what goes where, with which exit code, and that the result runs.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -58,6 +59,29 @@ fn files_take_both() {
     assert_eq!(report["ok"], true, "{report}");
     assert!(report["findings"].as_array().is_some_and(|list| !list.is_empty()), "{report}");
     tollgate(&dir, &["check", "-c", "made.yaml"], 0);
+}
+
+/// Secrets of issuers stand in it as they were, and in no report.
+#[test]
+fn what_is_written_is_the_owners_alone() {
+    let text = "_format_version: '3.0'\nservices:\n  - { name: a, url: 'http://127.0.0.1:1', routes: [{ name: r, paths: [/r], plugins: [{ name: jwt }] }] }\n\
+                consumers: [{ username: u, jwt_secrets: [{ key: k, secret: very-secret-of-at-least-32-bytes-length }] }]\n";
+    let dir = with("kong.yml", text);
+    fs::write(dir.path().join("old.yaml"), "old").expect("a file");
+    fs::set_permissions(dir.path().join("old.yaml"), fs::Permissions::from_mode(0o644)).expect("a mode");
+    for name in ["new.yaml", "old.yaml"] {
+        // The secret is stricter here, so the answer is no.
+        let ended = tollgate(&dir, &["import", "kong", "kong.yml", "-o", name], 1);
+        assert!(!ended.stderr.contains("very-secret"), "{ended:#?}");
+        assert!(ended.stderr.contains("stands in the file in clear"), "{ended:#?}");
+        let made = dir.path().join(name);
+        assert!(
+            fs::read_to_string(&made).expect("the file").contains("very-secret"),
+            "{name} holds the secret"
+        );
+        let mode = fs::metadata(&made).expect("the file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
 }
 
 #[test]

@@ -175,6 +175,31 @@ fn the_drain_fits_into_the_time_that_is_left() {
     assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
 }
 
+/// A notice without a time begins the drain and shortens nothing of it.
+#[test]
+fn a_notice_that_does_not_say_when() {
+    let going = Arc::new(AtomicBool::new(false));
+    let metadata = metadata(&going, |_, going| (if going { 200 } else { 404 }, String::new()));
+    let origin = Origin::start(tollgate_testkit::behaviour::hang);
+    let mut gateway = gateway(
+        "{ url: \"@METADATA@\" }".replace("@METADATA@", &metadata.url()).as_str(),
+        "delay: 2s, grace: 1s",
+        &metadata,
+        &origin,
+    );
+    let mut client = gateway.client();
+    client.send("GET /stuck HTTP/1.1\r\nHost: test\r\n\r\n");
+    wait_for("the request", || origin.count() >= 1);
+    going.store(true, Ordering::Relaxed);
+    wait_some("readiness to fail", NOTICED_WITHIN, || (gateway.admin("/readyz").status == 503).then_some(()));
+    let began = Instant::now();
+    assert_eq!(gateway.wait_exit().code(), Some(0));
+    // All of both, but for what it took to notice.
+    assert!(began.elapsed() > Duration::from_millis(2_700), "{:?}", began.elapsed());
+    let log = gateway.stderr().text();
+    assert!(log.contains("says that this machine goes, and not when (answered 200)"), "{log}");
+}
+
 /// Somewhere else than at home nobody answers: that is said once, and the gateway serves.
 #[test]
 fn no_metadata_service() {

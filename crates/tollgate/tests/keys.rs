@@ -213,6 +213,26 @@ fn guessing_is_bounded() {
     assert!(gateway.own_kib() < 200 * 1024, "{} KiB", gateway.own_kib());
 }
 
+/// Whoever was let in does not wait behind guesses, on whichever worker.
+#[test]
+fn who_is_known_does_not_wait_behind_guesses() {
+    let origin = Origin::ok();
+    let text = format!("workers: 2\n{KEYS}");
+    let gateway = Gateway::start(tollgate_testkit::binary!(), &text, &names(&origin));
+    let known = basic("mobile", PASSWORD);
+    assert_eq!(get(&gateway, "/basic", &known).status, 200);
+    let mut guesses: Vec<_> = (0..200).map(|_| gateway.client()).collect();
+    for (at, client) in guesses.iter_mut().enumerate() {
+        let guess = basic("mobile", &format!("guess {at}"));
+        client.send(format!("GET /basic HTTP/1.1\r\nHost: test\r\n{guess}\r\n"));
+    }
+    for _ in 0..20 {
+        assert_eq!(get(&gateway, "/basic", &known).status, 200);
+    }
+    let mut answers = guesses.iter_mut().filter_map(|client| client.try_response().ok());
+    assert!(answers.any(|answer| answer.code() == "overloaded"), "the guesses were too few");
+}
+
 #[test]
 fn groups_belong_to_consumers() {
     let origin = Origin::echo();

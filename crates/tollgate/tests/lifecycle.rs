@@ -241,8 +241,13 @@ fn a_stalled_log_reader() {
     wait_for("records to be dropped and counted", || {
         gateway.metrics().sum("tollgate_log_dropped_total", &[]) > 0.0
     });
+    let counted = gateway.metrics().sum("tollgate_log_dropped_total", &[]);
     gateway.signal(Signal::TERM);
     assert_eq!(gateway.wait_exit().code(), Some(0));
+    // What is lost on the way to the end is in no scrape.
+    let line = gateway.stderr().wait_line("access records were lost since the start");
+    let told = line.split("records=").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<f64>().ok());
+    assert!(told.is_some_and(|told| told >= counted), "{line}; {counted} were counted before");
 }
 
 /// Sends requests until one has no answer; the number of those that had one.

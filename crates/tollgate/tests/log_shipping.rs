@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use tollgate_testkit::{
-    Client, Gateway, ObjectStore, Signal, assert_holds, binary, gateway, run, wait_for, wait_some,
+    Client, Gateway, ObjectStore, Signal, assert_holds, binary, gateway, limit_descriptors, run, wait_for,
+    wait_some,
 };
 
 const ROUTES: &str = "
@@ -149,6 +150,23 @@ fn a_store_that_is_down_for_a_while_loses_nothing() {
     assert_eq!(counter(&gateway, "tollgate_log_dropped_total", None), 0.0);
     assert!(gateway.stderr().text().contains("the object store does not take them"));
     assert!(!gateway.stderr().text().contains(tollgate_testkit::SECRET_KEY));
+}
+
+/// Without a descriptor a file of the spool cannot be opened: that is no reason to give its records up.
+#[test]
+fn a_lack_of_descriptors_loses_nothing_that_waits() {
+    let store = ObjectStore::down_at_first();
+    let gateway = gateway!(&quick(&store));
+    requests(&gateway, 0..100);
+    gateway.stderr().wait_line("access records wait in the spool");
+    // Fewer than it has: none is left for the next tries, which come after 0.25 s, 0.5 s and 1 s.
+    let before = limit_descriptors(gateway.pid(), Some(3));
+    store.up();
+    let is_whole = || !gateway.stderr().text().contains("are lost");
+    assert_holds("nothing is given up", Duration::from_secs(2), is_whole);
+    limit_descriptors(gateway.pid(), before);
+    wait_stored(&store, 100);
+    assert_eq!(counter(&gateway, "tollgate_log_dropped_total", None), 0.0);
 }
 
 #[test]
@@ -335,6 +353,14 @@ fn records_are_read_back() {
     assert_eq!((failed.len(), &failed[0]["path"]), (1, &"/gone".into()));
     assert_eq!(read(&[&url, "--where", "route==own && path~/own/2"]).len(), 11);
 
+    // Every field of a record can be asked for.
+    for (field, _) in read(&[&folder, "--last", "1h"])[0].as_object().expect("an object") {
+        read(&[&folder, "--where", &format!("{field}!=nothing && headers.x-any==null")]);
+    }
+    let slip = run(binary!(), dir.path(), &["logs", "--where", "statu>=500", &folder], &[]);
+    assert_eq!((slip.code, &*slip.stdout), (Some(2), ""), "{}", slip.stderr);
+    assert!(slip.stderr.contains("did you mean `status`?"), "{}", slip.stderr);
+
     let old = dir.path().join("old.log");
     let line = |time: &str| format!("{{\"time\":\"{time}\",\"status\":200}}\n");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
@@ -345,8 +371,15 @@ fn records_are_read_back() {
     assert_eq!(read(&[&old]).len(), 2);
     assert_eq!(read(&[&old, "--last", "1h"]).len(), 1);
 
+    std::fs::write(dir.path().join("half.log"), line("2020-01-01T00:00:00.000Z") + "no record\n")
+        .expect("a file");
+    let half = run(binary!(), dir.path(), &["logs", "half.log"], &[]);
+    assert_eq!((half.code, half.stdout.lines().count()), (Some(1), 1), "{}", half.stderr);
+    assert!(half.stderr.contains("1 line is no record"), "{}", half.stderr);
+
     for (arguments, code) in [
         (&["logs", "nowhere.log"][..], 1),
+        (&["logs", "--where", "colour==red", &old], 2),
         (&["logs", "--where", "status", &old], 2),
         (&["logs", "--last", "soon", &old], 2),
         (&["logs", "ftp://x/y"], 1),

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::Value;
 use tollgate_testkit::behaviour::response;
 use tollgate_testkit::{Client, Gateway, Origin, assert_problem, gateway, pause, wait_for};
@@ -33,7 +34,17 @@ fn start() -> (Gateway, Origin) {
             conn.send(response(200, &[b'x'; 4 << 20]))?;
         }
     });
-    (gateway!(CONFIG, ORIGIN = origin.url()), origin)
+    let gateway = gateway!(CONFIG, ORIGIN = origin.url());
+    enforce(&gateway);
+    (gateway, origin)
+}
+
+/// Has the kernel refuse what is beyond the cap and the room that `docs/operate.md` wants beside it: then an allocation
+/// fails, which ends the process. Unlike a cgroup this needs no right, and it counts what is reserved, touched or not.
+fn enforce(gateway: &Gateway) {
+    let most = Some((CAP_MIB << 20) * 10 / 8);
+    let pid = Pid::from_raw(gateway.pid().cast_signed()).expect("a process id");
+    prlimit(Some(pid), Resource::Data, Rlimit { current: most, maximum: most }).expect("a limit is set");
 }
 
 /// Runs a flood, looks at the resident memory all the while, and expects an ordinary life afterwards.

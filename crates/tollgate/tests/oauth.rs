@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tollgate_testkit::behaviour::response;
 use tollgate_testkit::{
-    CLIENT_SECRET, Gateway, Issuer, Origin, assert_holds, assert_problem, gateway, wait_for,
+    CLIENT_SECRET, Client, Gateway, Issuer, Origin, assert_holds, assert_problem, gateway, wait_for,
 };
 
 const ONE: &str = "
@@ -164,6 +164,16 @@ fn a_body_that_is_gone_is_not_sent_again() {
     assert_eq!(client.get("/").status, 200, "the next one can be asked again");
 }
 
+fn explained(gateway: &Gateway) -> Value {
+    let (host, body) = (gateway.admin_address(), "{\"url\":\"http://test/\"}");
+    let length = body.len();
+    let answer = Client::connect(&host).exchange(format!(
+        "POST /api/v1/explain HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+    ));
+    let outcome = &answer.json()["outcome"];
+    json!([outcome["verdict"], outcome["status"], outcome["reason"]])
+}
+
 #[test]
 fn an_issuer_that_is_down_at_the_start_hinders_nobody_else() {
     let (issuer, origin) = (Issuer::down_at_first(&["RS256"]), service(&number(1)));
@@ -176,6 +186,8 @@ fn an_issuer_that_is_down_at_the_start_hinders_nobody_else() {
         assert!(answer.head.get("retry-after").is_some());
     }
     assert!(started.elapsed() < Duration::from_secs(2), "nobody waits for what does not come");
+    // An explanation says the same.
+    assert_eq!(explained(&gateway), json!(["refused", 503, "issuer_unavailable"]));
     assert_eq!(gateway.get("/open").text(), "open");
     origin.assert_untouched();
     assert_eq!(token_health(&gateway)["status"], "unavailable");
@@ -184,6 +196,7 @@ fn an_issuer_that_is_down_at_the_start_hinders_nobody_else() {
     gateway.stderr().wait_line("no token for the upstream");
     issuer.up();
     wait_for("the gateway to notice by itself", || gateway.get("/").status == 200);
+    assert_eq!(explained(&gateway), json!(["sent", null, null]));
     gateway.stderr().wait_line("can be fetched again");
     let warnings = gateway.stderr().lines().iter().filter(|line| line.contains("no token")).count();
     assert_eq!(warnings, 1, "one for the state, not one for each try");

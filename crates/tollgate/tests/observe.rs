@@ -128,6 +128,59 @@ fn refusals_and_own_answers_have_records() {
     assert_eq!((&traced["method"], &traced["status"]), (&json!("TRACE"), &json!(501)));
 }
 
+/// What was read of a head stands in its record, also when it is refused.
+#[test]
+fn refused_heads_are_found_by_what_was_read_of_them() {
+    let origin = Origin::ok();
+    let (gateway, _nobody) = start(&origin);
+    let long = "x".repeat(9_000);
+    let host = "Host: Test:80\r\n";
+    let check = |head: &str, status: u16, expect: Value| {
+        let answer = gateway.client().exchange(head);
+        assert_eq!(answer.status, status, "{head:.80}");
+        let id = answer.json()["request_id"].clone();
+        let record = gateway.record(|record| record["id"] == id);
+        assert_eq!(json!([record["method"], record["host"], record["path"]]), expect, "{head:.80}");
+    };
+    check(
+        &format!("POST /e/../f?q=1 HTTP/1.1\r\n{host}Expect: foo\r\n\r\n"),
+        417,
+        json!(["POST", "test", "/f"]),
+    );
+    let framing = "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    check(&format!("PUT /framing HTTP/1.1\r\n{host}{framing}"), 400, json!(["PUT", "test", "/framing"]));
+    check("GET /header?q HTTP/1.1\r\nBad Header\r\n\r\n", 400, json!(["GET", null, "/header"]));
+    check("GET /version HTTP/3.0\r\nHost: a\r\n\r\n", 505, json!(["GET", null, "/version"]));
+    check(&format!("GET /{long} HTTP/1.1\r\n{host}\r\n"), 414, json!(["GET", null, null]));
+    let lines = "a: b\r\n".repeat(200);
+    check(&format!("DELETE /lines HTTP/1.1\r\n{host}{lines}\r\n"), 431, json!(["DELETE", null, "/lines"]));
+    check(&format!("GET /two words HTTP/1.1\r\n{host}\r\n"), 400, json!([null, null, null]));
+    check("GET /hosts HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, json!(["GET", null, "/hosts"]));
+}
+
+/// The time of a request runs from its first byte.
+#[test]
+fn a_slow_head_is_time_of_its_request() {
+    let origin = Origin::ok();
+    let gateway = gateway!(
+        "limits: { header_timeout: 1s }\nroutes:\n  - { path: /*, to: @ORIGIN@ }\n",
+        ORIGIN = origin.url()
+    );
+    let mut client = gateway.client();
+    assert_eq!(client.get("/quick").status, 200);
+    client.send("GET /slow HTTP/1.1\r\n");
+    client.assert_silent(Duration::from_millis(600));
+    client.send("Host: test\r\n\r\n");
+    assert_eq!(client.response().status, 200);
+    assert_problem(&gateway.client().exchange("GET /late HTTP/1.1\r\nHost: t\r\n"), "request_timeout");
+    let took = |path: &str| gateway.record_of(path)["duration_ms"].as_f64().expect("a number");
+    assert!(took("/quick") < 500.0, "{}", took("/quick"));
+    assert!(took("/slow") >= 400.0, "{}", took("/slow"));
+    assert!(took("/late") >= 900.0, "{}", took("/late"));
+    let total = gateway.metrics().sum("tollgate_request_duration_seconds_sum", &[]);
+    assert!(total >= 0.4, "{total}");
+}
+
 #[test]
 fn head_and_empty_answers_count_no_body() {
     let origin = Origin::saying("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n");

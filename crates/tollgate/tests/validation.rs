@@ -111,6 +111,8 @@ fn bodies_that_are_not_looked_at() {
         ("Content-Type: text/plain\r\n", "Content-Type"),
         ("Content-Type: application/json\r\nContent-Type: text/plain\r\n", "Content-Type"),
         ("Content-Type: application/json\r\nContent-Encoding: gzip\r\n", "content coding"),
+        ("Content-Type: application/json; charset=utf-16\r\n", "charset"),
+        ("Content-Type: application/json; Charset=\"UTF-7\"\r\n", "charset"),
     ] {
         let sent =
             format!("POST /body HTTP/1.1\r\nHost: test\r\n{lines}Content-Length: 9\r\n\r\n{{\"id\": 7}}");

@@ -1,5 +1,8 @@
 //! `tollgate import`: the configuration of another gateway, or the description of an interface, as a configuration.
 
+use std::fs::{OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -20,7 +23,7 @@ pub(super) fn import(command: &ImportCommand) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(message) => {
-            output::error(message);
+            output::failed(arguments.json.json, message);
             ExitCode::FAILURE
         }
     }
@@ -56,7 +59,8 @@ fn run(dialect: Dialect, arguments: &ImportArgs) -> Result<bool, String> {
         None => output::err(&report),
     }
     match &arguments.output {
-        Some(path) => write(path, &imported.yaml)?,
+        Some(path) => write_private(path, &imported.yaml)
+            .map_err(|fault| format!("{} cannot be written: {fault}", path.display()))?,
         None if !output::deliver(&imported.yaml) => return Ok(false),
         None => {}
     }
@@ -77,4 +81,13 @@ fn seen_from(target: &Path, file: &Path) -> String {
 
 fn write(path: &Path, text: &str) -> Result<(), String> {
     std::fs::write(path, text).map_err(|fault| format!("{} cannot be written: {fault}", path.display()))
+}
+
+/// What was made may hold secrets as they were, such as those of issuers: it is the owner's alone, also where a file was.
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    if file.metadata()?.is_file() {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    file.write_all(text.as_bytes())
 }

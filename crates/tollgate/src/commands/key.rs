@@ -106,7 +106,7 @@ fn checked_password(password: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn random_key() -> Option<String> {
+pub(super) fn random_key() -> Option<String> {
     let mut key = PREFIX.to_owned();
     while key.len() < PREFIX.len() + LENGTH {
         let mut bytes = [0; LENGTH];

@@ -5,11 +5,41 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
+use tollgate_config::did_you_mean;
 use tollgate_logship::{Filter, Found, Options, Range, Store, read_file, read_lines, read_store};
 use tollgate_plan::plan::LogSink;
 
 use crate::cli::LogsArgs;
 use crate::{config_file, output};
+
+/// What records have, as docs/logs.md lists it.
+const FIELDS: &[&str] = &[
+    "time",
+    "id",
+    "client",
+    "method",
+    "host",
+    "path",
+    "query",
+    "route",
+    "status",
+    "reason",
+    "bytes_in",
+    "bytes_out",
+    "duration_ms",
+    "upstream",
+    "upstream_ms",
+    "target",
+    "attempts",
+    "consumer",
+    "cache",
+    "tls",
+    "http",
+    "generation",
+    "parts_failed",
+    "trace",
+    "headers",
+];
 
 /// Where records are.
 enum Place {
@@ -19,8 +49,8 @@ enum Place {
 }
 
 pub(super) fn logs(arguments: &LogsArgs) -> ExitCode {
-    let filter = match arguments.filter.as_deref().map(Filter::parse).transpose() {
-        Ok(filter) => filter.unwrap_or_default(),
+    let filter = match arguments.filter.as_deref().map_or_else(|| Ok(Filter::default()), filter) {
+        Ok(filter) => filter,
         Err(error) => {
             output::error(format_args!("--where: {error}"));
             return ExitCode::from(2);
@@ -32,15 +62,29 @@ pub(super) fn logs(arguments: &LogsArgs) -> ExitCode {
     let mut found = Found::default();
     let read = read(place, Range { since, until: None }, &filter, now, &mut found);
     if found.unreadable > 0 {
-        output::warning(format_args!("{} lines are no records", found.unreadable));
+        let are = if found.unreadable == 1 { "line is no record" } else { "lines are no records" };
+        output::warning(format_args!("{} {are}", found.unreadable));
     }
     match read {
+        Ok(()) if found.unreadable > 0 => ExitCode::FAILURE,
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             output::error(message);
             ExitCode::FAILURE
         }
     }
+}
+
+/// A filter of fields that records have: one that they have not would find nothing, and say so with success.
+fn filter(text: &str) -> Result<Filter, String> {
+    let filter = Filter::parse(text).map_err(|error| error.to_string())?;
+    let known = |field: &str| FIELDS.contains(&field) || field.starts_with("headers.");
+    if let Some(field) = filter.fields().find(|field| !known(field)) {
+        let hint = did_you_mean(field, FIELDS.iter().copied());
+        let hint = hint.unwrap_or_else(|| format!("there are {}", FIELDS.join(", ")));
+        return Err(format!("records have no field `{field}`; {hint}"));
+    }
+    Ok(filter)
 }
 
 /// What was named, or where the configuration sends records.

@@ -6,7 +6,10 @@ use crate::cli::Checked;
 use crate::{config_file, output};
 
 pub(super) fn routes(arguments: &Checked) -> ExitCode {
-    let Some(loaded) = config_file::load(&arguments.config) else { return ExitCode::FAILURE };
+    let Some(loaded) = config_file::load(&arguments.config) else {
+        output::failed_as_told(arguments.output.json);
+        return ExitCode::FAILURE;
+    };
     if arguments.output.json {
         output::json(&tollgate_admin::routes_json(&loaded.plan));
         return ExitCode::SUCCESS;

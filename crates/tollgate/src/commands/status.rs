@@ -1,36 +1,26 @@
 //! `tollgate status`: how a running gateway is, as its admin side says.
 
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::admin_side::AdminSide;
 use crate::cli::StatusArgs;
 use crate::{config_file, output};
 
-/// How long the gateway may take for its answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Bytes of an answer: a line for each of a million targets.
-const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
-/// Where a token is looked for when the address is named.
-const TOKEN_VARIABLE: &str = "TOLLGATE_ADMIN_TOKEN";
-
 pub(super) fn status(arguments: &StatusArgs) -> ExitCode {
-    let Some((address, token)) = place(arguments) else { return ExitCode::FAILURE };
-    let asked = ask(address, "/readyz", None)
-        .and_then(|(_, ready)| Ok((ready, ask(address, "/health", token.as_deref())?)));
-    let (ready, (code, health)) = match asked {
-        Ok(asked) => asked,
-        Err(error) => return fail(arguments, &format!("no answer from {address}: {error}")),
+    let Some(admin) = AdminSide::of(&arguments.admin) else {
+        output::failed_as_told(arguments.output.json);
+        return ExitCode::FAILURE;
     };
-    if code != 200 {
-        let detail = health["detail"].as_str().unwrap_or("it does not say why");
-        return fail(arguments, &format!("{address} answered {code}: {detail}"));
+    if arguments.ready {
+        return readiness(arguments, &admin);
     }
+    let asked = admin.ready().and_then(|ready| Ok((ready, admin.json("/health")?)));
+    let (ready, health) = match asked {
+        Ok(asked) => asked,
+        Err(message) => return fail(arguments, &message),
+    };
     let well = ready["ready"] == true && health["status"] == "ok";
     if arguments.output.json {
         output::json(&json!({ "ok": well, "ready": ready, "health": health }));
@@ -40,65 +30,40 @@ pub(super) fn status(arguments: &StatusArgs) -> ExitCode {
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn fail(arguments: &StatusArgs, message: &str) -> ExitCode {
+/// What `/readyz` says, and nothing else: a target that is out is no reason to end the gateway.
+fn readiness(arguments: &StatusArgs, admin: &AdminSide) -> ExitCode {
+    let ready = match admin.ready() {
+        Ok(ready) => ready,
+        Err(message) => return fail(arguments, &message),
+    };
+    let well = ready["ready"] == true;
     if arguments.output.json {
-        output::json(&json!({ "ok": false, "error": message }));
+        output::json(&json!({ "ok": well, "ready": ready }));
     } else {
-        output::error(message);
+        output::out(&format!("tollgate: {}\n", state(&ready)));
     }
+    if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn fail(arguments: &StatusArgs, message: &str) -> ExitCode {
+    output::failed(arguments.output.json, message);
     ExitCode::FAILURE
 }
 
-/// The admin address and its token: as named, or as the configuration says.
-fn place(arguments: &StatusArgs) -> Option<(SocketAddr, Option<String>)> {
-    if let Some(address) = arguments.address {
-        let token = std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty());
-        return Some((reachable(address), token));
+fn state(ready: &Value) -> &'static str {
+    match (ready["draining"] == true, ready["ready"] == true) {
+        (true, _) => "draining",
+        (_, true) => "ready",
+        _ => "not ready",
     }
-    let admin = config_file::load(&arguments.config)?.plan.admin;
-    Some((reachable(admin.address), admin.token.map(|token| token.to_string())))
-}
-
-/// An address to connect to: who listens on all of them listens on that of this machine.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
-}
-
-/// One GET: the status and the JSON of the answer.
-fn ask(address: SocketAddr, path: &str, token: Option<&str>) -> io::Result<(u16, Value)> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
-    // As HTTP/1.0, so that the answer ends with the connection and has no framing.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n{token}\r\n")?;
-    let mut answer = Vec::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
-    parse(&answer).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "that is no admin side"))
-}
-
-fn parse(answer: &[u8]) -> Option<(u16, Value)> {
-    let text = std::str::from_utf8(answer).ok()?;
-    let (head, body) = text.split_once("\r\n\r\n")?;
-    let code = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
-    Some((code, serde_json::from_str(body).ok()?))
 }
 
 fn summary(ready: &Value, health: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-    let state = match (ready["draining"] == true, ready["ready"] == true) {
-        (true, _) => "draining",
-        (_, true) => "ready",
-        _ => "not ready",
-    };
     let mut out = format!(
-        "tollgate {}: {state}, {}; configuration {}, up {}\n",
+        "tollgate {}: {}, {}; configuration {}, up {}\n",
         text(&health["version"]),
+        state(ready),
         text(&health["status"]),
         health["generation"],
         uptime(health["uptime_s"].as_u64().unwrap_or_default()),
@@ -134,7 +99,7 @@ fn targets(health: &Value) -> Vec<[String; 4]> {
 }
 
 /// `3d 4h`, `4h 5m`, `5m 6s`, `6s`.
-fn uptime(seconds: u64) -> String {
+pub(super) fn uptime(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds}s"),
@@ -147,29 +112,6 @@ fn uptime(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn answers_are_read_and_others_are_not() {
-        let answer = b"HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n{\"status\":\"ok\"}";
-        assert_eq!(parse(answer), Some((200, json!({ "status": "ok" }))));
-        for other in [
-            &b""[..],
-            b"SSH-2.0-x\r\n\r\n",
-            b"HTTP/1.0 200 OK\r\n\r\n<html>",
-            b"HTTP/1.0 200 OK\r\n\r\n{}\xff",
-        ] {
-            assert_eq!(parse(other), None);
-        }
-    }
-
-    #[test]
-    fn who_listens_everywhere_is_asked_here() {
-        for (address, expect) in
-            [("0.0.0.0:9900", "127.0.0.1:9900"), ("[::]:9900", "[::1]:9900"), ("192.0.2.1:1", "192.0.2.1:1")]
-        {
-            assert_eq!(reachable(address.parse().unwrap()).to_string(), expect);
-        }
-    }
 
     #[test]
     fn times() {

@@ -24,12 +24,12 @@ const ANSWER_BYTES_MAX: usize = 256 * 1024;
 const TOKEN_TTL_S: u32 = 21_600;
 const TOKEN_RENEWED_AFTER: Duration = Duration::from_secs(21_600 / 2);
 
-/// Waits until the machine is about to go; the time that is left. For ever, when nothing says so.
-pub(crate) async fn announced(control: &Control) -> Duration {
+/// Waits until the machine is about to go; the time that is left, where somebody says. For ever, when nothing says so.
+pub(crate) async fn announced(control: &Control) -> Option<Duration> {
     let mut watcher: Option<Watcher> = None;
     loop {
         let plan = control.plan();
-        let (source, shutdown) = (plan.notice.clone(), plan.shutdown);
+        let source = plan.notice.clone();
         drop(plan);
         // A reload may have named somebody else.
         if watcher.as_ref().map(|watcher| &watcher.source) != source.as_ref() {
@@ -40,9 +40,10 @@ pub(crate) async fn announced(control: &Control) -> Duration {
             continue;
         };
         if let Some(notice) = watcher.look().await {
-            let left = notice.left(SystemTime::now()).unwrap_or(shutdown.delay + shutdown.grace);
-            let (name, seconds) = (watcher.source.name(), left.as_secs());
-            tracing::warn!("{name} says that this machine goes in {seconds} s ({}): draining", notice.what);
+            let left = notice.left(SystemTime::now());
+            let when = left.map_or("and not when".to_owned(), |left| format!("in {} s", left.as_secs()));
+            let (name, what) = (watcher.source.name(), &notice.what);
+            tracing::warn!("{name} says that this machine goes, {when} ({what}): draining");
             return left;
         }
         tokio::time::sleep(every(&watcher.source)).await;

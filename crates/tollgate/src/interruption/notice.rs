@@ -89,7 +89,7 @@ pub(super) fn url(status: u16, body: &[u8]) -> Result<Option<Notice>, String> {
         200 => {
             let time = serde_json::from_slice::<Value>(body).ok();
             let at = time.and_then(|value| value["time"].as_str().and_then(rfc3339));
-            Ok(Some(Notice { what: "as its answer says".to_owned(), when: at.map(When::At) }))
+            Ok(Some(Notice { what: "answered 200".to_owned(), when: at.map(When::At) }))
         }
         status => Err(format!("answered {status}")),
     }
@@ -178,8 +178,8 @@ mod tests {
         for (status, body, expect) in [
             (204, "", Ok(None)),
             (404, "nothing", Ok(None)),
-            (200, "", told("as its answer says", None)),
-            (200, r#"{"time":"2026-01-31T12:01:00Z"}"#, told("as its answer says", Some(60))),
+            (200, "", told("answered 200", None)),
+            (200, r#"{"time":"2026-01-31T12:01:00Z"}"#, told("answered 200", Some(60))),
             (500, "", Err(())),
             (302, "", Err(())),
         ] {

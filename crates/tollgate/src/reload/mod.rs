@@ -3,7 +3,9 @@
 mod follow;
 
 mod links;
+mod proved;
 mod reads;
+mod summary;
 mod watch;
 mod writers;
 
@@ -22,6 +24,7 @@ use crate::systemd::Supervisor;
 use follow::{Attempt, Follower, Outcome, PACE};
 
 pub(crate) use follow::Request;
+pub(crate) use proved::{failures, tell};
 pub(crate) use reads::{Reads, Recording};
 
 /// Reloads the configuration when it changes or when somebody asks, until the process ends.
@@ -37,6 +40,7 @@ pub(crate) async fn run(
     loop {
         let Attempt { asked, outcome } = follower.next(&mut requests).await;
         supervisor.reloading();
+        let before = summary::Runs::now(&control, &reloads);
         let result = act(outcome, &control, &reloads).await;
         if result.ok {
             follower.applied();
@@ -48,6 +52,9 @@ pub(crate) async fn run(
         for request in asked.into_iter().flatten() {
             // Who asked may have gone.
             let _ = request.send(result.clone());
+        }
+        if result.ok {
+            summary::tell(before, summary::Runs::now(&control, &reloads)).await;
         }
         startup_pages::give_back();
     }
@@ -77,6 +84,22 @@ async fn act(outcome: Outcome, control: &Control, reloads: &Reloads) -> Reloaded
 
 async fn apply(loaded: Loaded, control: &Control, reloads: &Reloads) -> Reloaded {
     config_file::show(&loaded.warnings, &loaded.sources);
+    // Beside the runtime, which has signals to attend to.
+    let proved = tokio::task::spawn_blocking(move || (failures(&loaded), loaded)).await;
+    let (failed, loaded) = match proved {
+        Ok(proved) => proved,
+        Err(error) => {
+            let message = format!("the tests could not be run: {error}");
+            tracing::error!("configuration not applied, the old one goes on: {message}");
+            return reject(vec![config_file::fault("not_applied", &message)], control, reloads);
+        }
+    };
+    if !failed.is_empty() {
+        tell(&failed);
+        let failures = config_file::count(failed.len(), "test");
+        tracing::error!("configuration refused, the old one goes on: {failures} failed");
+        return reject(failed, control, reloads);
+    }
     match control.apply(loaded.plan).await {
         Ok(applied) => {
             reloads.applied(SystemTime::now());

@@ -126,6 +126,31 @@ fn a_request_for_other_headers_waits_for_nobody_in_vain() {
 }
 
 #[test]
+fn head_waits_for_what_get_is_answered_and_for_nothing_else() {
+    let gate = Gate::new();
+    let origin = gated(&gate, "Cache-Control: max-age=60\r\n");
+    let gateway = gateway!(ROUTES, ORIGIN = origin.url());
+    let ask = |method: &str, path: &str| {
+        let mut client = gateway.client();
+        client.send(format!("{method} {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
+        client
+    };
+    let mut get = ask("GET", "/");
+    origin.wait_requests(1);
+    let mut heads: Vec<Client> = (0..CLIENTS).map(|_| ask("HEAD", "/")).collect();
+    wait_for("all of them", || in_flight(&gateway) == (CLIENTS + 1) as f64);
+    assert_holds("one asks", Duration::from_millis(200), || origin.count() == 1);
+    gate.open();
+    assert_eq!(get.response().text(), "ok");
+    for head in &mut heads {
+        let answer = head.response_to("HEAD");
+        assert!(status(&answer).contains("; collapsed"), "{}", status(&answer));
+        assert_eq!((answer.status, answer.header("content-length")), (200, Some("2")));
+    }
+    assert_eq!(origin.count(), 1);
+}
+
+#[test]
 fn waiting_has_an_end() {
     let origin = Origin::start(|conn| match conn.index() {
         0 => behaviour::hang(conn),

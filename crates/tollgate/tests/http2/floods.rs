@@ -27,8 +27,7 @@ fn check_turned_away(gateway: &Gateway, mut peer: Peer, codes: &[u32]) {
 }
 
 #[test]
-fn rapid_reset() {
-    // CVE-2023-44487.
+fn cve_2023_44487_rapid_reset() {
     let origin = Origin::start(behaviour::hang);
     let gateway = gateway!("workers: 1\nroutes:\n  - { path: /*, to: @TO@ }\n", TO = origin.url());
     let mut peer = Peer::connect(&gateway);
@@ -71,8 +70,8 @@ fn rapid_reset_in_one_write() {
 }
 
 #[test]
-fn resets_that_the_gateway_is_made_to_send() {
-    // CVE-2025-8671: each request is broken on purpose, so that the gateway resets it.
+fn cve_2025_8671_resets_that_the_gateway_is_made_to_send() {
+    // Each request is broken on purpose, so that the gateway resets it.
     let gateway = gateway!(ANSWERS);
     let mut peer = Peer::connect(&gateway);
     for n in 0..2_000 {
@@ -86,8 +85,7 @@ fn resets_that_the_gateway_is_made_to_send() {
 }
 
 #[test]
-fn continuation_flood() {
-    // CVE-2024-27316 and its kin.
+fn cve_2024_30255_and_2024_27316_continuation_flood() {
     let gateway = gateway!(ANSWERS);
     let before = gateway.own_kib();
     let mut peer = Peer::connect(&gateway);
@@ -103,8 +101,8 @@ fn continuation_flood() {
 }
 
 #[test]
-fn floods_of_frames_that_ask_for_nothing() {
-    // CVE-2019-9512 (ping), CVE-2019-9515 (settings), CVE-2019-9518 (empty frames), CVE-2019-9513 (priorities).
+fn cve_2019_9512_and_2019_9513_and_2019_9515_and_2019_9518_frames_that_ask_for_nothing() {
+    // Pings, settings, priorities, and frames without anything in them.
     let gateway = gateway!(ANSWERS);
     let before = gateway.own_kib();
     let open = || {
@@ -172,8 +170,8 @@ fn header_bomb() {
 }
 
 #[test]
-fn tiny_windows() {
-    // CVE-2019-9511, CVE-2019-9517: much is asked for, next to nothing is taken.
+fn cve_2019_9511_and_2019_9517_tiny_windows() {
+    // Much is asked for, next to nothing is taken.
     let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n{}", "x".repeat(200_000));
     let origin = Origin::saying(answer);
     let text = "workers: 1\nlimits: { write_idle_timeout: 2s }\nroutes:\n  - { path: /*, to: @TO@ }\n";

@@ -23,6 +23,7 @@ routes:
   - path: /copy
     request: { set_headers: { x-copy: \"{header:x-client-subject}\" } }
     to: @ORIGIN@
+  - { path: /kept/*, to: @ORIGIN@, cache: { ttl: 0s, stale_while_revalidate: 1h } }
   - { path: /only, headers: { x-client-subject: CN=admin }, respond: { body: admin } }
   - { path: /only, headers: { x-client-subject: \"CN=bus 7,O=Example\" }, respond: { body: bus } }
   - { path: /only, respond: { body: nobody } }
@@ -34,17 +35,21 @@ struct Setting {
     plain: Port,
     servers: Authority,
     clients: Authority,
-    _origin: Origin,
+    origin: Origin,
     _files: Files,
 }
 
 fn setting() -> Setting {
+    setting_with(Origin::echo())
+}
+
+fn setting_with(origin: Origin) -> Setting {
     let (servers, clients, files) = (Authority::new("servers"), Authority::new("clients"), Files::new());
     files.put("a", &servers.issue(&["a.example"]));
     files.text("clients.pem", &clients.pem());
-    let (origin, plain) = (Origin::echo(), Port::reserve());
+    let plain = Port::reserve();
     let gateway = gateway!(MUTUAL, FILES = files.display(), PLAIN = plain.address(), ORIGIN = origin.url());
-    Setting { gateway, plain, servers, clients, _origin: origin, _files: files }
+    Setting { gateway, plain, servers, clients, origin, _files: files }
 }
 
 impl Setting {
@@ -78,7 +83,7 @@ fn only_clients_with_a_certificate_of_the_authority_are_let_in() {
         assert_eq!(status(None), None, "{versions:?}");
         assert_eq!(status(Some(&strange)), None, "{versions:?}");
     }
-    assert_eq!(setting._origin.count(), 2, "nobody else came through");
+    assert_eq!(setting.origin.count(), 2, "nobody else came through");
 }
 
 #[test]
@@ -116,7 +121,29 @@ fn the_upstream_is_told_who_the_client_is() {
     let chunked = "POST /x HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n\
                    1\r\nx\r\n0\r\nX-Client-Subject: CN=admin\r\nX-Other: 1\r\n\r\n";
     assert_eq!(plain.exchange(chunked).status, 200);
-    assert_eq!(setting._origin.last().trailers, [("X-Other".to_owned(), "1".to_owned())]);
+    assert_eq!(setting.origin.last().trailers, [("X-Other".to_owned(), "1".to_owned())]);
+}
+
+/// The answer that a newer one takes the place of was made for somebody with a certificate.
+#[test]
+fn what_is_fetched_again_for_a_client_is_asked_for_in_its_name() {
+    let origin = Origin::start(|conn| {
+        loop {
+            conn.request()?;
+            let head = "HTTP/1.1 200 OK\r\nCache-Control: public, max-age=0\r\n";
+            conn.send(format!("{head}Content-Length: 2\r\n\r\nok"))?;
+        }
+    });
+    let setting = setting_with(origin);
+    let bus = setting.clients.client("Example", "bus 7");
+    for _ in 0..2 {
+        assert_eq!(setting.get_at("/kept/x", Some(&bus), "").expect("an answer").status, 200);
+    }
+    setting.origin.wait_requests(2);
+    for seen in setting.origin.requests() {
+        let told = (seen.header("x-client-subject"), seen.header("x-forwarded-for"));
+        assert_eq!(told, (Some("CN=bus 7,O=Example"), Some("127.0.0.1")));
+    }
 }
 
 #[test]
