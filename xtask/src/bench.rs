@@ -11,10 +11,12 @@ mod process;
 
 mod aggregation;
 mod bodies;
+mod drains;
 mod dying;
 mod http2;
 mod identity;
 mod memory;
+mod operation;
 mod plain;
 mod routes;
 mod stages;
@@ -102,6 +104,8 @@ pub enum Case {
     Http2,
     /// Refusing bad tokens
     Flood401,
+    /// Reloads, hand-overs and drains under load; what watching costs
+    Operation,
 }
 
 /// Runs the chosen cases, writes their samples, and makes the page.
@@ -136,6 +140,7 @@ pub fn run(args: &Args) -> Result<()> {
             Case::Dying => dying::run(&site, args, &mut results)?,
             Case::Http2 => http2::run(&site, args, &mut results)?,
             Case::Flood401 => identity::flood(&site, args, &mut results)?,
+            Case::Operation => operation::run(&site, args, &mut results)?,
         }
         results.write()?;
     }

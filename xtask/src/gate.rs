@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::{audit, generate, run, say};
+use crate::{audit, console, generate, run, say};
 
 /// A step's name, and the step: whether it passed.
 type Step = (&'static str, fn() -> Result<bool>);
@@ -15,6 +15,7 @@ const STEPS: &[Step] = &[
     ("lints", lints),
     ("fuzz targets", fuzz_targets),
     ("generated pages", || generate::run(&generate::Args { check: true })),
+    ("console", || console::run(&console::Args { check: true, pictures: false })),
     ("licences, bans, sources", licences),
     ("advisories", audit::run),
     ("documentation tests", || {

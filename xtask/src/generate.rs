@@ -1,4 +1,5 @@
-//! The pages in `docs/reference`, made from the code: configuration, schema, command line, metrics, reasons.
+//! The pages in `docs/reference`, made from the code: configuration, schema, command line, metrics, reasons; and what
+//! shells and `man` read, in `packaging`.
 //!
 //! They are committed, so that they can be read without building anything; the gate fails when one is stale.
 //! What needs the gateway's crates is made by `xtask/examples/reference.rs`, in a process of its own.
@@ -23,20 +24,21 @@ pub struct Args {
 
 /// Writes the pages, or says which are stale; false when one is.
 pub fn run(args: &Args) -> Result<bool> {
-    let folder = tree::root().join(FOLDER);
-    fs::create_dir_all(&folder)?;
     let mut current = true;
     for (name, text) in pages()? {
-        let path = folder.join(&name);
+        // A page of the reference, or a path from the root.
+        let name = if name.contains('/') { name } else { format!("{FOLDER}/{name}") };
+        let path = tree::root().join(&name);
         if fs::read_to_string(&path).is_ok_and(|old| old == text) {
             continue;
         }
         if args.check {
-            say::line(format_args!("{FOLDER}/{name} is stale: run `cargo xtask gen`"));
+            say::line(format_args!("{name} is stale: run `cargo xtask gen`"));
             current = false;
         } else {
+            fs::create_dir_all(path.parent().context("a page stands in a folder")?)?;
             fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
-            say::line(format_args!("wrote {FOLDER}/{name}"));
+            say::line(format_args!("wrote {name}"));
         }
     }
     Ok(current)

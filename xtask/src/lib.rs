@@ -8,9 +8,11 @@ pub mod tidy;
 pub mod tree;
 
 pub mod audit;
+pub mod console;
 pub mod generate;
 
 pub mod bench;
+pub mod chaos;
 
 pub mod fuzz;
 pub mod package;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::{audit, bench, fuzz, gate, generate, package, say, tidy, tree};
+use xtask::{audit, bench, chaos, console, fuzz, gate, generate, package, say, tidy, tree};
 
 #[derive(Parser)]
 #[command(name = "xtask", about = "The repository's own tasks")]
@@ -21,10 +21,14 @@ enum Task {
     Tidy,
     /// Make the pages in docs/reference
     Gen(generate::Args),
+    /// Bundle the console, and try it in a browser
+    Console(console::Args),
     /// Known advisories against what is linked, read offline
     Audit,
     /// Measure beside nginx, HAProxy and Envoy
     Bench(bench::Args),
+    /// Reloads, hand-overs and outages under load, by a seed; and the soak
+    Chaos(chaos::Args),
     /// Run the fuzz targets for a while
     Fuzz(fuzz::Args),
     /// Build the static binary and pack it
@@ -53,8 +57,10 @@ fn run(task: Task) -> Result<bool> {
             Ok(findings.is_empty())
         }
         Task::Gen(args) => generate::run(&args),
+        Task::Console(args) => console::run(&args),
         Task::Audit => audit::run(),
         Task::Bench(args) => bench::run(&args).map(|()| true),
+        Task::Chaos(args) => chaos::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Package(args) => package::run(&args).map(|()| true),
     }

@@ -1,83 +1,172 @@
-//! Builds the static binary and packs it with its licence.
+//! Packs the gateway for where it has to run: an archive, an image and a Debian package of one static binary, and the list of
+//! what is in it. The same binary and commit give the same bytes
+//! ([decision 0030](../../docs/decisions/0030-packages-without-an-engine.md)).
+//!
+//! Each part takes a binary that is there already (`--binary`), so that none of them needs a build of its own.
+
+mod target;
+
+mod build;
+mod elf;
+
+mod linked;
+mod notices;
+mod sbom;
+
+mod archive;
+mod deb;
+mod image;
+mod stage;
+mod tarball;
+
+mod check;
+mod smoke;
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{run, say, tree};
+pub use image::{Image, verify as verify_image};
+pub use target::Target;
 
-const TARGET: &str = "x86_64-unknown-linux-gnu";
-/// Static, and with the places that move with the program's address written as a bit map (DT_RELR): half a megabyte less.
-const FLAGS: &str = "-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs";
+use crate::{run, say, tree};
 
 /// What to pack.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Name of the folder inside the archive; made from version and target when left out
+    /// The machine it is for; that of --binary where one is given, else x86_64
+    #[arg(long, value_enum)]
+    target: Option<Target>,
+    /// Pack this binary instead of building one
+    #[arg(long, value_name = "PATH")]
+    binary: Option<PathBuf>,
+    /// Make only these
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// Where to; target/package when left out
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Then try what was made: requests through the binary, the image's root, the package in a clean root (as root)
     #[arg(long)]
-    name: Option<String>,
+    check: bool,
 }
 
-/// Writes `package/NAME.tar.gz` below the target folder.
+/// Something that is made of a binary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// The archive for everyone, as .tar.gz
+    Tar,
+    /// What is linked into the binary, as CycloneDX 1.5
+    Sbom,
+    /// The image, as an OCI archive
+    Image,
+    /// The Debian package
+    Deb,
+}
+
+const ALL: [Part; 4] = [Part::Tar, Part::Sbom, Part::Image, Part::Deb];
+
+/// One binary on its way into parcels.
+pub struct Job {
+    /// The machine that the binary is for.
+    pub target: Target,
+    /// The binary.
+    pub binary: PathBuf,
+    /// Where parcels go.
+    pub out: PathBuf,
+    /// The time that everything packed bears, in seconds since 1970.
+    pub epoch: u64,
+}
+
+/// Packs, and tries what it packed.
 pub fn run(args: &Args) -> Result<()> {
-    let root = tree::root();
-    run::required(
-        run::cargo(&["build", "--release", "--locked", "--package", "tollgate", "--target", TARGET])
-            .env("RUSTFLAGS", FLAGS),
-    )?;
-    let binary = tree::target().join(TARGET).join("release/tollgate");
-    check_static(&binary.to_string_lossy())?;
-    // A C library too old for DT_RELR (glibc before 2.36) shows here, and not at a user's.
-    run::output(&mut run::command(&binary.to_string_lossy(), &["version"]))
-        .context("starting what was built")?;
-
-    let name =
-        args.name.clone().unwrap_or_else(|| format!("tollgate-{}-{TARGET}", env!("CARGO_PKG_VERSION")));
-    let packages = tree::target().join("package");
-    let folder = packages.join(&name);
-    if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("emptying {}", folder.display()))?;
+    let job = Job::new(args)?;
+    let parts = if args.only.is_empty() { &ALL[..] } else { &args.only };
+    let made = pack(&job, parts)?;
+    let bytes = |path: &Path| fs::metadata(path).map(|meta| meta.len()).unwrap_or_default();
+    say::line(format_args!("binary: {} ({:.1} MiB)", job.binary.display(), mib(bytes(&job.binary))));
+    for path in &made {
+        say::line(format_args!("{} ({:.1} MiB)", path.display(), mib(bytes(path))));
     }
-    fs::create_dir_all(&folder)?;
-    fs::copy(&binary, folder.join("tollgate")).context("copying the binary")?;
-    for file in ["LICENSE", "README.md", "CHANGELOG.md"] {
-        fs::copy(root.join(file), folder.join(file)).with_context(|| format!("copying {file}"))?;
-    }
-    let archive = packages.join(format!("{name}.tar.gz"));
-    let archive_name = archive.to_string_lossy().into_owned();
-    let folder_name = packages.to_string_lossy().into_owned();
-    // Owner and order fixed, so that the same binary gives the same archive.
-    run::required(&mut run::command(
-        "tar",
-        &[
-            "--sort=name",
-            "--owner=0",
-            "--group=0",
-            "--numeric-owner",
-            "-C",
-            &folder_name,
-            "-czf",
-            &archive_name,
-            &name,
-        ],
-    ))?;
-    let size = |path: &std::path::Path| {
-        fs::metadata(path).map(|meta| meta.len() as f64 / 1048576.0).unwrap_or_default()
-    };
-    say::line(format_args!(
-        "{} ({:.1} MiB; the binary alone {:.1} MiB)",
-        archive.display(),
-        size(&archive),
-        size(&binary)
-    ));
-    Ok(())
+    if args.check { check::run(&job, &made) } else { Ok(()) }
 }
 
-/// A binary that names an interpreter needs the libraries of the machine it runs on.
-fn check_static(binary: &str) -> Result<()> {
-    let headers = run::output(&mut run::command("readelf", &["--program-headers", binary]))?;
-    if headers.contains("INTERP") {
-        bail!("{binary} is not static");
+impl Job {
+    fn new(args: &Args) -> Result<Job> {
+        let out = args.out.clone().unwrap_or_else(|| tree::target().join("package"));
+        fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
+        let binary = match &args.binary {
+            Some(binary) => binary.canonicalize().with_context(|| format!("finding {}", binary.display()))?,
+            None => build::release(args.target.unwrap_or(Target::X86_64))?,
+        };
+        let elf = elf::Elf::read(&binary)?;
+        let target = Target::of_machine(elf.machine)?;
+        if args.target.is_some_and(|wanted| wanted != target) {
+            bail!("{} is for {}", binary.display(), target.triple());
+        }
+        elf.check(&binary, target)?;
+        let out = out.canonicalize()?;
+        Ok(Job { target, binary, out, epoch: epoch()? })
     }
-    Ok(())
+
+    /// Where a parcel's content is laid out before it is packed.
+    fn stage(&self, name: &str) -> PathBuf {
+        self.out.join("stage").join(name)
+    }
+
+    /// `tollgate-0.1.0-TRIPLE`, which names of parcels begin with.
+    pub fn name(&self) -> String {
+        format!("tollgate-{}-{}", version(), self.target.triple())
+    }
+}
+
+/// Makes the parts, and `SHA256SUMS` of all parcels in the folder. Gives the paths of what it made.
+pub fn pack(job: &Job, parts: &[Part]) -> Result<Vec<PathBuf>> {
+    let linked = linked::read(job.target)?;
+    let texts = Texts { sbom: sbom::write(job, &linked)?, notices: notices::write(&linked)? };
+    let mut made = Vec::new();
+    for part in parts {
+        made.push(match part {
+            Part::Tar => tarball::write(job, &texts)?,
+            Part::Sbom => {
+                let path = job.out.join(format!("{}.cdx.json", job.name()));
+                fs::write(&path, &texts.sbom).with_context(|| format!("writing {}", path.display()))?;
+                path
+            }
+            Part::Image => image::write(job, &texts)?,
+            Part::Deb => deb::write(job, &texts)?,
+        });
+    }
+    let stages = job.stage("");
+    if stages.exists() {
+        fs::remove_dir_all(&stages).with_context(|| format!("removing {}", stages.display()))?;
+    }
+    archive::sums(&job.out)?;
+    Ok(made)
+}
+
+/// What goes along with the binary, made for its target.
+struct Texts {
+    sbom: String,
+    notices: String,
+}
+
+/// The version of the workspace, which stands in one place.
+fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+/// `SOURCE_DATE_EPOCH`, or when the commit was made.
+fn epoch() -> Result<u64> {
+    let text = match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) => text,
+        Err(_) => run::output(&mut run::command("git", &["log", "-1", "--format=%ct"]))
+            .context("outside of a repository SOURCE_DATE_EPOCH has to say the time")?,
+    };
+    text.trim().parse().with_context(|| format!("`{}` is no number of seconds", text.trim()))
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / 1_048_576.0
 }

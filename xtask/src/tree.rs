@@ -77,10 +77,12 @@ impl Tree {
         self.files.iter().find(|file| file.path == path)
     }
 
-    /// Whether a file or a folder of that path exists.
+    /// Whether a file or a folder of that path exists. Pictures are no text, so they are looked for where they lie.
     pub fn exists(&self, path: &str) -> bool {
         let folder = format!("{path}/");
-        self.files.iter().any(|file| file.path == path || file.path.starts_with(&folder))
+        let known = self.files.iter().any(|file| file.path == path || file.path.starts_with(&folder));
+        known
+            || (path.ends_with(".png") && !self.root.as_os_str().is_empty() && self.root.join(path).is_file())
     }
 }
 

@@ -168,6 +168,16 @@ pub(super) fn get_text(port: u16, path: &str) -> Result<String> {
     }
 }
 
+/// The status of one POST without a body on a new connection.
+pub(super) fn post(port: u16, path: &str) -> Result<u16> {
+    let mut stream = connect(port)?;
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    )?;
+    read_answer(&mut stream)
+}
+
 /// A connection on which any single wait has an end.
 pub(super) fn connect(port: u16) -> Result<TcpStream> {
     let stream = TcpStream::connect(("127.0.0.1", port))?;

@@ -3,6 +3,7 @@
 mod content;
 mod http2;
 mod identity;
+mod operation;
 
 use std::fmt::Write;
 use std::fs;
@@ -61,6 +62,7 @@ const SECTIONS: &[(&str, &str, Section)] = &[
     ("dying", "One target of four dies under load", content::dying),
     ("http2", "HTTP/2: plain proxying, 1 KB answers", http2::section),
     ("flood401", "A flood of bad tokens", identity::flood),
+    ("operation", "Operation: reloads, hand-overs, drains, scrapes", operation::section),
 ];
 
 const ORDER: &[&str] = &["tollgate", "nginx", "haproxy", "envoy"];

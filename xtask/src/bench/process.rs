@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -123,6 +123,19 @@ impl Running {
         Ok(family(self.child.id()).into_iter().filter_map(resident_bytes).sum())
     }
 
+    /// Memory of its own in bytes, without the pages of the program's file, and its open descriptors.
+    pub(super) fn own_bytes_and_descriptors(&self) -> Result<(u64, u64)> {
+        let pid = self.child.id();
+        let own = memory_bytes(pid, "RssAnon:").context("the kernel does not say what it holds")?;
+        let descriptors = fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64;
+        Ok((own, descriptors))
+    }
+
+    /// How it ended, once it did.
+    pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().with_context(|| format!("waiting for {}", self.name))
+    }
+
     fn pid(&self) -> Result<Pid> {
         Pid::from_raw(self.child.id().cast_signed()).context("a process without an id")
     }
@@ -180,7 +193,11 @@ fn cpu_ticks(pid: u32) -> Option<u64> {
 }
 
 fn resident_bytes(pid: u32) -> Option<u64> {
+    memory_bytes(pid, "VmRSS:")
+}
+
+fn memory_bytes(pid: u32, field: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
