@@ -1,7 +1,7 @@
--- Takes every route in turn: TOLLGATE_ROUTES says how many there are. Beside count.lua.
+-- Takes every route in turn: TOLLGATE_COUNT says how many there are. Beside count.lua.
 -- There are as many request texts as the largest table has routes, however many routes they are for: going through
 -- them must cost the generator the same, or a slower generator would make the gateway wake up more often.
-local routes = tonumber(os.getenv("TOLLGATE_ROUTES"))
+local routes = tonumber(os.getenv("TOLLGATE_COUNT"))
 local texts = 10000
 local requests = {}
 local at = 0

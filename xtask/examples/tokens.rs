@@ -47,7 +47,13 @@ fn make(folder: &Path, count: usize) -> Result<(), Box<dyn Error>> {
     let forged = (0..OWNERS).map(|number| others.sign(&claims(number), Some(ours.kid())));
     // In three parts, and of the usual length; the parts are base64url, and not JSON.
     let garbage = (0..OWNERS).map(|number| format!("{0}{number}.{0}{0}{0}{0}.{0}{0}{0}", "xYz0".repeat(25)));
+    // Of letters alone: it stands in configurations of several languages.
+    let secret = "benchmarksecretbenchmarksecretbenchmarksecret";
+    let shared = Signer::from_secret(Algorithm::HS256, secret.as_bytes())?;
+    let shared = (0..count).map(|number| shared.sign(&claims(number), None)).collect::<Result<_, _>>()?;
+    fs::write(folder.join("hs256.secret"), secret)?;
     for (name, tokens) in [
+        ("hs256", shared),
         ("few", good.iter().take(OWNERS).cloned().collect()),
         ("many", good),
         ("unknown", unknown.collect::<Result<Vec<_>, _>>()?),

