@@ -9,6 +9,7 @@ pub mod tree;
 
 pub mod audit;
 pub mod console;
+pub mod docs;
 pub mod generate;
 
 pub mod bench;

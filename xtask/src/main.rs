@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::{audit, bench, chaos, console, fuzz, gate, generate, package, say, tidy, tree};
+use xtask::{audit, bench, chaos, console, docs, fuzz, gate, generate, package, say, tidy, tree};
 
 #[derive(Parser)]
 #[command(name = "xtask", about = "The repository's own tasks")]
@@ -23,6 +23,8 @@ enum Task {
     Gen(generate::Args),
     /// Bundle the console, and try it in a browser
     Console(console::Args),
+    /// Make the documentation as a site
+    Docs(docs::Args),
     /// Known advisories against what is linked, read offline
     Audit,
     /// Measure beside nginx, HAProxy and Envoy
@@ -58,6 +60,7 @@ fn run(task: Task) -> Result<bool> {
         }
         Task::Gen(args) => generate::run(&args),
         Task::Console(args) => console::run(&args),
+        Task::Docs(args) => docs::run(&args),
         Task::Audit => audit::run(),
         Task::Bench(args) => bench::run(&args).map(|()| true),
         Task::Chaos(args) => chaos::run(&args),

@@ -18,6 +18,7 @@ mod tests;
 
 use std::fmt;
 
+use crate::docs::links;
 use crate::tree::Tree;
 
 /// Something that breaks a rule.
@@ -40,8 +41,16 @@ impl fmt::Display for Finding {
 
 /// Runs every rule. The result is sorted by place.
 pub fn check(tree: &Tree) -> Vec<Finding> {
-    let rules: [fn(&Tree) -> Vec<Finding>; 7] =
-        [edges::check, stages::check, purity::check, shape::check, size::check, docs::check, words::check];
+    let rules: [fn(&Tree) -> Vec<Finding>; 8] = [
+        edges::check,
+        stages::check,
+        purity::check,
+        shape::check,
+        size::check,
+        docs::check,
+        links::check,
+        words::check,
+    ];
     let mut findings: Vec<Finding> = rules.iter().flat_map(|rule| rule(tree)).collect();
     findings.sort();
     findings

@@ -127,11 +127,6 @@ fn documents_name_what_exists() {
         ("ARCHITECTURE.md", "`tollgate_plan::Gone`", &["the symbol"]),
         ("ARCHITECTURE.md", "`Gone`", &["the type"]),
         ("docs/a.md", "`Gone` is a word here; `plan.rs` is not, `gone.rs` neither", &["the file"]),
-        (
-            "docs/a.md",
-            "[a](../ARCHITECTURE.md), [b](gone.md#x), [c](https://example.com)",
-            &["../ARCHITECTURE.md", "gone.md"],
-        ),
         ("docs/a.md", "```\n`docs/gone.md`\n```\n", &[]),
         ("docs/decisions/0001-a.md", "`crates/gone`", &[]),
     ];
