@@ -11,6 +11,7 @@ pub(crate) const SHOWN: &[(&str, &str, &str)] = &[
         "of two configurations that are not on the page; `diff.rs` has the same",
     ),
     ("docs/cost.md", "CLOUD  TYPE", "as printed on a day; the tests of `cost` reckon"),
+    ("docs/cost.md", "du --bytes", "wants a day's objects"),
     ("docs/decisions/README.md", "# NNNN", "the form of a record"),
     ("docs/install.md", "tar -xzf", "wants the archive; `xtask package --check` unpacks it"),
     ("docs/install.md", "apt install", "wants the package; `xtask package --check` installs it"),
