@@ -8,9 +8,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tollgate_token::Algorithm;
 
 // By its path, so that `cargo xtask gen` can take this file in from elsewhere.
+#[path = "cli/cost.rs"]
+mod cost;
 #[path = "cli/explain.rs"]
 mod explain;
 
+pub(crate) use cost::CostArgs;
 pub(crate) use explain::{ExplainArgs, WhyArgs};
 
 /// An API gateway in one static binary and one YAML file.
@@ -102,6 +105,12 @@ pub(crate) enum Command {
     /// named by its URL come from the environment (AWS_…, GOOGLE_…, AZURE_STORAGE_…) or the role of the machine.
     #[command(after_help = LOGS_EXAMPLES)]
     Logs(LogsArgs),
+    /// Estimate what a month's requests take in machines and in money, from measured CPU and list prices.
+    ///
+    /// What is not in its sums it says: traffic that a cloud charges for, as a line of its own, load balancers and more. Its
+    /// prices are round, and old on the day you read this: look at them by --show-prices, replace them by --prices.
+    #[command(after_help = cost::EXAMPLES)]
+    Cost(CostArgs),
     /// Print version, commit and target.
     Version(JsonArg),
     /// Run a gateway with two demo services behind it and an issuer of tokens, and requests to try.

@@ -51,7 +51,7 @@ pub(crate) struct WhyArgs {
 }
 
 /// `name: value`.
-fn header(text: &str) -> Result<(String, String), String> {
+pub(super) fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("write 'NAME: VALUE'")?;
     if name.is_empty() {
         return Err("the header has no name".to_owned());
@@ -60,7 +60,7 @@ fn header(text: &str) -> Result<(String, String), String> {
 }
 
 /// `ip:port`, or the URL of it.
-fn admin(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn admin(text: &str) -> Result<SocketAddr, String> {
     let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
     address.parse().map_err(|_| "write IP:PORT or http://IP:PORT".to_owned())
 }

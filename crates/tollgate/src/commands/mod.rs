@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod cost;
 mod demo;
 mod diff;
 mod explain;
@@ -41,6 +42,7 @@ pub(crate) fn dispatch(command: Command) -> ExitCode {
         Command::Import(command) => import::import(&command),
         Command::Key(command) => key::key(&command),
         Command::Logs(arguments) => logs::logs(&arguments),
+        Command::Cost(arguments) => cost::cost(&arguments),
         Command::Token(arguments) => token::token(&arguments),
         Command::Version(output) => version::version(&output),
         Command::Demo => demo::demo(),

@@ -1,7 +1,7 @@
 //! `tollgate top`: a running gateway live, from its admin side.
 
 mod frame;
-mod numbers;
+pub(super) mod numbers;
 mod screen;
 mod view;
 

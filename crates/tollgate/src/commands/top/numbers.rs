@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// The metrics of one look.
 #[derive(Debug, Default)]
-pub(super) struct Numbers {
+pub(in crate::commands) struct Numbers {
     /// By name of the metric.
     samples: BTreeMap<String, Vec<Sample>>,
 }
@@ -20,7 +20,7 @@ pub(super) type Buckets = BTreeMap<u64, f64>;
 
 impl Numbers {
     /// Reads the text; lines that are no samples are left out.
-    pub(super) fn parse(text: &str) -> Numbers {
+    pub(in crate::commands) fn parse(text: &str) -> Numbers {
         let mut numbers = Numbers::default();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             if let Some((name, sample)) = sample(line) {
@@ -31,12 +31,12 @@ impl Numbers {
     }
 
     /// The sum over all samples. Of none it is 0, not the -0 that `Iterator::sum` begins with.
-    pub(super) fn sum(&self, name: &str) -> f64 {
+    pub(in crate::commands) fn sum(&self, name: &str) -> f64 {
         self.of(name).map(|sample| sample.value).fold(0.0, std::ops::Add::add)
     }
 
     /// A metric without labels, where it is there.
-    pub(super) fn get(&self, name: &str) -> Option<f64> {
+    pub(in crate::commands) fn get(&self, name: &str) -> Option<f64> {
         self.of(name).next().map(|sample| sample.value)
     }
 
