@@ -163,7 +163,7 @@ fn background(whole: &mut String, number: usize, text: &str) -> std::fmt::Result
     assert!(!command.contains('\n'), "one program stays: {command}");
     writeln!(whole, "sh -c 'exec {command}' > .out{number} 2>&1 &\npids=\"$pids $!\"")?;
     match command.strip_prefix("tollgate run") {
-        Some(options) if options.is_empty() => writeln!(whole, "until_ok tollgate status --ready; main=yes"),
+        Some("") => writeln!(whole, "until_ok tollgate status --ready; main=yes"),
         Some(options) => writeln!(whole, "until_ok tollgate status --ready{options}"),
         None => writeln!(whole, "until_ok grep -q 'Ctrl-C stops' .out{number}"),
     }
