@@ -5,11 +5,6 @@ pub(crate) const SHOWN: &[(&str, &str, &str)] = &[
     ("README.md", "            ┌──────", "a picture"),
     ("README.md", "./dev demo", "builds everything; `demo.rs` and the gate itself run what they start"),
     ("docs/admin.md", "curl -sN", "does not end; `admin_api.rs` follows"),
-    (
-        "docs/command-line.md",
-        "routes: 1 new",
-        "of two configurations that are not on the page; `diff.rs` has the same",
-    ),
     ("docs/cost.md", "CLOUD  TYPE", "as printed on a day; the tests of `cost` reckon"),
     ("docs/cost.md", "du --bytes", "wants a day's objects"),
     ("docs/decisions/README.md", "# NNNN", "the form of a record"),
