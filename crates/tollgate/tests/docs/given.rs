@@ -4,6 +4,9 @@
 use std::fs;
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 /// Documents, and what is done before they begin. `$root` is the root of the repository.
 const BEFORE: &[(&str, &str)] = &[
     ("docs/admin.md", "echo 'routes: [{ path: /orders, respond: { body: ok } }]' > tollgate.yaml"),
@@ -93,9 +96,15 @@ pub(crate) fn completed(text: &str) -> String {
 pub(crate) fn certificates(dir: &Path) {
     let names = ["localhost", "api.example.com", "orders.internal"].map(str::to_owned);
     let own = rcgen::generate_simple_self_signed(names).expect("a certificate");
+    let cert = pem("CERTIFICATE", own.cert.der());
+    let key = pem("PRIVATE KEY", &own.signing_key.serialize_der());
     fs::create_dir(dir.join("certs")).expect("a folder");
     for name in ["site", "certs/site", "certs/shop", "certs/gateway", "certs/clients", "certs/internal-ca"] {
-        fs::write(dir.join(format!("{name}.pem")), own.cert.pem()).expect("a file");
-        fs::write(dir.join(format!("{name}.key")), own.signing_key.serialize_pem()).expect("a file");
+        fs::write(dir.join(format!("{name}.pem")), &cert).expect("a file");
+        fs::write(dir.join(format!("{name}.key")), &key).expect("a file");
     }
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
 }

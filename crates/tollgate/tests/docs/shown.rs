@@ -20,11 +20,11 @@ pub(crate) const SHOWN: &[(&str, &str, &str)] = &[
     ("docs/logs.md", "logs/dt=", "the name of an object; `log_shipping.rs` has it"),
     ("docs/logs.md", "tollgate logs s3", "wants an object store; `log_shipping.rs` has one"),
     ("docs/operate.md", "install -m 755 tollgate ", "changes the system"),
-    ("docs/operate.md", "install -m 755 tollgate-new", "changes the system; `handover/` does the same"),
+    ("docs/operate.md", "install -m 755 tollgate-new", "changes the system; `handover.rs` does the same"),
     ("docs/operate.md", "TOLLGATE_CONFIG_TOKEN", "wants a server; `remote_config.rs` has one"),
     ("docs/testing.md", "FAILED", "of a test that fails on purpose; `proof/` has it"),
     ("docs/tokens.md", "HTTP/1.1 401", "an answer of a moment; `tokens.rs` has its headers"),
     ("docs/upgrading.md", "tollgate version", "wants two versions"),
     ("docs/websocket.md", "python2.7", "wants Python 2.7"),
-    ("docs/zero-downtime.md", "install -m 755", "changes the system; `handover/` does the same"),
+    ("docs/zero-downtime.md", "install -m 755", "changes the system; `handover.rs` does the same"),
 ];
