@@ -24,7 +24,7 @@ mod start;
 mod stores;
 mod tls;
 
-mod machine;
+pub(crate) mod machine;
 mod page;
 mod results;
 

@@ -14,6 +14,7 @@ pub mod generate;
 
 pub mod bench;
 pub mod chaos;
+pub mod closet;
 
 pub mod fuzz;
 pub mod package;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::{audit, bench, chaos, console, docs, fuzz, gate, generate, package, say, tidy, tree};
+use xtask::{audit, bench, chaos, closet, console, docs, fuzz, gate, generate, package, say, tidy, tree};
 
 #[derive(Parser)]
 #[command(name = "xtask", about = "The repository's own tasks")]
@@ -31,6 +31,8 @@ enum Task {
     Bench(bench::Args),
     /// Reloads, hand-overs and outages under load, by a seed; and the soak
     Chaos(chaos::Args),
+    /// Measure examples/closet beside what is said of a gateway on a Raspberry Pi
+    Closet(closet::Args),
     /// Run the fuzz targets for a while
     Fuzz(fuzz::Args),
     /// Build the static binary and pack it
@@ -64,6 +66,7 @@ fn run(task: Task) -> Result<bool> {
         Task::Audit => audit::run(),
         Task::Bench(args) => bench::run(&args).map(|()| true),
         Task::Chaos(args) => chaos::run(&args),
+        Task::Closet(args) => closet::run(&args).map(|()| true),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Package(args) => package::run(&args).map(|()| true),
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::run;
 
 /// Processor, cores, memory, kernel, distribution.
-pub(super) fn describe() -> Value {
+pub(crate) fn describe() -> Value {
     let field = |path: &str, name: &str, separator: char| -> String {
         let text = fs::read_to_string(path).unwrap_or_default();
         let line =
@@ -25,6 +25,6 @@ pub(super) fn describe() -> Value {
 }
 
 /// Today, in UTC.
-pub(super) fn date() -> String {
+pub(crate) fn date() -> String {
     run::output(&mut run::command("date", &["-u", "+%Y-%m-%d"])).unwrap_or_default().trim().to_owned()
 }

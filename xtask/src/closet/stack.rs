@@ -1,0 +1,157 @@
+//! The example as `examples/closet/start` starts it, with the gateway's process in view.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::client;
+use crate::{run, tree};
+
+/// How long everything may take to start; under qemu the gateway alone takes seconds.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// And to end.
+const END_LIMIT: Duration = Duration::from_secs(20);
+
+/// The last digits of the example's ports.
+pub(super) const GATEWAY: u16 = 0;
+pub(super) const AUTHORITY: u16 = 3;
+pub(super) const PROMETHEUS: u16 = 8;
+
+/// The running example; it ends when dropped.
+pub(super) struct Stack {
+    child: Child,
+    dir: PathBuf,
+    /// What its ports begin with.
+    ports: u16,
+    gateway: u32,
+    native: PathBuf,
+}
+
+impl Stack {
+    /// Starts it with its state in `dir`, and with another configuration where one is given. `native` makes the tokens.
+    pub(super) fn start(
+        binary: &Path,
+        native: &Path,
+        dir: &Path,
+        config: Option<(u16, &Path)>,
+    ) -> Result<Stack> {
+        fs::create_dir_all(dir)?;
+        let ports = match config {
+            Some((ports, _)) => ports,
+            None => free_ports()?,
+        };
+        let log = File::create(dir.join("start.log"))?;
+        let mut command = Command::new(tree::root().join("examples/closet/start"));
+        command.env("TOLLGATE", binary).env("CLOSET_DIR", dir).env("CLOSET_PORTS", ports.to_string());
+        if let Some((_, config)) = config {
+            command.env("CLOSET_CONFIG", config);
+        }
+        command.current_dir(tree::root()).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let child = command.spawn().context("starting examples/closet/start")?;
+        let mut stack = Stack { child, dir: dir.into(), ports, gateway: 0, native: native.into() };
+        stack.wait_started()?;
+        let pid = fs::read_to_string(dir.join("gateway.pid"))?;
+        stack.gateway = pid.trim().parse().context("the gateway's process id")?;
+        Ok(stack)
+    }
+
+    fn wait_started(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let said = fs::read_to_string(self.dir.join("start.log"))?;
+            if said.contains("Ctrl-C ends it.") {
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("examples/closet/start ended with {status}: {said}");
+            }
+            if begun.elapsed() > START_LIMIT {
+                bail!("examples/closet/start is not ready after {START_LIMIT:?}: {said}");
+            }
+            pause(Duration::from_millis(50));
+        }
+    }
+
+    /// One of its ports, by its last digits.
+    pub(super) fn port(&self, last: u16) -> u16 {
+        self.ports * 100 + last
+    }
+
+    /// A signed token of the example's issuer.
+    pub(super) fn token(&self, claims: &[&str]) -> Result<String> {
+        let iss = format!("http://127.0.0.1:{}", self.port(2));
+        let mut command = Command::new(&self.native);
+        command.args(["token", "--iss", &iss, "--aud", "closet", "--key"]).arg(self.dir.join("key.json"));
+        claims.iter().for_each(|claim| {
+            command.args(["--claim", claim]);
+        });
+        Ok(run::output(&mut command)?.trim().to_owned())
+    }
+
+    /// An opaque token of the example's authority.
+    pub(super) fn opaque_token(&self) -> Result<String> {
+        let form = "grant_type=client_credentials";
+        let request = format!(
+            "POST /token HTTP/1.0\r\nHost: localhost\r\nAuthorization: Basic ZGFzaGJvYXJkOmRhc2hib2FyZA==\r\n\
+             Accept: text/plain\r\nContent-Length: {}\r\n\r\n{form}",
+            form.len()
+        );
+        Ok(client::whole(self.port(AUTHORITY), &request)?.trim().to_owned())
+    }
+
+    /// CPU seconds of the gateway so far, user and system: fields 14 and 15 of /proc/PID/stat (proc(5)).
+    pub(super) fn cpu_seconds(&self) -> Result<f64> {
+        let text =
+            fs::read_to_string(format!("/proc/{}/stat", self.gateway)).context("the gateway is gone")?;
+        let (_, fields) = text.rsplit_once(')').context("no name in /proc/PID/stat")?;
+        let fields = fields.split_whitespace().skip(11).take(2);
+        let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
+        Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+    }
+
+    /// A field of /proc/PID/status that is in KiB, as MiB.
+    pub(super) fn mebibytes(&self, field: &str) -> Result<f64> {
+        let text =
+            fs::read_to_string(format!("/proc/{}/status", self.gateway)).context("the gateway is gone")?;
+        let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+        Ok(kib.with_context(|| format!("no {field} in /proc/PID/status"))? / 1024.0)
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        let Some(pid) = Pid::from_raw(self.child.id().cast_signed()) else { return };
+        // The script ends what it started, and then itself.
+        if kill_process(pid, Signal::TERM).is_err() {
+            return;
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < END_LIMIT && !matches!(self.child.try_wait(), Ok(Some(_))) {
+            pause(Duration::from_millis(20));
+        }
+    }
+}
+
+/// What the ports of a stack may begin with, so that nobody uses any of them.
+pub(super) fn free_ports() -> Result<u16> {
+    let free = |ports: &u16| (0..20).all(|last| TcpListener::bind(("127.0.0.1", ports * 100 + last)).is_ok());
+    (70..100).find(free).context("no free ports between 7000 and 9999")
+}
+
+/// Lets some time pass.
+pub(super) fn pause(time: Duration) {
+    until(Instant::now() + time);
+}
+
+/// Waits for a moment.
+pub(super) fn until(moment: Instant) {
+    while let Some(rest) = moment.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero()) {
+        std::thread::park_timeout(rest);
+    }
+}
