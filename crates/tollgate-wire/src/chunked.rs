@@ -58,7 +58,7 @@ pub(crate) struct ChunkedDecoder {
 #[derive(Debug, Clone, Copy)]
 enum State {
     Size { digits: u8, size: u64 },
-    Extension { bytes: usize, size: u64 },
+    Extension { bytes: usize, size: u64, quote: Quote },
     SizeLf { size: u64 },
     Data { left: u64 },
     DataCr,
@@ -66,6 +66,27 @@ enum State {
     Trailers,
     End,
     Failed(ChunkError),
+}
+
+/// Where in an extension a byte stands. A quoted text that has not ended with its line is refused: who reads such texts
+/// would look for its end in what follows (RFC 9112 section 7.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quote {
+    Outside,
+    Inside,
+    /// Behind a backslash.
+    Escaped,
+}
+
+impl Quote {
+    fn next(self, b: u8) -> Quote {
+        match (self, b) {
+            (Quote::Outside, b'"') | (Quote::Escaped, _) => Quote::Inside,
+            (Quote::Inside, b'"') => Quote::Outside,
+            (Quote::Inside, b'\\') => Quote::Escaped,
+            (same, _) => same,
+        }
+    }
 }
 
 /// From here on no peer can count in a signed 64-bit number.
@@ -149,13 +170,15 @@ impl ChunkedDecoder {
             }
             (State::Size { digits: 0, .. }, b'\r' | b'\n' | b';') => return Err(ChunkError::EmptySize),
             (State::Size { size, .. }, b'\r') => State::SizeLf { size },
-            (State::Size { size, .. }, b';') => self.extension_byte(0, size)?,
+            (State::Size { size, .. }, b';') => self.extension_byte(0, size, Quote::Outside)?,
             (State::Size { .. }, b'\n') => return Err(ChunkError::BareLf),
             (State::Size { .. }, _) => return Err(ChunkError::BadSize),
-            (State::Extension { size, .. }, b'\r') => State::SizeLf { size },
+            (State::Extension { size, quote: Quote::Outside, .. }, b'\r') => State::SizeLf { size },
             (State::Extension { .. }, b'\n') => return Err(ChunkError::BareLf),
             (State::Extension { .. }, b) if ascii::is_control(b) => return Err(ChunkError::BadExtension),
-            (State::Extension { bytes, size }, _) => self.extension_byte(bytes, size)?,
+            (State::Extension { bytes, size, quote }, _) => {
+                self.extension_byte(bytes, size, quote.next(b))?
+            }
             (State::SizeLf { size }, b'\n') => {
                 self.extension_excess = self.extension_excess.saturating_sub(size);
                 if size == 0 { State::Trailers } else { State::Data { left: size } }
@@ -171,7 +194,7 @@ impl ChunkedDecoder {
         Ok(())
     }
 
-    fn extension_byte(&mut self, bytes: usize, size: u64) -> Result<State, ChunkError> {
+    fn extension_byte(&mut self, bytes: usize, size: u64, quote: Quote) -> Result<State, ChunkError> {
         self.extension_excess += 1;
         if bytes >= self.limits.extension_bytes {
             return Err(ChunkError::ExtensionTooLong);
@@ -179,7 +202,7 @@ impl ChunkedDecoder {
         if self.extension_excess > self.limits.extension_excess_bytes {
             return Err(ChunkError::ExtensionsOutweighData);
         }
-        Ok(State::Extension { bytes: bytes + 1, size })
+        Ok(State::Extension { bytes: bytes + 1, size, quote })
     }
 
     /// Takes bytes of the trailer section, a line or a part of one. How many it took.

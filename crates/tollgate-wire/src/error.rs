@@ -154,7 +154,7 @@ pub enum ChunkError {
     BadSize,
     /// More than 16 digits, or a size over 2^63 - 1.
     SizeOverflow,
-    /// A control character in a chunk extension.
+    /// A control character in a chunk extension, or a quoted text that does not end in its line.
     BadExtension,
     /// The extensions of one chunk are longer than `ChunkLimits::extension_bytes`.
     ExtensionTooLong,
@@ -197,7 +197,7 @@ impl fmt::Display for ChunkError {
             ChunkError::EmptySize => "a chunk has no size",
             ChunkError::BadSize => "a chunk size is malformed",
             ChunkError::SizeOverflow => "a chunk size is too large",
-            ChunkError::BadExtension => "a chunk extension has control characters",
+            ChunkError::BadExtension => "a chunk extension has control characters, or a quote that is not closed",
             ChunkError::ExtensionTooLong => "a chunk extension is too long",
             ChunkError::ExtensionsOutweighData => "the chunk extensions outweigh the data",
             ChunkError::BareCr => "a carriage return stands without a line feed",

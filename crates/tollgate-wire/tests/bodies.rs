@@ -17,6 +17,7 @@ fn chunked_bodies_are_accepted() {
         ("0000000000000005\r\nhello\r\n0000\r\n\r\n", "hello", ""),
         ("5;a\r\nhello\r\n0;b=c\r\n\r\n", "hello", ""),
         ("5;a=\"b;c d\"; e\t=f\r\nhello\r\n0\r\n\r\n", "hello", ""),
+        ("5;a=\"\\\"b\\\\\"\r\nhello\r\n0\r\n\r\n", "hello", ""),
         ("5;\u{e9}\r\nhello\r\n0\r\n\r\n", "hello", ""),
         ("2\r\n\r\n\r\n0\r\n\r\n", "\r\n", ""),
         ("1\r\na\r\n0\r\nX: y\r\n\r\nrest", "a", "rest"),
@@ -70,6 +71,8 @@ fn chunked_bodies_are_refused() {
         // Extensions.
         (b"5;a\0b\r\n", BadExtension),
         (b"5;a\x7f\r\n", BadExtension),
+        (b"5;a=\"\r\nhello\r\n0\r\n\r\n", BadExtension),
+        (b"5;a=\"b\\\"\r\nhello\r\n0\r\n\r\n", BadExtension),
         (b"5;01234567890123456\r\n", ExtensionTooLong),
         // Trailers.
         (b"0\r\nX: y\rz\r\n\r\n", Trailer(HeadError::BareCr)),

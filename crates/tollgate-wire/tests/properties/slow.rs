@@ -124,6 +124,7 @@ pub(crate) fn chunked(bytes: &[u8], limits: &ChunkLimits) -> Option<Chunked> {
         let extension = &line[digits..];
         require(extension.is_empty() || extension[0] == b';')?;
         require(extension.len() <= limits.extension_bytes && !extension.iter().any(|&b| is_control(b)))?;
+        require(are_closed(extension))?;
         excess += extension.len() as u64;
         require(excess <= limits.extension_excess_bytes)?;
         excess = excess.saturating_sub(size);
@@ -286,4 +287,17 @@ fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
 
 fn require(condition: bool) -> Option<()> {
     condition.then_some(())
+}
+
+/// Whether every quoted text ends, with what a backslash stands before taken for part of it.
+fn are_closed(mut text: &[u8]) -> bool {
+    let mut open = false;
+    while let Some((byte, rest)) = text.split_first() {
+        text = match byte {
+            b'\\' if open => rest.get(1..).unwrap_or_default(),
+            _ => rest,
+        };
+        open ^= *byte == b'"';
+    }
+    !open
 }
