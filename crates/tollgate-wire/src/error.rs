@@ -197,7 +197,9 @@ impl fmt::Display for ChunkError {
             ChunkError::EmptySize => "a chunk has no size",
             ChunkError::BadSize => "a chunk size is malformed",
             ChunkError::SizeOverflow => "a chunk size is too large",
-            ChunkError::BadExtension => "a chunk extension has control characters, or a quote that is not closed",
+            ChunkError::BadExtension => {
+                "a chunk extension has control characters, or a quote that is not closed"
+            }
             ChunkError::ExtensionTooLong => "a chunk extension is too long",
             ChunkError::ExtensionsOutweighData => "the chunk extensions outweigh the data",
             ChunkError::BareCr => "a carriage return stands without a line feed",
