@@ -77,6 +77,7 @@ pub fn run(args: &Args) -> Result<()> {
             "--share is 5 to 10000: the limits of the example are for a fifth of the month in so short a time at most"
         );
     }
+    stack::watch_interrupts()?;
     let folder = TempDir::with_prefix("tollgate-closet-")?;
     let native = gateway(args)?;
     let mut samples = Vec::new();

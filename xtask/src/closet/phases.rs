@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::{self, Client};
 use super::mix::{KINDS, Mix};
-use super::stack::{GATEWAY, Stack};
+use super::stack::{GATEWAY, Stack, not_interrupted};
 use super::{replay, shape};
 use crate::say;
 
@@ -137,6 +137,7 @@ fn files(stack: &Stack, who: &str, token: &str) -> Result<Value> {
         let mut client = Client::new(stack.port(GATEWAY));
         let mut bytes = 0;
         while begun.elapsed() < READING {
+            not_interrupted()?;
             let answer = client.send(request.as_bytes())?;
             if answer.status != 200 {
                 bail!("a file is answered with {}", answer.status);

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::client::Client;
 use super::mix::{self, KINDS, Mix};
-use super::stack::until;
+use super::stack::{not_interrupted, until};
 
 /// Connections, each with a thread of its own.
 const CONNECTIONS: usize = 16;
@@ -69,6 +69,7 @@ pub(super) fn send(port: u16, mix: &Mix, due: &[Duration]) -> Result<Outcome> {
         }
         anyhow::Ok(())
     })?;
+    not_interrupted()?;
     all.due_us.sort_unstable();
     all.sent_us.sort_unstable();
     Ok(all)
@@ -81,6 +82,9 @@ fn send_some(port: u16, mix: &Mix, due: &[Duration], first: usize, begin: Instan
         let (kind, request) = mix.request(number as u64);
         let moment = begin + *after;
         until(moment);
+        if not_interrupted().is_err() {
+            break;
+        }
         let sent = Instant::now();
         let answer = client.send(&request);
         outcome.due_us.push(micros(moment.elapsed()));

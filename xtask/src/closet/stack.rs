@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -11,6 +13,25 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::client;
 use crate::{run, tree};
+
+/// Set by SIGINT and SIGTERM: the run ends with an error, so that what it started ends with it.
+static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// Makes SIGINT and SIGTERM end the run by way of its guards.
+pub(super) fn watch_interrupts() -> Result<()> {
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, INTERRUPTED.clone()).context("watching signals")?;
+    }
+    Ok(())
+}
+
+/// An error once the run shall end.
+pub(super) fn not_interrupted() -> Result<()> {
+    if INTERRUPTED.load(Ordering::Relaxed) {
+        bail!("interrupted");
+    }
+    Ok(())
+}
 
 /// How long everything may take to start; under qemu the gateway alone takes seconds.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -63,6 +84,7 @@ impl Stack {
     fn wait_started(&mut self) -> Result<()> {
         let begun = Instant::now();
         loop {
+            not_interrupted()?;
             let said = fs::read_to_string(self.dir.join("start.log"))?;
             if said.contains("Ctrl-C ends it.") {
                 return Ok(());
@@ -84,6 +106,7 @@ impl Stack {
 
     /// A signed token of the example's issuer.
     pub(super) fn token(&self, claims: &[&str]) -> Result<String> {
+        not_interrupted()?;
         let iss = format!("http://127.0.0.1:{}", self.port(2));
         let mut command = Command::new(&self.native);
         command.args(["token", "--iss", &iss, "--aud", "closet", "--key"]).arg(self.dir.join("key.json"));
