@@ -2,6 +2,7 @@
 //! configurations pass.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -96,7 +97,9 @@ impl Drop for Closet {
             self.child.try_wait().expect("a child can be waited for")
         });
         if std::thread::panicking() {
-            eprintln!("{ended}\n{}\n{}", self.said("start.log"), self.said("gateway.log"));
+            // The failing test's reader wants to know what was said.
+            let (start, gateway) = (self.said("start.log"), self.said("gateway.log"));
+            let _ = writeln!(std::io::stderr(), "{ended}\n{start}\n--- the gateway's log ---\n{gateway}");
         } else {
             assert!(TcpListener::bind(self.at(3)).is_ok(), "the authority is left behind");
         }
