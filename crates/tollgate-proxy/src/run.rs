@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -277,7 +277,7 @@ impl Active {
         let store = old.and_then(|old| old.store.as_ref());
         let store = Store::reconcile(store, current.plan.redis.as_ref(), shared, worker);
         let upstreams = reconcile(&current.plan.upstreams, &current.upstreams, old, &mut || random.next());
-        let series = counters.attach(&current.plan);
+        let series = counters.attach(&current.plan, Instant::now());
         Active {
             plan: current.plan,
             generation: current.generation,

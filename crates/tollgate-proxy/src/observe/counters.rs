@@ -9,7 +9,7 @@ mod tally;
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tollgate_plan::route::RouteId;
 use tollgate_plan::upstream::UpstreamId;
@@ -77,9 +77,9 @@ impl Counters {
     }
 
     /// The counters as this plan's indexes see them. Names that earlier plans had too go on counting.
-    pub(crate) fn attach(&self, plan: &Arc<Plan>) -> Series {
+    pub(crate) fn attach(&self, plan: &Arc<Plan>, now: Instant) -> Series {
         let mut registry = self.registry.borrow_mut();
-        registry.retire_all_but(plan);
+        registry.retire_all_but(plan, now);
         let unmatched: Arc<str> = Arc::from(UNMATCHED);
         Series {
             registry: self.registry.clone(),

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tollgate_plan::Plan;
 
@@ -16,6 +17,12 @@ use crate::exchange::Cached;
 /// Names per kind that are kept although no current plan has them, so that a configuration that comes back
 /// finds its values again; beyond it the ones gone longest leave, so that reloads cannot fill the memory.
 pub(super) const RETIRED_MAX: usize = 1_000;
+
+/// A name that is gone for so many plans, and for so long, leaves: where each plan brings names of its own, a thousand of
+/// them would be some MiB of counters and of text in every scrape. The time is that of several scrapes, so that the last
+/// requests of a route that was removed are still told.
+pub(super) const RETIRED_PLANS: u64 = 16;
+pub(super) const RETIRED_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// The label `route` of requests that no route matched.
 pub(super) const UNMATCHED: &str = "none";
@@ -39,38 +46,53 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    pub(super) fn retire_all_but(&mut self, plan: &Plan) {
+    pub(super) fn retire_all_but(&mut self, plan: &Plan, at: Instant) {
         self.attached += 1;
-        self.routes.keep(&Arc::from(UNMATCHED), self.attached);
+        let now = Turn { plan: self.attached, at };
+        self.routes.keep(&Arc::from(UNMATCHED), now.plan);
         for route in &plan.routes {
-            self.routes.keep(&route.name, self.attached);
+            self.routes.keep(&route.name, now.plan);
             let ids = route.limits.iter().flat_map(|of| of.by_address.iter().chain(&of.by_identity));
             for limit in ids.filter_map(|id| plan.rate_limits.get(id.0 as usize)) {
-                self.limits.keep(&(route.name.clone(), limit.label.clone()), self.attached);
+                self.limits.keep(&(route.name.clone(), limit.label.clone()), now.plan);
             }
             if route.scripts.is_some() {
-                self.scripts.keep(&route.name, self.attached);
+                self.scripts.keep(&route.name, now.plan);
             }
             for cached in route.cache.iter().flat_map(|_| Cached::ALL) {
-                self.caches.keep(&(route.name.clone(), cached), self.attached);
+                self.caches.keep(&(route.name.clone(), cached), now.plan);
             }
             for copied in route.mirror.iter().flat_map(|_| Copied::ALL) {
-                self.copies.keep(&(route.name.clone(), copied), self.attached);
+                self.copies.keep(&(route.name.clone(), copied), now.plan);
             }
         }
         for upstream in &plan.upstreams {
-            self.upstreams.keep(&upstream.name, self.attached);
+            self.upstreams.keep(&upstream.name, now.plan);
             for target in &upstream.targets {
-                self.targets.keep(&(upstream.name.clone(), target.url.clone()), self.attached);
+                self.targets.keep(&(upstream.name.clone(), target.url.clone()), now.plan);
             }
         }
-        self.routes.evict(self.attached);
-        self.upstreams.evict(self.attached);
-        self.targets.evict(self.attached);
-        self.limits.evict(self.attached);
-        self.caches.evict(self.attached);
-        self.copies.evict(self.attached);
-        self.scripts.evict(self.attached);
+        self.routes.evict(now);
+        self.upstreams.evict(now);
+        self.targets.evict(now);
+        self.limits.evict(now);
+        self.caches.evict(now);
+        self.copies.evict(now);
+        self.scripts.evict(now);
+    }
+}
+
+/// The plan that was attached last, by number and time.
+#[derive(Clone, Copy)]
+struct Turn {
+    plan: u64,
+    at: Instant,
+}
+
+impl Turn {
+    /// Whether what left in that turn has been gone for long enough now.
+    fn is_long_after(self, left: Turn) -> bool {
+        self.plan - left.plan >= RETIRED_PLANS && self.at.saturating_duration_since(left.at) >= RETIRED_FOR
     }
 }
 
@@ -84,6 +106,8 @@ struct Member<V> {
     counts: Rc<RefCell<V>>,
     /// The last attached plan that had this name.
     seen: u64,
+    /// The first one after it that did not.
+    left: Option<Turn>,
 }
 
 impl<K, V> Default for Family<K, V> {
@@ -97,21 +121,26 @@ impl<K: Hash + Eq + Clone, V: Default> Family<K, V> {
         // A series of an older plan may ask for a name that has left: it is as young as the last plan, and
         // the next one decides.
         let now = self.now;
-        let fresh = || Member { counts: Rc::default(), seen: now };
+        let fresh = || Member { counts: Rc::default(), seen: now, left: None };
         self.members.entry(name.clone()).or_insert_with(fresh).counts.clone()
     }
 
     fn keep(&mut self, name: &K, now: u64) {
         if let Some(member) = self.members.get_mut(name) {
             member.seen = now;
+            member.left = None;
         }
     }
 
-    /// Forgets retired names until at most [`RETIRED_MAX`] are left. Series that still hold them count on, unseen.
-    fn evict(&mut self, now: u64) {
-        self.now = now;
+    /// Forgets names that left long ago, and then more of them until at most [`RETIRED_MAX`] are left. Series that still
+    /// hold them count on, unseen.
+    fn evict(&mut self, now: Turn) {
+        self.now = now.plan;
+        self.members.retain(|_, member| {
+            member.seen == now.plan || !now.is_long_after(*member.left.get_or_insert(now))
+        });
         let mut retired: Vec<u64> =
-            self.members.values().map(|m| m.seen).filter(|seen| *seen < now).collect();
+            self.members.values().map(|m| m.seen).filter(|seen| *seen < now.plan).collect();
         if retired.len() <= RETIRED_MAX {
             return;
         }

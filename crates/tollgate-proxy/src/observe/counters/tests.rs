@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use tollgate_wire::Method;
 
-use super::registry::RETIRED_MAX;
+use super::registry::{RETIRED_FOR, RETIRED_MAX, RETIRED_PLANS};
 use super::*;
 use crate::observe::fixture;
 use crate::observe::snapshot::{
@@ -72,7 +72,10 @@ fn counters_agree_with_a_map_over_workers_and_reloads() {
         let mut upstreams = UPSTREAMS;
         upstreams.rotate_left(dice.below(2));
         let plan = fixture::plan(&routes, &upstreams);
-        let series = [workers[0].attach(&Arc::new(plan.clone())), workers[1].attach(&Arc::new(plan.clone()))];
+        let series = [
+            workers[0].attach(&Arc::new(plan.clone()), Instant::now()),
+            workers[1].attach(&Arc::new(plan.clone()), Instant::now()),
+        ];
 
         for _ in 0..200 {
             let worker = &series[dice.below(2)];
@@ -119,8 +122,8 @@ fn counters_agree_with_a_map_over_workers_and_reloads() {
 #[test]
 fn a_request_over_a_reload_counts_where_it_began() {
     let counters = Counters::new();
-    let before = counters.attach(&shared(&["old", "both"], &[]));
-    let after = counters.attach(&shared(&["both", "new"], &[]));
+    let before = counters.attach(&shared(&["old", "both"], &[]), Instant::now());
+    let after = counters.attach(&shared(&["both", "new"], &[]), Instant::now());
     let to_first = Record { route: Some(RouteId(0)), ..fixture::record() };
     let to_second = Record { route: Some(RouteId(1)), ..fixture::record() };
     for record in [&to_first, &to_second] {
@@ -139,7 +142,7 @@ fn reloads_with_ever_new_names_do_not_grow_the_memory() {
         let names: Vec<String> = (0..100).map(|n| format!("{reload}-{n}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let targets: [(&str, &[&str]); 1] = [("u", &names)];
-        let series = counters.attach(&shared(&names, &targets));
+        let series = counters.attach(&shared(&names, &targets), Instant::now());
         for index in 0..100 {
             series.count(&Record { route: Some(RouteId(index)), ..fixture::record() });
             series.count_attempt(UpstreamId(0), index as usize, Outcome::Status(200), Duration::ZERO);
@@ -153,13 +156,43 @@ fn reloads_with_ever_new_names_do_not_grow_the_memory() {
     assert_eq!(newest, 100, "what runs now is never forgotten");
 }
 
+/// Where each plan brings one name of its own, those that are kept are few, whatever the time between two plans; and who
+/// scrapes now and then still sees what was counted last.
+#[test]
+fn names_that_are_gone_for_long_leave() {
+    let begun = Instant::now();
+    let after = |plans: u32, every: Duration| {
+        let counters = Counters::new();
+        for plan in 0..plans {
+            let only = format!("only-{plan}");
+            let series = counters.attach(&shared(&["stays", &only], &[]), begun + every * plan);
+            for route in 0..2 {
+                series.count(&Record { route: Some(RouteId(route)), ..fixture::record() });
+            }
+        }
+        let snapshot = snapshot(&[&counters]);
+        let stays = snapshot.requests.iter().find(|(labels, _)| &*labels.route == "stays");
+        assert_eq!(stays.map(|(_, count)| *count), Some(u64::from(plans)));
+        snapshot.requests.len() as u64
+    };
+    // Beside those that are gone: the one that stays, and the last plan's.
+    for (every, gone) in [
+        (Duration::from_secs(3600), RETIRED_PLANS),
+        (RETIRED_FOR, RETIRED_PLANS),
+        (Duration::from_secs(1), RETIRED_FOR.as_secs()),
+        (Duration::ZERO, RETIRED_MAX as u64),
+    ] {
+        assert_eq!(after(RETIRED_MAX as u32 + 200, every), gone + 2, "a plan every {every:?}");
+    }
+}
+
 #[test]
 fn a_name_that_comes_back_goes_on_from_its_value() {
     let counters = Counters::new();
     let request = fixture::record();
-    counters.attach(&shared(&["a"], &[])).count(&request);
-    counters.attach(&shared(&["b"], &[])).count(&request);
-    counters.attach(&shared(&["a"], &[])).count(&request);
+    counters.attach(&shared(&["a"], &[]), Instant::now()).count(&request);
+    counters.attach(&shared(&["b"], &[]), Instant::now()).count(&request);
+    counters.attach(&shared(&["a"], &[]), Instant::now()).count(&request);
     let counted: Vec<u64> = snapshot(&[&counters]).requests.into_values().collect();
     assert_eq!(counted, [2, 1]);
 }
@@ -181,7 +214,7 @@ fn every_method_has_its_label() {
     ];
     for (method, label) in methods {
         let counters = Counters::new();
-        let series = counters.attach(&shared(&["r"], &[]));
+        let series = counters.attach(&shared(&["r"], &[]), Instant::now());
         series.count(&Record { method: method.as_ref(), ..fixture::record() });
         let snapshot = snapshot(&[&counters]);
         let (labels, count) = snapshot.requests.first_key_value().unwrap();
@@ -192,7 +225,7 @@ fn every_method_has_its_label() {
 #[test]
 fn an_upstream_that_answers_with_every_status_makes_502_series() {
     let counters = Counters::new();
-    let series = counters.attach(&shared(&["r"], &UPSTREAMS));
+    let series = counters.attach(&shared(&["r"], &UPSTREAMS), Instant::now());
     for status in (0..=u16::MAX).rev() {
         series.count(&Record { status, ..fixture::record() });
         series.count_attempt(UpstreamId(0), 0, Outcome::Status(status), Duration::ZERO);
@@ -210,7 +243,7 @@ fn an_upstream_that_answers_with_every_status_makes_502_series() {
 #[test]
 fn indexes_of_no_plan_are_ignored() {
     let counters = Counters::new();
-    let series = counters.attach(&shared(&["r"], &UPSTREAMS));
+    let series = counters.attach(&shared(&["r"], &UPSTREAMS), Instant::now());
     series.count(&Record { route: Some(RouteId(7)), ..fixture::record() });
     series.count_attempt(UpstreamId(7), 0, Outcome::Status(200), Duration::ZERO);
     series.count_attempt(UpstreamId(0), 7, Outcome::Status(200), Duration::ZERO);
@@ -225,7 +258,7 @@ fn gauges_and_retries_are_summed() {
     let plan = fixture::plan(&["r"], &UPSTREAMS);
     let part = |n: u64| {
         let counters = Counters::new();
-        let series = counters.attach(&Arc::new(plan.clone()));
+        let series = counters.attach(&Arc::new(plan.clone()), Instant::now());
         for _ in 0..n {
             series.count_retry(UpstreamId(1));
         }
@@ -246,7 +279,7 @@ fn refusals_of_limits_are_counted_by_route_and_limit_over_workers_and_reloads() 
     let label = |text: &str| Arc::<str>::from(text);
     for routes in [["a", "b"], ["b", "a"]] {
         for counters in &workers {
-            let series = counters.attach(&shared(&routes, &[]));
+            let series = counters.attach(&shared(&routes, &[]), Instant::now());
             for (at, route) in routes.iter().enumerate() {
                 let limit = if *route == "a" { "1/s per ip" } else { "login" };
                 series.count_limited(Some(RouteId(at as u32)), &label(limit));
