@@ -146,16 +146,31 @@ fn what_waits_in_memory_is_bounded() {
 
 #[test]
 fn small_batches_of_a_quiet_worker_do_not_use_up_its_room() {
-    let (writer, _reader) = piped();
+    let (writer, mut reader) = piped();
     let mut sink = writer.worker_sink(1);
+    let mut recorded = 1_000;
     // The first fill the pipe; then one record per tick, as a quiet worker makes them.
-    record_many(&mut sink, 1_000, &plan(OnFull::Drop));
-    for _ in 0..80 {
+    record_many(&mut sink, recorded, &plan(OnFull::Drop));
+    let mut tick = || {
         record_many(&mut sink, 1, &plan(OnFull::Drop));
-        sink.tick();
-    }
-    assert!(!sink.tick(), "there is no room, so the caller must come again");
+        recorded += 1;
+        sink.tick()
+    };
+    // However late the writer begins: the pipe takes some batches, and then no more.
+    wait_until("there is no room, so the caller must come again", || !tick());
+    (0..2 * BATCHES_MAX).for_each(|_| {
+        tick();
+    });
     assert_eq!(counts(&writer, "stdout").dropped, 0, "they come together in the buffer instead");
+    let reading = thread::spawn(move || {
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        text
+    });
+    drop(sink);
+    assert!(writer.flush(SOON));
+    drop(writer);
+    assert_eq!(lines(&reading.join().unwrap()), recorded, "none of them is lost");
 }
 
 #[test]
