@@ -8,6 +8,8 @@ mod target;
 
 mod build;
 mod elf;
+mod standard;
+mod twice;
 
 mod linked;
 mod notices;
@@ -47,9 +49,26 @@ pub struct Args {
     /// Where to; target/package when left out
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
+    /// Where the standard library of the target comes from
+    #[arg(long, value_enum, default_value = "any")]
+    library: Library,
+    /// Pack nothing: build the commit in two folders, and fail where the binaries differ
+    #[arg(long, conflicts_with_all = ["binary", "only", "check"])]
+    twice: bool,
     /// Then try what was made: requests through the binary, the image's root, the package in a clean root (as root)
     #[arg(long)]
     check: bool,
+}
+
+/// Where the standard library of a target comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Library {
+    /// The toolchain, rustup, Debian: the first that has it
+    Any,
+    /// The toolchain or rustup
+    Rustup,
+    /// Built from Debian's sources by Debian's compiler, which are unpacked below target/package
+    Debian,
 }
 
 /// Something that is made of a binary.
@@ -81,6 +100,9 @@ pub struct Job {
 
 /// Packs, and tries what it packed.
 pub fn run(args: &Args) -> Result<()> {
+    if args.twice {
+        return twice::run(args.target.unwrap_or(Target::X86_64), args.library);
+    }
     let job = Job::new(args)?;
     let parts = if args.only.is_empty() { &ALL[..] } else { &args.only };
     let made = pack(&job, parts)?;
@@ -98,7 +120,10 @@ impl Job {
         fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
         let binary = match &args.binary {
             Some(binary) => binary.canonicalize().with_context(|| format!("finding {}", binary.display()))?,
-            None => build::release(args.target.unwrap_or(Target::X86_64))?,
+            None => {
+                let target = args.target.unwrap_or(Target::X86_64);
+                build::release(target, args.library, &build::Place::here()?)?
+            }
         };
         let elf = elf::Elf::read(&binary)?;
         let target = Target::of_machine(elf.machine)?;

@@ -6,18 +6,45 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use toml::Table;
 
-use super::Target;
-use crate::{run, say, tree};
+use super::standard::Standard;
+use super::{Library, Target};
+use crate::{run, tree};
 
 /// C flags of the repository, which a variable of the same name replaces as a whole.
 const C_FLAGS: &str = "AWS_LC_SYS_CFLAGS";
 
-/// Builds it, and gives its path.
-pub(super) fn release(target: Target) -> Result<PathBuf> {
-    need_std(target)?;
+/// Where sources lie and where to build: a binary must not tell.
+pub(super) struct Place {
+    /// The root of the repository.
+    pub(super) root: PathBuf,
+    /// Where cargo builds.
+    pub(super) target: PathBuf,
+    /// Where cargo keeps the sources of others.
+    pub(super) cargo_home: PathBuf,
+}
+
+impl Place {
+    /// That of this task.
+    pub(super) fn here() -> Result<Place> {
+        Ok(Place { root: tree::root(), target: tree::target(), cargo_home: cargo_home()? })
+    }
+}
+
+fn cargo_home() -> Result<PathBuf> {
+    match (std::env::var_os("CARGO_HOME"), std::env::var_os("HOME")) {
+        (Some(home), _) => Ok(PathBuf::from(home)),
+        (None, Some(home)) => Ok(Path::new(&home).join(".cargo")),
+        (None, None) => bail!("neither CARGO_HOME nor HOME says where cargo keeps sources"),
+    }
+}
+
+/// Builds it at a place, and gives its path.
+pub(super) fn release(target: Target, library: Library, place: &Place) -> Result<PathBuf> {
+    let library = Standard::get(target, library)?;
     let mut command = run::cargo(&["build", "--release", "--locked", "--package", "tollgate"]);
-    command.args(["--target", target.triple()]);
-    let elsewhere = Elsewhere::here()?;
+    command.args(["--target", target.triple()]).current_dir(&place.root);
+    command.env("CARGO_TARGET_DIR", &place.target).env("CARGO_HOME", &place.cargo_home);
+    let elsewhere = Elsewhere::of(place, &library);
     command.env("CARGO_ENCODED_RUSTFLAGS", rust_flags(target, &elsewhere).join("\u{1f}"));
     for (name, value) in c_flags(target, &elsewhere)? {
         command.env(name, value);
@@ -26,8 +53,9 @@ pub(super) fn release(target: Target) -> Result<PathBuf> {
     if !target.is_here() {
         cross(&mut command, target)?;
     }
+    library.instruct(&mut command);
     run::required(&mut command)?;
-    let binary = tree::target().join(target.triple()).join("release/tollgate");
+    let binary = place.target.join(target.triple()).join("release/tollgate");
     // A C library too old for DT_RELR (glibc before 2.36) shows here, and not at a user's.
     if target.is_here() {
         run::output(&mut run::command(&binary.to_string_lossy(), &["version"]))
@@ -41,13 +69,14 @@ struct Elsewhere(Vec<(PathBuf, &'static str)>);
 
 impl Elsewhere {
     /// In the order in which they are written: of several that fit the last one counts, and the target folder may lie in the root.
-    fn here() -> Result<Elsewhere> {
-        let cargo = match (std::env::var_os("CARGO_HOME"), std::env::var_os("HOME")) {
-            (Some(home), _) => PathBuf::from(home),
-            (None, Some(home)) => Path::new(&home).join(".cargo"),
-            (None, None) => bail!("neither CARGO_HOME nor HOME says where cargo keeps sources"),
-        };
-        Ok(Elsewhere(vec![(cargo, "/cargo"), (tree::root(), "/tollgate"), (tree::target(), "/target")]))
+    fn of(place: &Place, library: &Standard) -> Elsewhere {
+        let mut folders = vec![
+            (place.cargo_home.clone(), "/cargo"),
+            (place.root.clone(), "/tollgate"),
+            (place.target.clone(), "/target"),
+        ];
+        folders.extend(library.folder().map(|folder| (folder.to_owned(), "/rust")));
+        Elsewhere(folders)
     }
 
     fn flags(&self, name: &str) -> impl Iterator<Item = String> {
@@ -100,33 +129,14 @@ fn cross(command: &mut Command, target: Target) -> Result<()> {
     Ok(())
 }
 
-/// The standard library of the target has to be there; rustup gets it where it is not.
-fn need_std(target: Target) -> Result<()> {
-    if has_std(target)? {
-        return Ok(());
-    }
-    say::line(format_args!("the toolchain lacks {}: asking rustup for it", target.triple()));
-    let added = run::succeeds(&mut run::command("rustup", &["target", "add", target.triple()]));
-    if !added.unwrap_or(false) || !has_std(target)? {
-        bail!("no standard library for {}, and rustup could not add it", target.triple());
-    }
-    Ok(())
-}
-
-fn has_std(target: Target) -> Result<bool> {
-    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
-    let folder =
-        run::output(&mut run::command(&rustc, &["--print", "target-libdir", "--target", target.triple()]))?;
-    Ok(Path::new(folder.trim()).is_dir())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn no_path_of_this_machine_is_left_to_the_compilers() {
-        let elsewhere = Elsewhere::here().expect("folders");
+        let place = Place::here().expect("folders");
+        let elsewhere = Elsewhere::of(&place, &Standard::Toolchain);
         for target in [Target::X86_64, Target::Aarch64, Target::Armv7] {
             let flags = rust_flags(target, &elsewhere);
             let root = format!("--remap-path-prefix={}=/tollgate", tree::root().display());
