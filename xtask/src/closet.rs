@@ -46,6 +46,9 @@ pub struct Args {
     /// A binary for aarch64, run under qemu-aarch64-static after the other one
     #[arg(long)]
     aarch64: Option<PathBuf>,
+    /// Measures that one alone, and keeps what is on record of the other
+    #[arg(long, requires = "aarch64")]
+    keep: bool,
     /// Seconds at 83 requests a second
     #[arg(long, default_value_t = 60)]
     peak_seconds: u64,
@@ -80,16 +83,24 @@ pub fn run(args: &Args) -> Result<()> {
     stack::watch_interrupts()?;
     let folder = TempDir::with_prefix("tollgate-closet-")?;
     let native = gateway(args)?;
-    let mut samples = Vec::new();
-    measure(NATIVE, &native, &native, folder.path(), args, &mut samples)?;
-    wide::measure(&native, folder.path(), &mut samples)?;
-    let mut versions = json!({ "tollgate": version(&native), "prometheus": prometheus()? });
+    let mut record = if args.keep {
+        let text =
+            fs::read_to_string(tree::root().join(SAMPLES)).with_context(|| format!("reading {SAMPLES}"))?;
+        serde_json::from_str(&text).with_context(|| format!("reading {SAMPLES}"))?
+    } else {
+        native_record(args, &native, folder.path())?
+    };
     if let Some(binary) = &args.aarch64 {
         let emulated = under_qemu(binary, folder.path())?;
-        versions[EMULATED] = version(&emulated).into();
+        let mut samples = Vec::new();
         measure(EMULATED, &emulated, &native, folder.path(), args, &mut samples)?;
+        record[EMULATED] =
+            json!({ "version": version(&emulated), "date": machine::date(), "command": command(args) });
+        let kept = record["samples"].as_array().cloned().unwrap_or_default();
+        let kept = kept.into_iter().filter(|sample| sample["who"] != EMULATED);
+        record["samples"] = kept.chain(samples).collect();
     }
-    write(args, &versions, &samples)?;
+    write(record)?;
     page::write()
 }
 
@@ -154,20 +165,37 @@ fn prometheus() -> Result<String> {
     Ok(text.split_whitespace().nth(2).unwrap_or_default().to_owned())
 }
 
+/// What is on record after the part of the binary for the machine of the run.
+fn native_record(args: &Args, native: &Path, folder: &Path) -> Result<Value> {
+    let mut samples = Vec::new();
+    measure(NATIVE, native, native, folder, args, &mut samples)?;
+    wide::measure(native, folder, &mut samples)?;
+    Ok(json!({
+        "case": "closet", "date": machine::date(), "command": command(args), "machine": machine::describe(),
+        "versions": { "tollgate": version(native), "prometheus": prometheus()? }, "samples": samples,
+    }))
+}
+
+/// The words that measure so.
+fn command(args: &Args) -> String {
+    let more = match (&args.aarch64, args.keep) {
+        (None, _) => "",
+        (Some(_), false) => " --aarch64 PATH",
+        (Some(_), true) => " --aarch64 PATH --keep",
+    };
+    let (peak, month, share) = (args.peak_seconds, args.month_seconds, args.share);
+    format!("./dev closet --peak-seconds {peak} --month-seconds {month} --share {share}{more}")
+}
+
 /// One sample a line, so that a difference between two runs can be read.
-fn write(args: &Args, versions: &Value, samples: &[Value]) -> Result<()> {
-    let mut command = format!(
-        "./dev closet --peak-seconds {} --month-seconds {} --share {}",
-        args.peak_seconds, args.month_seconds, args.share
-    );
-    if args.aarch64.is_some() {
-        command.push_str(" --aarch64 PATH");
+fn write(mut record: Value) -> Result<()> {
+    let samples = record["samples"].take();
+    if let Some(record) = record.as_object_mut() {
+        record.remove("samples");
     }
-    let head = json!({
-        "case": "closet", "date": machine::date(), "command": command, "machine": machine::describe(), "versions": versions,
-    });
-    let head = serde_json::to_string_pretty(&head)?;
-    let lines: Vec<String> = samples.iter().map(|sample| format!("    {sample}")).collect();
+    let head = serde_json::to_string_pretty(&record)?;
+    let lines: Vec<String> =
+        samples.as_array().into_iter().flatten().map(|sample| format!("    {sample}")).collect();
     let head = head.trim_end().trim_end_matches('}').trim_end();
     let text = format!("{head},\n  \"samples\": [\n{}\n  ]\n}}\n", lines.join(",\n"));
     fs::write(tree::root().join(SAMPLES), text).with_context(|| format!("writing {SAMPLES}"))

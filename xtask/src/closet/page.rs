@@ -272,8 +272,13 @@ fn method(record: &Value) -> String {
     let word = |name: &str| record[name].as_str().unwrap_or("–");
     let machine = |name: &str| record["machine"][name].as_str().unwrap_or("–");
     let version = |name: &str| record["versions"][name].as_str();
-    let emulated = match version(EMULATED) {
-        Some(version) => format!("Under `qemu-aarch64-static`: {version}."),
+    let emulated = &record[EMULATED];
+    let emulated = match emulated["version"].as_str() {
+        Some(version) => format!(
+            "Under `qemu-aarch64-static`: {version}, by `{}` on {}.",
+            emulated["command"].as_str().unwrap_or("–"),
+            emulated["date"].as_str().unwrap_or("–")
+        ),
         None => "There was no binary for aarch64 at the time of this run: `./dev closet --aarch64 PATH` measures one under qemu beside it."
             .to_owned(),
     };
