@@ -72,7 +72,10 @@ pub fn decode(body: &[u8], notation: Notation, max: usize) -> Result<Cow<'_, str
             Ok(out)
         }
     };
-    let made = String::from_utf8(made?).map_err(|_| Malformed("it is not UTF-8".to_owned()))?;
+    let made = made?;
+    // What is made is looked at on the way, but not behind every byte.
+    within(made.len(), max)?;
+    let made = String::from_utf8(made).map_err(|_| Malformed("it is not UTF-8".to_owned()))?;
     Ok(Cow::Owned(made))
 }
 
@@ -99,6 +102,23 @@ pub(crate) fn told(body: &str, notation: Notation) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn not_one_byte_more_is_made_than_may_be() {
+        for (body, notation) in [
+            ("a\n1\n", Notation::Csv),
+            ("a", Notation::Csv),
+            ("\u{1}\u{1}", Notation::Text),
+            ("a: [b]", Notation::Yaml),
+            ("", Notation::Yaml),
+            ("<a><b/></a>", Notation::Xml),
+        ] {
+            let bytes = told(body, notation).len();
+            assert!(decode(body.as_bytes(), notation, bytes).is_ok(), "{body:?}");
+            let less = decode(body.as_bytes(), notation, bytes - 1);
+            assert_eq!(less, Err(Undecoded::TooLarge(bytes - 1)), "{body:?}");
+        }
+    }
 
     #[test]
     fn text_and_json() {
