@@ -5,6 +5,7 @@
 //! in HTTP/2: they go past the byte calls, by [`H2Stream::respond`] and [`H2Stream::take_trailers`].
 
 mod fields;
+mod heads;
 mod meter;
 mod wire;
 
@@ -20,7 +21,8 @@ use tollgate_wire::{HeadError, HeaderBlock, TrailersOf};
 
 use super::Gone;
 use fields::{field_map, trailer_block};
-pub(crate) use fields::{is_connection_specific, write_field};
+pub(crate) use fields::is_connection_specific;
+pub(crate) use heads::{check_request, write_request, write_response};
 pub(crate) use meter::Fault;
 pub(crate) use wire::Wire;
 

@@ -10,7 +10,9 @@ use std::task::{Context, Poll};
 
 use rustix::net::SocketAddrAny;
 
-pub(crate) use h2::{Ends, Fault, H2Stream, Wire, is_connection_specific, write_field};
+pub(crate) use h2::{
+    Ends, Fault, H2Stream, Wire, check_request, is_connection_specific, write_request, write_response,
+};
 pub(crate) use socket::{Socket, register};
 pub(crate) use tls::{HandshakeError, Room, Tls};
 

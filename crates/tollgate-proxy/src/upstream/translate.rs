@@ -12,7 +12,7 @@ use tollgate_wire::{BodyLength, HeadError, HeadProgress, Method, Parsed, Respons
 
 use super::attempt::RESPONSE_HEAD;
 use crate::exchange::Reject;
-use crate::io::{is_connection_specific, write_field};
+use crate::io::{is_connection_specific, write_response};
 
 /// The head of a request in its parts, as they would stand in HTTP/1.
 pub(super) struct Parts<'a> {
@@ -119,16 +119,7 @@ pub(super) fn interim(
     head: &mut ResponseHead,
 ) -> Result<(), HeadError> {
     text.clear();
-    text.extend_from_slice(b"HTTP/1.1 ");
-    text.extend_from_slice(status.as_str().as_bytes());
-    text.push(b' ');
-    // HTTP/2 has no reason phrase; who speaks HTTP/1 to the gateway gets the usual one.
-    text.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-    text.extend_from_slice(b"\r\n");
-    for (name, value) in headers {
-        write_field(text, name.as_str().as_bytes(), value.as_bytes());
-    }
-    text.extend_from_slice(b"\r\n");
+    write_response(status, headers, text);
     match parse_response(text, &mut HeadProgress::default(), &RESPONSE_HEAD, method, head)? {
         Parsed::Complete(bytes) if bytes == text.len() => Ok(()),
         // A value with a line end in it could do that, but the library lets none through.
