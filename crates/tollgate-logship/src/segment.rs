@@ -170,5 +170,10 @@ fn crc32(bytes: &[u8]) -> u32 {
     })
 }
 
+// The fuzz target has this file by a path of its own, from where theirs would be others.
 #[cfg(test)]
+#[path = "segment/properties.rs"]
+mod properties;
+#[cfg(test)]
+#[path = "segment/tests.rs"]
 mod tests;

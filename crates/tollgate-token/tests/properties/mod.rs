@@ -104,3 +104,27 @@ fn keys(bytes: &[u8]) {
         assert!(keys.keys().iter().all(|key| key.id().is_none() && !key.algorithms().has_hmac()));
     }
 }
+
+/// The bytes as a key set alone: a fuzzer goes deeper with one reader. Whether it holds a key.
+pub(crate) fn jwks(bytes: &[u8]) -> bool {
+    keys(bytes);
+    let all: Algorithms = Algorithm::ALL.into_iter().collect();
+    let Ok((set, skipped)) = KeySet::from_jwks(bytes, all) else { return false };
+    // A key that was not taken says so once, and of private members nothing is told.
+    let told = format!("{set:?} {skipped:?}");
+    if let Ok(value) = serde_json::from_slice::<Value>(bytes) {
+        let written = value.get("keys").and_then(Value::as_array).map_or(0, Vec::len);
+        assert!(set.len() + skipped.len() <= written.min(MAX_KEYS), "{told}");
+        for key in value.get("keys").and_then(Value::as_array).into_iter().flatten() {
+            for secret in ["d", "p", "q", "k"].iter().filter_map(|name| key.get(name)?.as_str()) {
+                // Shorter ones may stand in any text.
+                assert!(secret.len() < 12 || !told.contains(secret), "{told}");
+            }
+        }
+    }
+    // Whatever the keys are, nobody signs with them here.
+    let token =
+        Signer::from_secret(Algorithm::HS256, &SECRET).unwrap().sign_raw(GOOD_HEADER, GOOD_CLAIMS).unwrap();
+    assert!(verify(&token, &set, &expect(), NOW).is_err(), "{told}");
+    !set.is_empty()
+}

@@ -1,0 +1,10 @@
+//! A configuration of Kong, as text or built from choices. The assertions are those of the crate's own tests.
+
+#![no_main]
+
+#[path = "../../crates/tollgate-config/tests/properties/mod.rs"]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    properties::import_kong(bytes);
+});

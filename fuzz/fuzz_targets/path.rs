@@ -1,0 +1,10 @@
+//! Any bytes as the path of a request, and as its authority. The assertions are those of the crate's own tests.
+
+#![no_main]
+
+#[path = "../../crates/tollgate-plan/tests/properties/mod.rs"]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    properties::path(bytes);
+});
