@@ -89,7 +89,10 @@ fn start(source: Source, program: Option<Program>) -> Result<Running, Refused> {
         // The supervisor listens to the old process until that one names this one.
         Some(predecessor) => {
             if let Err(error) = predecessor.ready(&kept) {
-                // One that gave up ends this process. One that died must not take it along.
+                // One that died must not take this process along.
+                if predecessor.lives() {
+                    return Err(fatal("the process that this one replaces has given it up"));
+                }
                 tracing::warn!(%error, "the process that this one replaces cannot be told");
             }
         }

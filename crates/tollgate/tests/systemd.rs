@@ -95,6 +95,11 @@ fn a_hand_over_names_the_new_process() {
     let message = manager.next();
     let pid: i32 = field(&message, "MAINPID").and_then(|pid| pid.parse().ok()).expect(&message);
     let new = Pid::from_raw(pid).expect("a process id");
+    // systemd does not wait for the end of a main process that is somebody else's child: a stop would kill it at once.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is there");
+    let parent = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)).expect("a parent");
+    assert_ne!(parent, gateway.pid().to_string(), "the old process's child");
+    assert!(gateway.is_running(), "the old process still drains");
     assert_eq!(gateway.wait_exit().code(), Some(0));
     assert_eq!(manager.any(), "WATCHDOG=1", "the new process is alive");
     kill_process(new, Signal::TERM).expect("it is there");

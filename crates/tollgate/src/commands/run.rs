@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::cli::RunArgs;
-use crate::handover::Program;
+use crate::handover::{self, Program};
 use crate::remote::{self, Remote};
 use crate::source::Source;
 use crate::{config_file, log, output, serve};
@@ -14,6 +14,9 @@ const STATE: &str = "/var/lib/tollgate";
 
 pub(super) fn run(arguments: &RunArgs) -> ExitCode {
     let program = Program::this();
+    if let Some(code) = handover::stand_between(&program) {
+        return code;
+    }
     log::init();
     match source(arguments) {
         Ok(source) => serve::serve(source, Some(program), |_| {}),

@@ -32,8 +32,8 @@ pub(super) enum Message {
     End,
     /// To the old process: this address is served on the sockets that came.
     Kept(ListenAddress),
-    /// To the old process: clients are served.
-    Ready,
+    /// To the old process: clients are served, by this process. A version that does not say its id is the old one's child.
+    Ready(Option<u32>),
     /// Something that only another version knows.
     Unknown,
 }
@@ -49,7 +49,8 @@ impl Message {
             Message::Kept(address) => ("kept", Some(address)),
             Message::Admin => ("admin", None),
             Message::End => ("end", None),
-            Message::Ready => ("ready", None),
+            Message::Ready(Some(pid)) => return json!({ "is": "ready", "pid": pid }),
+            Message::Ready(None) => ("ready", None),
             Message::Unknown => ("unknown", None),
         };
         address.map_or_else(|| json!({ "is": is }), |address| place(is, address))
@@ -69,7 +70,7 @@ impl Message {
             "admin" => Message::Admin,
             "end" => Message::End,
             "kept" => Message::Kept(address()?),
-            "ready" => Message::Ready,
+            "ready" => Message::Ready(value["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())),
             _ => Message::Unknown,
         })
     }
@@ -145,7 +146,8 @@ mod tests {
             Message::End,
             Message::Kept(tcp),
             Message::Kept(unix),
-            Message::Ready,
+            Message::Ready(None),
+            Message::Ready(Some(4711)),
         ] {
             assert_eq!(Message::parse(message.to_json().to_string().as_bytes()), Some(message));
         }
@@ -162,6 +164,7 @@ mod tests {
             (r#"{"is":"listener","tcp":"127.0.0.1:1","lent":true}"#, Some(tcp(true))),
             (r#"{"is":"listener","tcp":"nowhere"}"#, None),
             (r#"{"is":"listener"}"#, None),
+            (r#"{"is":"ready","pid":-1}"#, Some(Message::Ready(None))),
             (r#"{"tcp":"127.0.0.1:1"}"#, None),
             ("ready", None),
             ("", None),

@@ -13,8 +13,8 @@ use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, socketpair};
 use tollgate_plan::listener::ListenAddress;
 use tollgate_proxy::Held;
 
-use super::VARIABLE;
 use super::message::{Message, SOCKETS_MAX, receive, send};
+use super::{VARIABLE, between};
 
 /// A new process has so long to load its configuration and to serve.
 pub(crate) const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -43,17 +43,27 @@ impl Program {
     }
 
     fn start(&self, channel: &OwnedFd) -> io::Result<Child> {
+        self.spawn(|command| {
+            command.stdin(Stdio::from(channel.try_clone()?));
+            let own = std::process::id().to_string();
+            command.env(VARIABLE, &own).env(between::VARIABLE, &own);
+            // They say which process is meant, and it is not that one.
+            for name in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] {
+                command.env_remove(name);
+            }
+            Ok(())
+        })
+    }
+
+    /// Starts it with its own arguments, prepared by `prepare`.
+    pub(super) fn spawn(&self, prepare: impl Fn(&mut Command) -> io::Result<()>) -> io::Result<Child> {
         let mut failed = io::ErrorKind::NotFound.into();
         for file in
             [Some(self.name.as_os_str()), self.file.as_deref().map(Path::as_os_str)].into_iter().flatten()
         {
             let mut command = Command::new(file);
-            command.args(&self.arguments).stdin(Stdio::from(channel.try_clone()?));
-            command.env(VARIABLE, std::process::id().to_string());
-            // They say which process is meant, and it is not that one.
-            for name in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] {
-                command.env_remove(name);
-            }
+            command.args(&self.arguments);
+            prepare(&mut command)?;
             match command.spawn() {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => failed = error,
                 started => return started,
@@ -143,7 +153,15 @@ pub(crate) fn hand_over(
     // From here on its end is seen.
     drop(theirs);
     match converse(&ours, parcel, within) {
-        Ok(kept) => Ok(Successor { pid: child.id(), kept }),
+        Ok((kept, pid)) => {
+            let pid = pid.unwrap_or_else(|| child.id());
+            if pid != child.id() {
+                // The one between: when it is gone, the new process is the supervisor's.
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            Ok(Successor { pid, kept })
+        }
         Err(failure) => {
             // It may have ended by itself, and then how it did is the better answer.
             let ended = match &failure {
@@ -168,12 +186,12 @@ fn patient_end(child: &mut Child) -> Option<ExitStatus> {
     }
 }
 
-/// Sends everything, and waits for the answer.
+/// Sends everything, and waits for the answer: the addresses that were kept, and who answers where it says so.
 pub(super) fn converse(
     channel: &OwnedFd,
     parcel: &Parcel,
     within: Duration,
-) -> Result<Vec<ListenAddress>, Failure> {
+) -> Result<(Vec<ListenAddress>, Option<u32>), Failure> {
     let until = Instant::now() + within;
     give(channel, parcel, within).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => Failure::Late(within),
@@ -189,7 +207,7 @@ pub(super) fn converse(
         sockopt::set_socket_timeout(channel, Timeout::Recv, Some(left))
             .map_err(|e| Failure::Channel(e.into()))?;
         match receive(channel) {
-            Ok(Some((Message::Ready, _))) => return Ok(kept),
+            Ok(Some((Message::Ready(pid), _))) => return Ok((kept, pid)),
             Ok(Some((Message::Kept(address), _))) => kept.push(address),
             Ok(Some(_)) => {}
             Ok(None) => return Err(Failure::Ended(None)),

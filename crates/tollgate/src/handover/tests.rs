@@ -40,8 +40,8 @@ fn sockets_arrive_with_their_addresses() {
         predecessor.ready(&[address(1), address(3)]).expect("somebody listens");
         handed
     });
-    let kept = converse(&ours, &parcel(&counts), Duration::from_secs(10)).expect("it is ready");
-    assert_eq!(kept, [address(1), address(3)]);
+    let (kept, pid) = converse(&ours, &parcel(&counts), Duration::from_secs(10)).expect("it is ready");
+    assert_eq!((&*kept, pid), (&[address(1), address(3)][..], Some(std::process::id())));
     let handed = receiver.join().expect("no panic");
     let seen: Vec<_> =
         handed.listeners.iter().map(|held| (held.address.clone(), held.sockets.len(), held.lent)).collect();
