@@ -244,14 +244,18 @@ async fn drained(signals: &mut Signals, control: &Control, mut ends_to_ignore: u
                 }
                 return ExitCode::SUCCESS;
             }
-            name = signals.end() => {
-                if ends_to_ignore == 0 {
+            event = signals.next() => match event {
+                SignalEvent::Reload => tracing::warn!("SIGHUP: draining, the configuration stays as it is"),
+                SignalEvent::Replace => tracing::warn!("SIGUSR2: draining, no process is started"),
+                SignalEvent::End(name) if ends_to_ignore == 0 => {
                     tracing::warn!("{name} again: exiting at once");
                     at_once()
                 }
-                ends_to_ignore -= 1;
-                tracing::info!("{name}: draining already");
-            }
+                SignalEvent::End(name) => {
+                    ends_to_ignore -= 1;
+                    tracing::info!("{name}: draining already");
+                }
+            },
         }
     }
 }

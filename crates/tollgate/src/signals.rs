@@ -37,13 +37,4 @@ impl Signals {
             _ = self.interrupt.recv() => SignalEvent::End("SIGINT"),
         }
     }
-
-    /// The next signal that ends the process; others mean nothing any more.
-    pub(crate) async fn end(&mut self) -> &'static str {
-        loop {
-            if let SignalEvent::End(name) = self.next().await {
-                return name;
-            }
-        }
-    }
 }

@@ -194,6 +194,25 @@ fn a_second_signal_ends_at_once() {
     assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
 }
 
+/// Whoever asks for more than the end is told that there is nothing else to come.
+#[test]
+fn a_drain_says_what_it_does_not_do() {
+    let origin = Origin::start(behaviour::hang);
+    let mut gateway = draining(&origin, "delay: 30s, grace: 30s");
+    gateway.signal(Signal::TERM);
+    wait_for("readiness to fail", || gateway.admin("/readyz").status == 503);
+    for (signal, line) in [
+        (Signal::HUP, "SIGHUP: draining, the configuration stays as it is"),
+        (Signal::USR2, "SIGUSR2: draining, no process is started"),
+    ] {
+        gateway.signal(signal);
+        gateway.stderr().wait_line(line);
+    }
+    assert!(gateway.is_running(), "neither of them is a second signal to end");
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.wait_exit().code(), Some(1));
+}
+
 /// As behind a load balancer: new connections until readiness fails, kept ones until they are told to close.
 /// Not one request is lost.
 #[test]
