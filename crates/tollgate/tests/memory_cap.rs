@@ -1,7 +1,10 @@
 //! `limits.memory`: floods of everything that a client can make the gateway hold, and a process that lives through them
-//! within its cap and serves as before when they are over.
+//! within its cap and serves as before when they are over. Where this process may make a control group, the kernel ends what
+//! passes the cap by more than `docs/operate.md` allows for; everywhere it refuses it to allocate more.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
@@ -27,7 +30,13 @@ routes:
   - { path: /health, health: {} }
 ";
 
-fn start() -> (Gateway, Origin) {
+/// What a flooded gateway stands between.
+struct Around {
+    origin: Origin,
+    _group: Option<Group>,
+}
+
+fn start() -> (Gateway, Around) {
     let origin = Origin::start(|conn| {
         loop {
             conn.request()?;
@@ -36,15 +45,75 @@ fn start() -> (Gateway, Origin) {
     });
     let gateway = gateway!(CONFIG, ORIGIN = origin.url());
     enforce(&gateway);
-    (gateway, origin)
+    let group = Group::around(gateway.pid(), ROOM_BYTES);
+    if group.is_none() {
+        eprintln!("no control group can be made here: the limit on data alone holds the gateway");
+    }
+    (gateway, Around { origin, _group: group })
 }
 
-/// Has the kernel refuse what is beyond the cap and the room that `docs/operate.md` wants beside it: then an allocation
-/// fails, which ends the process. Unlike a cgroup this needs no right, and it counts what is reserved, touched or not.
+/// The cap, and the room that `docs/operate.md` wants beside it.
+const ROOM_BYTES: u64 = (CAP_MIB << 20) * 10 / 8;
+
+/// Has the kernel refuse what is beyond that: then an allocation fails, which ends the process. Unlike a control group this
+/// needs no right, and it counts what is reserved, touched or not.
 fn enforce(gateway: &Gateway) {
-    let most = Some((CAP_MIB << 20) * 10 / 8);
+    let most = Some(ROOM_BYTES);
     let pid = Pid::from_raw(gateway.pid().cast_signed()).expect("a process id");
     prlimit(Some(pid), Resource::Data, Rlimit { current: most, maximum: most }).expect("a limit is set");
+}
+
+/// A control group with a hard limit (cgroups(7)). Unlike the limit on data it counts what the kernel holds for the process as
+/// well. It goes when it is dropped.
+struct Group {
+    dir: PathBuf,
+    /// Of version 1, or else 2.
+    first: bool,
+}
+
+impl Group {
+    /// Puts a process into one of its own; none where this process may not make one.
+    fn around(pid: u32, bytes: u64) -> Option<Group> {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+        let (parent, first) = own.lines().find_map(|line| {
+            let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+            match controllers {
+                "" => Some((format!("/sys/fs/cgroup{path}"), false)),
+                _ if controllers.split(',').any(|one| one == "memory") => {
+                    Some((format!("/sys/fs/cgroup/memory{path}"), true))
+                }
+                _ => None,
+            }
+        })?;
+        let name = format!("tollgate-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
+        let group = Group { dir: PathBuf::from(parent).join(name), first };
+        fs::create_dir(&group.dir).ok()?;
+        let limit = if first { "memory.limit_in_bytes" } else { "memory.max" };
+        fs::write(group.dir.join(limit), bytes.to_string()).ok()?;
+        fs::write(group.dir.join("cgroup.procs"), pid.to_string()).ok()?;
+        Some(group)
+    }
+
+    /// The most that was used at once, in bytes, pages of files and the kernel's own included.
+    fn peak(&self) -> Option<u64> {
+        let file = if self.first { "memory.max_usage_in_bytes" } else { "memory.peak" };
+        fs::read_to_string(self.dir.join(file)).ok()?.trim().parse().ok()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(peak) = self.peak() {
+            eprintln!("the control group used {} KiB at most, of {} KiB", peak >> 10, ROOM_BYTES >> 10);
+        }
+        // Who is still in it goes back to where the group is: only an empty one can be removed.
+        let parent = self.dir.parent().unwrap_or(&self.dir).join("cgroup.procs");
+        for pid in fs::read_to_string(self.dir.join("cgroup.procs")).unwrap_or_default().lines() {
+            let _ = fs::write(&parent, pid);
+        }
+        let _ = fs::remove_dir(&self.dir);
+    }
 }
 
 /// Runs a flood, looks at the resident memory all the while, and expects an ordinary life afterwards.
@@ -95,7 +164,7 @@ fn push(client: &mut Client, bytes: &[u8]) {
 
 #[test]
 fn bodies_that_are_held_stay_within_their_share() {
-    let (mut gateway, _origin) = start();
+    let (mut gateway, _around) = start();
     flood(&mut gateway, |gateway| {
         let payload = vec![b' '; 9 << 20];
         let mut clients: Vec<Client> = (0..24).map(|_| gateway.client()).collect();
@@ -124,7 +193,7 @@ fn bodies_that_are_held_stay_within_their_share() {
 
 #[test]
 fn heads_that_come_in_parts_stay_within_their_share() {
-    let (mut gateway, _origin) = start();
+    let (mut gateway, _around) = start();
     flood(&mut gateway, |gateway| {
         let head = format!("GET /hi HTTP/1.1\r\nHost: x\r\nX-Long: {}", "a".repeat(30_000));
         let mut clients: Vec<Client> =
@@ -144,7 +213,7 @@ fn heads_that_come_in_parts_stay_within_their_share() {
 
 #[test]
 fn clients_that_do_not_read_stay_within_their_share() {
-    let (mut gateway, _origin) = start();
+    let (mut gateway, _around) = start();
     flood(&mut gateway, |gateway| {
         let clients: Vec<Client> = (0..1_500)
             .filter_map(|_| {
@@ -162,7 +231,7 @@ fn clients_that_do_not_read_stay_within_their_share() {
 
 #[test]
 fn keys_of_rate_limits_stay_within_their_share() {
-    let (mut gateway, _origin) = start();
+    let (mut gateway, _around) = start();
     flood(&mut gateway, |gateway| {
         let mut client = gateway.client();
         for round in 0..600 {
@@ -181,7 +250,7 @@ fn keys_of_rate_limits_stay_within_their_share() {
 
 #[test]
 fn near_the_cap_the_idle_go_and_those_with_something_under_way_stay() {
-    let (mut gateway, _origin) = start();
+    let (mut gateway, _around) = start();
     flood(&mut gateway, |gateway| {
         let mut idle: Vec<Client> = (0..300).map(|_| gateway.client()).collect();
         idle.iter_mut().for_each(|client| assert_eq!(client.get("/hi").status, 200));
@@ -205,9 +274,9 @@ fn near_the_cap_the_idle_go_and_those_with_something_under_way_stay() {
 
 #[test]
 fn a_reload_sets_the_cap_and_takes_it_away() {
-    let (gateway, origin) = start();
+    let (gateway, around) = start();
     assert_eq!(memory(&gateway)["max"], CAP_MIB << 20);
-    let names = [("ORIGIN", origin.url())];
+    let names = [("ORIGIN", around.origin.url())];
     for (generation, cap) in [(2, "0"), (3, "256MiB")] {
         let text = CONFIG.replace("memory: 128MiB", &format!("memory: {cap}"));
         gateway.replace_file(&gateway.complete(&text, &names));
