@@ -297,6 +297,32 @@ fn manifests_agree_with_the_configuration_in_them() {
     assert_eq!(image, format!("tollgate:{}", env!("CARGO_PKG_VERSION")), "the version stands in one place");
 }
 
+/// The version stands in the root's Cargo.toml. Where it has to be written once more, it is the same.
+#[test]
+fn the_version_stands_in_one_place() {
+    let version = env!("CARGO_PKG_VERSION");
+    let tree = tree::Tree::read(&tree::root()).expect("the repository");
+    let manifests = tree.files.iter().filter(|file| file.path.ends_with("/Cargo.toml"));
+    for file in manifests.filter(|file| file.package().is_some()) {
+        assert!(file.text.contains("\nversion.workspace = true\n"), "{}", file.path);
+    }
+    let install = read("docs/install.md");
+    for name in [
+        format!("tollgate-{version}-x86_64"),
+        format!("tollgate_{version}_amd64.deb"),
+        format!("tollgate:{version}"),
+    ] {
+        assert!(install.contains(&name), "docs/install.md has no {name}");
+    }
+    for file in ["docs/upgrading.md", "CHANGELOG.md"] {
+        let said = read(file).lines().any(|line| line.trim_start_matches('#').trim().starts_with(version));
+        assert!(said, "{file} has no section of {version}");
+    }
+    let changes = read("CHANGELOG.md");
+    let newest = changes.lines().find(|line| line.starts_with("## "));
+    assert_eq!(newest, Some("## Unreleased"), "what comes next is written on top");
+}
+
 #[test]
 fn compose_names_what_is_there() {
     let compose = &documents("packaging/compose/compose.yaml")[0];
