@@ -36,6 +36,7 @@ mod shown;
 use std::path::{Path, PathBuf};
 
 use tollgate_plan::Plan;
+use tollgate_plan::plan::Admin;
 use tollgate_plan::proof::Proofs;
 
 pub use diagnostic::{CODES, Diagnostic, Related, Severity};
@@ -83,6 +84,12 @@ pub struct Failed {
 /// Reads, resolves and compiles the file at `path` and everything it refers to.
 pub fn load(path: &Path, sources: &dyn Sources) -> Result<Loaded, Failed> {
     load::from_file(path, sources)
+}
+
+/// Where the admin side of the gateway listens that runs by the file at `path`, and its token. Whatever else is wrong with the
+/// file does not matter: a gateway goes on with the configuration that it had, and can still be asked.
+pub fn admin(path: &Path, sources: &dyn Sources) -> Result<Admin, Failed> {
+    load::admin(path, sources)
 }
 
 /// Like [`load`] with the main file's text given. `name` stands for its path: relative paths resolve against

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tollgate_content::openapi::Documents;
+use tollgate_plan::plan::Admin;
 use tollgate_script::{Script, Source};
 
 use crate::bounds;
@@ -13,7 +14,7 @@ use crate::diagnostic::Code;
 use crate::mask;
 use crate::report::{Finding, Report};
 use crate::resolve::{self, Matches, Reader};
-use crate::shape::{At, OneOrMany, Shape};
+use crate::shape::{At, OneOrMany, Shape, Slot};
 use crate::source_map::Span;
 use crate::sources::Sources;
 use crate::spec::{Included, Root};
@@ -25,6 +26,24 @@ pub(crate) fn from_file(path: &Path, sources: &dyn Sources) -> Result<Loaded, Fa
     let text = load.read(path, &|why| Finding::file(Code::Unreadable, path, format!("the file {why}")));
     let Some(text) = text else { return Err(load.fail()) };
     load.run(path, text)
+}
+
+/// Where the admin side is, and its token, whatever is wrong with the rest of the file.
+pub(crate) fn admin(path: &Path, sources: &dyn Sources) -> Result<Admin, Failed> {
+    let mut load = Load { reader: Reader::new(sources), report: Report::default() };
+    let text = load.read(path, &|why| Finding::file(Code::Unreadable, path, format!("the file {why}")));
+    let main = text.and_then(|text| {
+        let tree = load.parse(path, &text)?;
+        Root::read(tree.root(), "", &mut load.report)
+    });
+    let Some(main) = main else { return Err(load.fail()) };
+    // The default is for a file that says nothing about it, not for one that cannot be understood.
+    let known = match &main.admin {
+        Slot::Absent => true,
+        Slot::Faulty(_) => false,
+        Slot::Given(block) => !matches!(block.value.address, Slot::Faulty(_)),
+    };
+    if known { Ok(compile::admin(&main.admin, &mut load.report)) } else { Err(load.fail()) }
 }
 
 pub(crate) fn from_text(name: &str, text: &str, sources: &dyn Sources) -> Result<Loaded, Failed> {

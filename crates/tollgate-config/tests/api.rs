@@ -36,6 +36,37 @@ fn a_failed_load_tells_what_to_watch_too() {
     assert_eq!(failed.files, paths(&["/etc/t/main.yaml", "/run/none", "/etc/t/missing.yaml"]));
 }
 
+/// Who asks a running gateway need not have a configuration that could be loaded.
+#[test]
+fn the_admin_side_of_a_file_that_is_refused() {
+    let address = "admin: { address: 127.0.0.1:9911, token: \"${TOKEN}\" }\n";
+    for (text, expect) in [
+        (address.to_owned(), Some((9911, Some("abc")))),
+        (
+            format!("routes: 7\nnothing: 1\nworkers: \"${{NOT_SET}}\"\ninclude: none.yaml\n{address}"),
+            Some((9911, Some("abc"))),
+        ),
+        ("routes: 7\n".to_owned(), Some((9900, None))),
+        // The address is known, and `/readyz` needs no token.
+        ("admin: { address: 127.0.0.1:9911, token: \"${NOT_SET}\" }\n".to_owned(), Some((9911, None))),
+        ("admin: { address: here }\n".to_owned(), None),
+        ("admin: { address: \"${NOT_SET}\" }\n".to_owned(), None),
+        ("admin: 7\n".to_owned(), None),
+        ("- 7\n".to_owned(), None),
+        ("routes: [\n".to_owned(), None),
+        (String::new(), None),
+    ] {
+        let sources = MemorySources::default().file("t.yaml", &text).variable("TOKEN", "abc");
+        match (tollgate_config::admin(Path::new("t.yaml"), &sources), expect) {
+            (Ok(admin), Some((port, token))) => {
+                assert_eq!((admin.address.port(), admin.token.as_deref()), (port, token), "{text}");
+            }
+            (Err(failed), None) => assert!(!failed.diagnostics.is_empty(), "{text}"),
+            (found, _) => panic!("{text}: {found:?}"),
+        }
+    }
+}
+
 #[test]
 fn a_text_and_a_file_load_alike() {
     let sources = MemorySources::default().file("t.yaml", ROUTE);

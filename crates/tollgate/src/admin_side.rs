@@ -27,11 +27,12 @@ pub(crate) struct AdminSide {
 }
 
 impl AdminSide {
-    /// As named, or as the configuration says; what is wrong with that was shown.
+    /// As named, or as the configuration says, also where the gateway would refuse it; what is wrong with what it says of
+    /// the admin side was shown.
     pub(crate) fn of(argument: &AdminArg) -> Option<AdminSide> {
         match argument.address {
             Some(address) => Some(AdminSide::at(address)),
-            None => Some(AdminSide::configured(&config_file::load(&argument.config)?.plan.admin)),
+            None => Some(AdminSide::configured(&config_file::admin(&argument.config)?)),
         }
     }
 

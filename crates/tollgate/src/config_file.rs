@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tollgate_config::{Diagnostic, Failed, Loaded, Severity, SourceMap};
+use tollgate_plan::plan::Admin;
 
 use crate::cli::ConfigArg;
 use crate::output;
@@ -37,13 +38,7 @@ pub(crate) fn source(argument: &ConfigArg) -> Result<Source, String> {
 
 /// Loads the configuration that the command line means. Errors are shown, as `check` shows them.
 pub(crate) fn load(argument: &ConfigArg) -> Option<Loaded> {
-    let source = match source(argument) {
-        Ok(source) => source,
-        Err(message) => {
-            output::error(message);
-            return None;
-        }
-    };
+    let source = told(source(argument))?;
     match tollgate_config::load(source.path(), &Recording::of(&source)) {
         Ok(loaded) => {
             show(&loaded.warnings, &loaded.sources);
@@ -54,6 +49,16 @@ pub(crate) fn load(argument: &ConfigArg) -> Option<Loaded> {
             None
         }
     }
+}
+
+/// What the configuration that the command line means says of the admin side. Only what is wrong with that is shown.
+pub(crate) fn admin(argument: &ConfigArg) -> Option<Admin> {
+    let source = told(source(argument))?;
+    tollgate_config::admin(source.path(), &Recording::of(&source)).map_err(|failed| show_failed(&failed)).ok()
+}
+
+fn told(source: Result<Source, String>) -> Option<Source> {
+    source.map_err(output::error).ok()
 }
 
 /// Shows diagnostics with their snippets on standard error.

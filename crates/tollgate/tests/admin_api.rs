@@ -274,6 +274,15 @@ fn ready_is_asked_apart_from_targets() {
     let told: Value = serde_json::from_str(&json.stdout).expect("JSON");
     assert_eq!((json.code, &told["ok"], told.get("health")), (Some(0), &json!(true), None));
 
+    // A file that the gateway refuses, so that it goes on with what it had: where to ask still stands in it.
+    let good = std::fs::read_to_string(gateway.file()).expect("the configuration");
+    gateway.replace_file(&format!(
+        "{good}  - {{ path: /more, to: nowhere, respnod: \"${{TOLLGATE_NOT_SET}}\" }}\n"
+    ));
+    wait_for("the file to be refused", || gateway.readyz()["last_reload"]["ok"] == false);
+    let ready = status(&["--ready"]);
+    assert_eq!((ready.code, &*ready.stdout, &*ready.stderr), (Some(0), "tollgate: ready\n", ""), "{ready:?}");
+
     assert_eq!(ask(&gateway, "POST", "/api/v1/drain", "", "").status, 202);
     wait_for("a drain", || status(&["--ready"]).code == Some(1));
     assert_eq!(status(&["--ready"]).stdout, "tollgate: draining\n");

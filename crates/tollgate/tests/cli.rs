@@ -319,7 +319,7 @@ fn no_file_at_all() {
 /// Where the answer is no, who reads JSON gets JSON.
 #[test]
 fn no_is_json_too() {
-    let dir = files(&[("bad.yaml", "routes: 7\n"), ("bad.json", "{")]);
+    let dir = files(&[("bad.yaml", "routes: 7\nadmin: 7\n"), ("bad.json", "{")]);
     for (arguments, error) in [
         (&["explain", "GET", "http://a/", "-c", "bad.yaml"][..], "cannot be used"),
         (&["explain", "GET", "http://a/", "--live=127.0.0.1:1"], "no answer from 127.0.0.1:1"),

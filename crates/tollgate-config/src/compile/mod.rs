@@ -41,6 +41,7 @@ use tollgate_plan::table::RouteTable;
 
 use self::action::Parts;
 use self::limits::RateLimits;
+pub(crate) use self::server::admin;
 pub(crate) use self::templates::gather;
 use crate::bounds;
 use crate::report::Report;
@@ -91,7 +92,7 @@ struct File<'a> {
 pub(crate) fn compile(input: &Input<'_>, report: &mut Report) -> Option<(Plan, Proofs)> {
     let files: Vec<File<'_>> = files(input).collect();
     let limits = server::limits(&input.main.limits, report);
-    let admin = server::admin(&input.main.admin, report);
+    let admin = admin(&input.main.admin, report);
     let listeners = server::listeners(input, admin.address, report);
     let name_servers = server::name_servers(input.main, report);
     let mut access_log = access_log::access_log(&input.main.access_log, report);

@@ -128,7 +128,8 @@ pub(super) fn name_servers(main: &spec::Root, report: &mut Report) -> Vec<Socket
     servers.iter().map(|server| server.value.0).collect()
 }
 
-pub(super) fn admin(slot: &Slot<spec::Admin>, report: &mut Report) -> Admin {
+/// The admin side.
+pub(crate) fn admin(slot: &Slot<spec::Admin>, report: &mut Report) -> Admin {
     let block = slot.value().cloned().unwrap_or_default();
     let address = block.address().0;
     // Set from the environment, an empty token means that there is none.
