@@ -42,6 +42,7 @@ complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "import" -d 'Make 
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "key" -d 'Make API keys, and the hashes that the configuration holds'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "token" -d 'Make a token for development, and the key set that proves it'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "logs" -d 'Read access records: of a file, or of an object store'
+complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "cost" -d 'Estimate what a month\'s requests take in machines and in money, from measured CPU and list prices'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "version" -d 'Print version, commit and target'
 complete -c tollgate -n "__fish_tollgate_needs_command" -f -a "demo" -d 'Run a gateway with two demo services behind it and an issuer of tokens, and requests to try'
 complete -c tollgate -n "__fish_tollgate_using_subcommand run" -s c -l config -d 'The configuration, a file or a URL (https, s3, gs, az); default tollgate.yaml, then /etc/tollgate/tollgate.yaml' -r -F
@@ -92,7 +93,15 @@ complete -c tollgate -n "__fish_tollgate_using_subcommand init" -s h -l help -d 
 complete -c tollgate -n "__fish_tollgate_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand test" -l junit -d 'Where the outcome is written as JUnit XML, beside what is shown' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand test" -s c -l config -d 'The configuration, a file or a URL (https, s3, gs, az); default tollgate.yaml, then /etc/tollgate/tollgate.yaml' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand test" -l record -d 'Send a request to the gateway that runs here, and print a test that expects what it answers: the URL of a request, or with --from that of the gateway. Each test that is printed passes offline with the configuration' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand test" -l from -d 'The requests: access records, or lines of METHOD and PATH; `-` for standard input. Each is sent once' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand test" -s X -l method -d 'The method; default GET, or POST with a body' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand test" -s H -l header -d 'A header line of each request; may be given more than once' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand test" -s d -l data -d 'The body' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand test" -l admin -d 'The gateway\'s admin side, instead of what the configuration says (token: TOLLGATE_ADMIN_TOKEN)' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand test" -l json -d 'Print JSON'
+complete -c tollgate -n "__fish_tollgate_using_subcommand test" -l any-method -d 'Send those of --from, too, that may change something: other methods than GET and HEAD, without a body'
+complete -c tollgate -n "__fish_tollgate_using_subcommand test" -l append -d 'Print without `tests:`, to be appended to a file that ends with its tests'
 complete -c tollgate -n "__fish_tollgate_using_subcommand test" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tollgate -n "__fish_tollgate_using_subcommand schema" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand import; and not __fish_seen_subcommand_from kong krakend openapi" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -101,14 +110,17 @@ complete -c tollgate -n "__fish_tollgate_using_subcommand import; and not __fish
 complete -c tollgate -n "__fish_tollgate_using_subcommand import; and not __fish_seen_subcommand_from kong krakend openapi" -f -a "openapi" -d 'A description of an interface in OpenAPI 3.0 or 3.1, YAML or JSON'
 complete -c tollgate -n "__fish_tollgate_using_subcommand import; and __fish_seen_subcommand_from kong" -s o -l output -d 'Where the configuration is written, instead of standard output' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand import; and __fish_seen_subcommand_from kong" -l report -d 'Where the report is written, instead of standard error' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand import; and __fish_seen_subcommand_from kong" -l secrets -d 'Where secrets are written that the configuration refers to, as NAME="value" for a shell or systemd. Without it the report names what has to be set' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand import; and __fish_seen_subcommand_from kong" -l json -d 'Print JSON'
 complete -c tollgate -n "__fish_tollgate_using_subcommand import; and __fish_seen_subcommand_from kong" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand import; and __fish_seen_subcommand_from krakend" -s o -l output -d 'Where the configuration is written, instead of standard output' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand import; and __fish_seen_subcommand_from krakend" -l report -d 'Where the report is written, instead of standard error' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand import; and __fish_seen_subcommand_from krakend" -l secrets -d 'Where secrets are written that the configuration refers to, as NAME="value" for a shell or systemd. Without it the report names what has to be set' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand import; and __fish_seen_subcommand_from krakend" -l json -d 'Print JSON'
 complete -c tollgate -n "__fish_tollgate_using_subcommand import; and __fish_seen_subcommand_from krakend" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand import; and __fish_seen_subcommand_from openapi" -s o -l output -d 'Where the configuration is written, instead of standard output' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand import; and __fish_seen_subcommand_from openapi" -l report -d 'Where the report is written, instead of standard error' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand import; and __fish_seen_subcommand_from openapi" -l secrets -d 'Where secrets are written that the configuration refers to, as NAME="value" for a shell or systemd. Without it the report names what has to be set' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand import; and __fish_seen_subcommand_from openapi" -l json -d 'Print JSON'
 complete -c tollgate -n "__fish_tollgate_using_subcommand import; and __fish_seen_subcommand_from openapi" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand key; and not __fish_seen_subcommand_from create hash" -s h -l help -d 'Print help'
@@ -134,6 +146,25 @@ complete -c tollgate -n "__fish_tollgate_using_subcommand logs" -l where -d 'Onl
 complete -c tollgate -n "__fish_tollgate_using_subcommand logs" -l last -d 'Only requests that began within this time: 90s, 15m, 1h, 7d' -r
 complete -c tollgate -n "__fish_tollgate_using_subcommand logs" -s c -l config -d 'The configuration, a file or a URL (https, s3, gs, az); default tollgate.yaml, then /etc/tollgate/tollgate.yaml' -r -F
 complete -c tollgate -n "__fish_tollgate_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c tollgate -n "__fish_tollgate_using_subcommand cost" -l requests -d 'Requests in a month of 730 hours: a whole number, or one with k, M or G (thousand, million, thousand million)' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand cost" -l peak -d 'The busiest second, as a multiple of the mean' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand cost" -l cpu-us -d 'CPU of one request in microseconds. Left out: as last measured with a token, a limit, metrics and a log' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand cost" -l measured -d 'Take the CPU from a file of measurements in the form of bench/results' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand cost" -l work -d 'Which samples of that file: by the work, or by who did it' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand cost" -l from -d 'Take the CPU from a running gateway: all of its CPU time by all requests since its start (token: TOLLGATE_ADMIN_TOKEN)' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand cost" -l bytes-in -d 'Bytes of one request, head included' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand cost" -l bytes-out -d 'Bytes of one answer, head included' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand cost" -l utilisation -d 'How much of a machine\'s CPU the busiest second may take, in percent' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand cost" -l zones -d 'Zones; with two or more, the others carry the busiest second when one is gone' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand cost" -l record-bytes -d 'Bytes of one access record in the object store, compressed; 0: no records are kept' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand cost" -l keep-days -d 'How long records are kept, in days' -r
+complete -c tollgate -n "__fish_tollgate_using_subcommand cost" -l storage -d 'The class of storage that records go to' -r -f -a "standard\t'Read at any time, at no price a byte'
+cold\t'Cheaper to keep, dearer to write and to read, paid for 90 days at least'"
+complete -c tollgate -n "__fish_tollgate_using_subcommand cost" -l prices -d 'Prices of your own, in the form that --show-prices prints' -r -F
+complete -c tollgate -n "__fish_tollgate_using_subcommand cost" -l redis -d 'Add a machine for Redis, for limits that all gateways share'
+complete -c tollgate -n "__fish_tollgate_using_subcommand cost" -l show-prices -d 'Print the prices and end'
+complete -c tollgate -n "__fish_tollgate_using_subcommand cost" -l json -d 'Print JSON'
+complete -c tollgate -n "__fish_tollgate_using_subcommand cost" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tollgate -n "__fish_tollgate_using_subcommand version" -l json -d 'Print JSON'
 complete -c tollgate -n "__fish_tollgate_using_subcommand version" -s h -l help -d 'Print help'
 complete -c tollgate -n "__fish_tollgate_using_subcommand demo" -s h -l help -d 'Print help'
