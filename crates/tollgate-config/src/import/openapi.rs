@@ -153,15 +153,20 @@ fn credentials(document: &Value, operation: &Value) -> Result<Option<Value>, Str
     let Some(alternatives) = operation.get("security").or_else(|| document.get("security")) else {
         return Ok(None);
     };
-    let alternatives = alternatives.as_array().map(Vec::as_slice).unwrap_or_default();
+    // Whoever writes it otherwise meant to protect something.
+    let Some(alternatives) = alternatives.as_array() else {
+        return Err("`security` is no list of alternatives".to_owned());
+    };
     if alternatives.is_empty() {
         return Ok(None);
     }
     let mut auth = json!({});
     let mut optional = false;
     for alternative in alternatives {
-        let schemes: Vec<&String> =
-            alternative.as_object().map(|map| map.keys().collect()).unwrap_or_default();
+        let Some(schemes) = alternative.as_object() else {
+            return Err("an alternative of `security` is no map of schemes".to_owned());
+        };
+        let schemes: Vec<&String> = schemes.keys().collect();
         match schemes.as_slice() {
             [] => optional = true,
             [one] => scheme(document, one, &mut auth)?,

@@ -24,6 +24,12 @@ fn tokens(world: &mut World<'_>, config: &Value, item: &mut Item) -> Result<Vec<
     let Some(issuer) = text(config, "issuer").filter(|issuer| !issuer.is_empty()) else {
         return Err("it has no `issuer`, and here `iss` is always compared".to_owned());
     };
+    // What is left out for its shape would be asked of nobody.
+    for key in ["audience", "roles", "scopes"] {
+        if list(config, key).iter().any(|one| plain(one).is_none()) {
+            return Err(format!("`{key}` is no list of texts"));
+        }
+    }
     let mut keys = json!({ "issuer": issuer });
     let audience = texts(config, "audience");
     keys["audience"] = audience.first().cloned().unwrap_or_else(|| "any".to_owned()).into();

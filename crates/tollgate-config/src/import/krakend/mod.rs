@@ -120,6 +120,11 @@ impl World<'_> {
 
     /// The extra configuration of an endpoint.
     fn extra(&mut self, endpoint: &Value, element: &str, item: &mut Item) {
+        if at(endpoint, "extra_config").is_some_and(|extra| !extra.is_object()) {
+            self.findings
+                .unsafe_(format!("{element}.extra_config"), "it is no map; refused, since it may protect");
+            item.refuse("its `extra_config` is no map");
+        }
         for (space, config) in members(endpoint, "extra_config") {
             let element = format!("{element}.{space}");
             match space.as_str() {

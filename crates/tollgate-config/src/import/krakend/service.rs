@@ -58,6 +58,10 @@ pub(super) fn carry(world: &mut World<'_>) {
             key => world.findings.lost(key, "there is no such thing here; see the defaults in the reference"),
         }
     }
+    if at(document, "extra_config").is_some_and(|extra| !extra.is_object()) {
+        world.findings.unsafe_("extra_config", "it is no map; all routes refuse, since it may protect");
+        world.all_refuse.push("`extra_config` is no map".to_owned());
+    }
     for (space, config) in members(document, "extra_config") {
         let element = format!("extra_config.{space}");
         match space.as_str() {
