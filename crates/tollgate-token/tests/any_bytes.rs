@@ -2,6 +2,9 @@
 
 mod properties;
 
+use std::fs;
+use std::path::Path;
+
 use proptest::prelude::*;
 
 const SEEDS: [&[u8]; 8] = [
@@ -14,6 +17,29 @@ const SEEDS: [&[u8]; 8] = [
     include_bytes!("../../../fuzz/seeds/token/pem-certificate"),
     include_bytes!("../../../fuzz/seeds/token/none"),
 ];
+
+#[test]
+fn key_sets_cut_and_changed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/jwks");
+    let (mut good, mut bad) = (0, 0);
+    for file in fs::read_dir(folder).expect("the seeds") {
+        let seed = fs::read(file.expect("a seed").path()).expect("a seed");
+        for at in (0..=seed.len()).rev().step_by(seed.len() / 24 + 1) {
+            let mut changed = seed.clone();
+            // The first one is the seed itself.
+            if let Some(byte) = changed.get_mut(at) {
+                *byte ^= 1 << (at % 8);
+            }
+            if properties::jwks(&changed) {
+                good += 1
+            } else {
+                bad += 1
+            }
+            properties::jwks(&seed[..at]);
+        }
+    }
+    assert!(good >= 4 && bad >= 4, "{good} hold a key, {bad} do not");
+}
 
 #[test]
 fn cut_anywhere() {

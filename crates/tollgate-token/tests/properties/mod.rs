@@ -1,6 +1,8 @@
 //! What holds for any bytes at all, wherever this crate takes bytes. Used by the fuzz target, and by the tests here on
 //! its seeds and on mutations of them.
 
+#![allow(dead_code, reason = "each fuzz target uses its part")]
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
