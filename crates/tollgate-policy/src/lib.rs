@@ -38,7 +38,3 @@ pub use weights::Weights;
 
 #[cfg(test)]
 mod fixture;
-#[cfg(test)]
-mod simulation {
-    mod tests;
-}

@@ -4,10 +4,15 @@
 -- computes what would not fit: every number here stays a whole one below 2^53, so nothing is ever rounded.
 --
 -- ARGV  1 what: 0 take all or none, 1 take as many as there are, 2 give back
---       2 tokens   3,4 their time   5,6 the time of one   7,8 of the burst   9,10 of the largest lease
+--       2 tokens   3,4 their time   5,6 the time of one   7,8 of the burst   9,10 of what is nearly full
 --       11 parts of a microsecond   12 when what is given back was taken
 -- Reply { tokens taken or given back, time until the bucket is full (2 numbers), now }
--- Kept  full at (2 numbers) : latest take : latest take when less than a lease was missing
+-- Kept  full at (2 numbers) : latest take : latest take when it was nearly full : until when returns count
+--
+-- What comes back is as if it had never been taken. Had it stayed, it could have overflowed before a take that met a bucket
+-- which lacked less than this and the other returns since: then less comes back. So a bucket counts as nearly full while
+-- it lacks less than three leases, and returns are summed up as a time that passes: what was returned within some while
+-- is at most that while and what is left of the sum. Where that is more than three leases, every take was such a one.
 
 local what, n = tonumber(ARGV[1]), tonumber(ARGV[2])
 local cost = { tonumber(ARGV[3]), tonumber(ARGV[4]) }
@@ -49,17 +54,20 @@ end
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 
-local full, latest, brimful = { 0, 0 }, 0, 0
+local full, latest, brimful, returns = { 0, 0 }, 0, 0, 0
 local kept = redis.call('GET', KEYS[1])
 if kept then
-  local a, b, c, d = string.match(kept, '^(%d+):(%d+):(%d+):(%d+)$')
+  local a, b, c, d, e = string.match(kept, '^(%d+):(%d+):(%d+):(%d+):?(%d*)$')
   if a then
     full, latest, brimful = { tonumber(a), math.min(tonumber(b), parts - 1) }, tonumber(c), tonumber(d)
+    returns = tonumber(e) or 0
   end
 end
 
 -- More than a burst cannot be missing, unless the burst became smaller or the server's clock stepped back.
 local missing = sub(full, { now, 0 })
+-- A full bucket says nothing more than a new one, whether or not it has expired yet.
+if not less({ 0, 0 }, missing) then latest, brimful, returns = 0, 0, 0 end
 -- Then it is empty from now on.
 local excess = less(burst, missing)
 if excess then missing = burst end
@@ -68,8 +76,12 @@ local moved = 0
 if what == 2 then
   local taken = tonumber(ARGV[12])
   local back = cost
-  if brimful > taken then back = sub(back, { math.max(0, latest - taken), 0 }) end
-  if latest > taken then brimful = latest end
+  if latest > taken then
+    -- Rounded up to whole microseconds.
+    returns = math.max(returns, now) + cost[1] + 1
+    if returns - taken > margin[1] then brimful = latest end
+    if brimful > taken then back = sub(back, { brimful - taken, 0 }) end
+  end
   missing = sub(missing, back)
   moved = n
 else
@@ -89,7 +101,7 @@ end
 
 if moved > 0 or excess then
   full = add({ now, 0 }, missing)
-  local text = string.format('%.0f:%.0f:%.0f:%.0f', full[1], full[2], latest, brimful)
+  local text = string.format('%.0f:%.0f:%.0f:%.0f:%.0f', full[1], full[2], latest, brimful, returns)
   redis.call('SET', KEYS[1], text, 'PX', string.format('%.0f', math.floor(missing[1] / 1000) + 2))
 end
 return { moved, missing[1], missing[2], now }

@@ -27,6 +27,9 @@ const CLAIM_NS: u64 = NS_PER_S / 10;
 /// While the bucket is empty it is asked again after so long at least: what refills meanwhile is not lost, as long
 /// as it is no more than a lease.
 const DRY_NS: u64 = NS_PER_S / 10;
+/// Each answer that brings nothing doubles that: others take what refills, and a thousand that ask for it ten times a
+/// second would be the load of Redis. So long at most.
+const DRY_MAX_NS: u64 = NS_PER_S;
 /// What one instance holds is a quarter of the burst at most: the others find something, too.
 const SHARE_OF_BURST: u64 = 4;
 /// And half a percent of what the limit lets pass in a minute: two instances are then within one.
@@ -66,6 +69,8 @@ pub struct Lease {
     waiting: u32,
     /// Until then the bucket is known to be empty.
     dry_until_ns: u64,
+    /// Answers in a row that brought nothing.
+    misses: u32,
     /// The bucket as it was seen last, on the own clock.
     seen: Bucket,
     /// Use per tick, in [`USE_ONE`]ths, of the ticks before this one; and of this one, in tokens.
@@ -167,10 +172,11 @@ impl Lease {
             left => Batch { tokens: left.saturating_add(claimed), ..self.claimable },
         };
         self.stock(batch(moved - claimed));
+        self.misses = if moved == 0 { self.misses.saturating_add(1) } else { 0 };
         if moved < flight.asked {
             let refill =
                 u64::try_from(self.seen.peek(now_ns, quota).retry_after.as_nanos()).unwrap_or(u64::MAX);
-            let pause = refill.max(DRY_NS.min(held_max_ns(quota)));
+            let pause = refill.max(dry_ns(quota, self.misses));
             self.dry_until_ns = now_ns.saturating_add(pause);
         }
     }
@@ -322,6 +328,14 @@ impl Batch {
 /// How long a token may be held: as long as the bucket takes to regain the largest lease.
 fn held_max_ns(quota: &Quota) -> u64 {
     quota.cost(u64::from(lease_max(quota))).ns
+}
+
+/// How long an empty bucket is left alone. Never so long that it could be more than half full in the end: what refills
+/// is not lost when those who took it stop.
+fn dry_ns(quota: &Quota, misses: u32) -> u64 {
+    let least = DRY_NS.min(held_max_ns(quota));
+    let most = DRY_MAX_NS.min(quota.burst_span().ns / 2);
+    least.saturating_mul(1 << misses.saturating_sub(1).min(16)).min(most.max(least))
 }
 
 #[cfg(test)]

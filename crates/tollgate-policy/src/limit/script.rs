@@ -14,6 +14,10 @@ use super::quota::{Quota, REFILL_MAX_NS, Span, duration_up, seconds_up};
 /// The script, for Redis 5 or newer (it writes after it has asked for the time). One key, [`Ask::args`] as arguments, four integers as [`Reply::read`] takes them.
 pub const BUCKET: &str = include_str!("bucket.lua");
 
+/// How many of the largest leases a bucket lacks that is no longer nearly full: what comes back, what came back while it
+/// was away, and as much time as it was away. A lease is a quarter of the burst at most, so this is less than a burst.
+const NEARLY_LEASES: u64 = 3;
+
 /// Tokens moved by one call at most: larger numbers would not stay exact in the script's arithmetic.
 pub const MOVED_MAX: u32 = 1 << 20;
 
@@ -58,7 +62,8 @@ impl Ask {
         };
         let tokens = u64::from(tokens.min(MOVED_MAX));
         let [(cost, cost_part), (one, one_part), (burst, burst_part), (most, most_part)] =
-            [tokens, 1, quota.burst(), u64::from(lease_max(quota))].map(|tokens| micros(quota, tokens));
+            [tokens, 1, quota.burst(), NEARLY_LEASES * u64::from(lease_max(quota))]
+                .map(|tokens| micros(quota, tokens));
         let parts = quota.count();
         [what, tokens, cost, cost_part, one, one_part, burst, burst_part, most, most_part, parts, taken_at_us]
     }
@@ -107,12 +112,13 @@ mod tests {
 
     #[test]
     fn times_are_whole_microseconds_and_parts() {
-        // A third of a second, in thirds of a microsecond; a lease is one token.
+        // A third of a second, in thirds of a microsecond; a lease is one token, and three are what is nearly full.
         let limit = quota(3, 1, 4);
         let third = [333_333, 1];
         let burst = [1_333_333, 1];
+        let nearly = [1_000_000, 0];
         let of = |what, tokens, cost: [u64; 2], taken| {
-            [&[what, tokens], &cost[..], &third, &burst, &third, &[3, taken]].concat()
+            [&[what, tokens], &cost[..], &third, &burst, &nearly, &[3, taken]].concat()
         };
         assert_eq!(Ask::Take(1).args(&limit).to_vec(), of(0, 1, third, 0));
         assert_eq!(Ask::Lease(2).args(&limit).to_vec(), of(1, 2, [666_666, 2], 0));

@@ -19,13 +19,14 @@ struct Server {
     full_at: Span,
     latest_ns: u64,
     brimful_ns: u64,
+    returns_ns: u64,
     calls: u64,
 }
 
 impl Server {
     fn answer(&mut self, ask: Ask, now_ns: u64, quota: &Quota) -> Reply {
         self.calls += 1;
-        let burst = quota.burst_span();
+        let (burst, nearly) = (quota.burst_span(), quota.cost(3 * u64::from(lease_max(quota))));
         let mut missing = quota.sub(self.full_at, Span { ns: now_ns, part: 0 }).min(burst);
         let mut moved = 0;
         match ask {
@@ -33,7 +34,7 @@ impl Server {
                 let left = quota.tokens(quota.sub(burst, missing));
                 moved = u64::from(n).min(left) as u32;
                 if moved > 0 {
-                    if missing < quota.cost(u64::from(lease_max(quota))) {
+                    if missing < nearly {
                         self.brimful_ns = now_ns;
                     }
                     self.latest_ns = now_ns;
@@ -43,11 +44,14 @@ impl Server {
             Ask::GiveBack { tokens, taken_at_us } => {
                 let taken_ns = taken_at_us * 1_000;
                 let mut back = quota.cost(u64::from(tokens));
-                if self.brimful_ns > taken_ns {
-                    back = quota.sub(back, Span { ns: self.latest_ns.saturating_sub(taken_ns), part: 0 });
-                }
                 if self.latest_ns > taken_ns {
-                    self.brimful_ns = self.latest_ns;
+                    self.returns_ns = self.returns_ns.max(now_ns) + back.ns + 1;
+                    if self.returns_ns - taken_ns > nearly.ns {
+                        self.brimful_ns = self.latest_ns;
+                    }
+                    if self.brimful_ns > taken_ns {
+                        back = quota.sub(back, Span { ns: self.brimful_ns - taken_ns, part: 0 });
+                    }
                 }
                 missing = quota.sub(missing, back);
             }
