@@ -92,6 +92,11 @@ pub fn admin(path: &Path, sources: &dyn Sources) -> Result<Admin, Failed> {
     load::admin(path, sources)
 }
 
+/// Like [`load`] with one more included file: its name in diagnostics, and its text.
+pub fn load_and(path: &Path, sources: &dyn Sources, more: (&Path, &str)) -> Result<Loaded, Failed> {
+    load::from_file_and(path, sources, more)
+}
+
 /// Like [`load`] with the main file's text given. `name` stands for its path: relative paths resolve against
 /// the directory of `name`.
 pub fn load_text(name: &str, text: &str, sources: &dyn Sources) -> Result<Loaded, Failed> {

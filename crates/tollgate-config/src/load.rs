@@ -22,7 +22,7 @@ use crate::yaml::{self, Tree};
 use crate::{Failed, Loaded};
 
 pub(crate) fn from_file(path: &Path, sources: &dyn Sources) -> Result<Loaded, Failed> {
-    let mut load = Load { reader: Reader::new(sources), report: Report::default() };
+    let mut load = Load { reader: Reader::new(sources), report: Report::default(), more: None };
     let text = load.read(path, &|why| Finding::file(Code::Unreadable, path, format!("the file {why}")));
     let Some(text) = text else { return Err(load.fail()) };
     load.run(path, text)
@@ -30,7 +30,7 @@ pub(crate) fn from_file(path: &Path, sources: &dyn Sources) -> Result<Loaded, Fa
 
 /// Where the admin side is, and its token, whatever is wrong with the rest of the file.
 pub(crate) fn admin(path: &Path, sources: &dyn Sources) -> Result<Admin, Failed> {
-    let mut load = Load { reader: Reader::new(sources), report: Report::default() };
+    let mut load = Load { reader: Reader::new(sources), report: Report::default(), more: None };
     let text = load.read(path, &|why| Finding::file(Code::Unreadable, path, format!("the file {why}")));
     let main = text.and_then(|text| {
         let tree = load.parse(path, &text)?;
@@ -46,9 +46,23 @@ pub(crate) fn admin(path: &Path, sources: &dyn Sources) -> Result<Admin, Failed>
     if known { Ok(compile::admin(&main.admin, &mut load.report)) } else { Err(load.fail()) }
 }
 
+/// Like [`from_file`], with one more included file, whose text is given.
+pub(crate) fn from_file_and(
+    path: &Path,
+    sources: &dyn Sources,
+    more: (&Path, &str),
+) -> Result<Loaded, Failed> {
+    let mut load = Load { reader: Reader::new(sources), report: Report::default(), more: None };
+    load.more = Some((more.0.to_owned(), more.1.into()));
+    let text = load.read(path, &|why| Finding::file(Code::Unreadable, path, format!("the file {why}")));
+    let Some(text) = text else { return Err(load.fail()) };
+    load.run(path, text)
+}
+
 pub(crate) fn from_text(name: &str, text: &str, sources: &dyn Sources) -> Result<Loaded, Failed> {
     let path = Path::new(name);
-    let mut load = Load { reader: Reader::new(sources), report: Report::new(sources.withholds()) };
+    let mut load =
+        Load { reader: Reader::new(sources), report: Report::new(sources.withholds()), more: None };
     load.reader.note(path);
     if text.len() as u64 > bounds::FILE_BYTES {
         let limit = crate::units::show_size(bounds::FILE_BYTES);
@@ -61,17 +75,21 @@ pub(crate) fn from_text(name: &str, text: &str, sources: &dyn Sources) -> Result
 struct Load<'s> {
     reader: Reader<'s>,
     report: Report,
+    /// An included file that no pattern names.
+    more: Option<(PathBuf, Arc<str>)>,
 }
 
 impl Load<'_> {
     fn run(mut self, path: &Path, text: Arc<str>) -> Result<Loaded, Failed> {
         let Some(tree) = self.parse(path, &text) else { return Err(self.fail()) };
         let Some(main) = Root::read(tree.root(), "", &mut self.report) else { return Err(self.fail()) };
-        let included = self.includes(&main, path);
+        let mut included = self.includes(&main, path);
+        included.extend(self.more());
         let files = self.companions(&main, &included);
         let modules = self.modules(&main, &included, &files);
         let templates = self.templates(&main, &included, &files);
         let referred = self.referred(&main, &included, &files);
+        self.log_folder(&main);
         let input = Input {
             main: &main,
             included: &included,
@@ -159,6 +177,12 @@ impl Load<'_> {
         included
     }
 
+    fn more(&mut self) -> Option<Included> {
+        let (path, text) = self.more.take()?;
+        let tree = self.parse(&path, &text)?;
+        Included::read(tree.root(), "", &mut self.report)
+    }
+
     fn too_many(&mut self, span: Span) {
         let message = format!("more than {} files are included", bounds::INCLUDES);
         self.report.push(Finding::error(Code::TooLarge, span, message));
@@ -214,6 +238,21 @@ impl Load<'_> {
             }
         }
         files
+    }
+
+    /// Warns where the access log has no folder to be in. It may come before the gateway starts, so it is no error.
+    fn log_folder(&mut self, main: &Root) {
+        let Some(At { value: path, span, .. }) = main.access_log.value().and_then(|log| log.path.given())
+        else {
+            return;
+        };
+        let folder = resolve::directory(path);
+        if let Some(why) = self.reader.lacks_folder(folder) {
+            let message =
+                format!("the folder `{}` {why}: the access log could not be written", folder.display());
+            let finding = Finding::warning(Code::Unreadable, *span, message);
+            self.report.push(finding.hint("the gateway does not start without it; it makes no folders"));
+        }
     }
 
     /// The modules that scripts require. Whatever is wrong with them is found again when they are compiled.

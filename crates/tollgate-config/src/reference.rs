@@ -19,9 +19,9 @@ prints its JSON Schema. A key that is not listed here is an error.
   newline at its end is dropped). `$$` is a dollar sign. They are expanded after YAML is parsed: a value never adds
   structure, and braces in it are no placeholders.
 - Text that looks like a number or a boolean is quoted: `x-version: \"2\"`.
-- Templates: `{id}` (a parameter of the path), `{host}` `{path}` `{query}` `{method}` `{scheme}` `{client_ip}`
-  `{request_id}` `{route}` `{consumer}` (the owner of the key or password), `{header:x}` `{query:x}` `{cookie:x}`
-  `{claim:sub}` (of the token, a dotted path); `{{` and `}}` are braces.
+- Templates: `{id}` (a parameter of the path), `{host}` (the name, without a port) `{path}` `{query}` `{method}` `{scheme}`
+  `{client_ip}` `{request_id}` `{route}` `{consumer}` (the owner of the key or password), `{header:x}` `{query:x}`
+  `{cookie:x}` `{claim:sub}` (of the token, a dotted path); `{{` and `}}` are braces.
 - Literal secrets are masked wherever the configuration is shown; better they come from `${NAME}` or `${file:/path}`.
 - Relative paths stand beside the file in which they are written. YAML tags, merge keys (`<<`) and several documents in one
   file are refused; anchors and aliases work.

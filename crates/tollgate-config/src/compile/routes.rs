@@ -137,6 +137,8 @@ fn build(
     let mirror = action::mirror(layers.key(|keys| keys.mirror), parts, report);
     let tunnel_idle = layers.key(|keys| keys.tunnel_idle).value().unwrap_or(&spec::TUNNEL_IDLE).0;
     warn_no_effect(&route.value, &action, report);
+    let shaped = response.as_deref().is_some_and(|response| response.body.is_some());
+    warn_encode(&route.value, &action, shaped, report);
     Some(Route {
         name: scope.route.into(),
         pattern: route.value.path.value()?.text.as_str().into(),
@@ -175,17 +177,33 @@ fn warn_no_effect(route: &spec::Route, action: &Action, report: &mut Report) {
         ("lua", route.lua.key(), true),
     ];
     let parts = matches!(action, Action::Aggregate(_));
-    let rendered = matches!(action, Action::Aggregate(aggregate) if aggregate.render.is_some());
-    let encode = route.response.value().and_then(|response| response.encode.key());
-    if let Some(key) = encode.filter(|_| rendered) {
-        let message = "`encode` changes nothing: the answer is what the template makes";
-        report.push(Finding::warning(Code::NoEffect, key, message));
-    }
     for (name, key, of_parts) in keys {
         if let Some(key) = key.filter(|_| !(parts && of_parts)) {
             let message = format!("`{name}` changes nothing: the route does not forward");
             report.push(Finding::warning(Code::NoEffect, key, message));
         }
+    }
+}
+
+/// `encode` on a route whose answers nobody reads: they pass as they are. `shaped` says that `response.body` does.
+fn warn_encode(route: &spec::Route, action: &Action, shaped: bool, report: &mut Report) {
+    let Some(response) = route.response.value() else { return };
+    let (why, hint) = match action {
+        Action::Aggregate(aggregate) if aggregate.render.is_some() => {
+            ("the answer is what the template makes", None)
+        }
+        Action::Aggregate(_) => return,
+        // Where it is shaped by rules with a fault, the fault is what there is to say.
+        _ if shaped || matches!(response.body, Slot::Faulty(_)) => return,
+        _ if action.forwards() => (
+            "answers that are not shaped pass as they are",
+            Some("`body: { decode: json }` beside it reads them"),
+        ),
+        _ => ("the route does not forward", None),
+    };
+    if let Some(key) = response.encode.key() {
+        let finding = Finding::warning(Code::NoEffect, key, format!("`encode` changes nothing: {why}"));
+        report.push(finding.maybe_hint(hint.map(str::to_owned)));
     }
 }
 

@@ -25,6 +25,9 @@ use crate::units::show_size;
 const DEFAULT_LISTENER: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 8080);
 
+/// Of an admin token, below which it is told: nothing slows down who tries one after the other.
+const ADMIN_TOKEN_LETTERS_MIN: usize = 16;
+
 pub(super) fn limits(slot: &Slot<spec::Limits>, report: &mut Report) -> Limits {
     let block = slot.value().cloned().unwrap_or_default();
     let (header_bytes, uri_bytes) = (block.header_bytes().0, block.uri_bytes().0);
@@ -134,11 +137,17 @@ pub(crate) fn admin(slot: &Slot<spec::Admin>, report: &mut Report) -> Admin {
     let address = block.address().0;
     // Set from the environment, an empty token means that there is none.
     let token = block.token.given().filter(|token| !token.value.is_empty());
-    if let Some(At { span, .. }) =
-        token.filter(|token| !token.value.bytes().all(|byte| byte.is_ascii_graphic()))
-    {
-        let message = "the token holds a space, a control character or a letter outside ASCII";
-        report.push(Finding::error(Code::BadValue, *span, message).hint("no client could send it"));
+    if let Some(At { value, span, .. }) = token {
+        if !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let message = "the token holds a space, a control character or a letter outside ASCII";
+            report.push(Finding::error(Code::BadValue, *span, message).hint("no client could send it"));
+        } else if value.len() < ADMIN_TOKEN_LETTERS_MIN {
+            let message = format!(
+                "the token is shorter than {ADMIN_TOKEN_LETTERS_MIN} letters: it could be found by trying"
+            );
+            let hint = "make one of random letters, such as with `openssl rand -hex 32`";
+            report.push(Finding::warning(Code::Insecure, *span, message).hint(hint));
+        }
     }
     let known = !matches!((&block.address, &block.token), (Slot::Faulty(_), _) | (_, Slot::Faulty(_)));
     if known && token.is_none() && !address.ip().to_canonical().is_loopback() {

@@ -75,6 +75,24 @@ impl<'s> Reader<'s> {
         self.sources.identity(path)
     }
 
+    /// Why no file could be made in a folder; nothing where one could, or where it is not looked. It is not watched: what
+    /// comes to stand in it changes nothing.
+    pub(crate) fn lacks_folder(&self, folder: &Path) -> Option<&'static str> {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        if self.sources.withholds() {
+            return None;
+        }
+        match self.sources.read(folder, 0) {
+            Ok(_) => Some("is a file"),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Some("is a file"),
+            // A folder in memory is known by what is in it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.sources.list(folder).is_err().then_some("does not exist")
+            }
+            Err(_) => None,
+        }
+    }
+
     pub(crate) fn cores(&self) -> usize {
         self.sources.cores().max(1)
     }
