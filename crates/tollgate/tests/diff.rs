@@ -59,6 +59,24 @@ fn what_differs_and_is_no_weaker() {
     diff(&dir, &["--fail-on", "any"], 1);
 }
 
+/// A route that could not be asked about is named, and does not count as one that was.
+#[test]
+fn what_was_not_tried_is_named() {
+    let new = format!(
+        "{OLD}  - {{ name: odd, path: /admin/odd, headers: {{ x-a: '~^a{{300}}$' }}, respond: {{}} }}\n"
+    );
+    let dir = with(&new);
+    let text = diff(&dir, &[], 0).stdout;
+    let line = "? not tried, since no request is known that fits their expressions: odd\n";
+    assert!(text.contains(line), "{text}");
+    let told = json_of(&diff(&dir, &["--json"], 0));
+    assert_eq!(told["routes"]["untried"], json!(["odd"]), "{told:#}");
+    let known = new.replace("{300}", "{3}");
+    let dir = with(&known);
+    let text = diff(&dir, &[], 1).stdout;
+    assert!(text.contains("route odd (gets requests of admin)") && !text.contains("not tried"), "{text}");
+}
+
 #[test]
 fn what_is_weaker_is_told_and_makes_exit_1() {
     let new = OLD.replace("rate: 10/s", "rate: 20/s").replace(

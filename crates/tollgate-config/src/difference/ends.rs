@@ -1,6 +1,8 @@
 //! Which route a request ends at, under one configuration and the other: requests that were seen, and requests made up
 //! so that each route gets some.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use tollgate_plan::Plan;
 use tollgate_plan::host::{Host, HostPattern};
@@ -10,6 +12,7 @@ use tollgate_plan::table::{Facts, Found, HeaderCondition, Params, QueryCondition
 use tollgate_wire::{Method, Name};
 
 use super::paths::Path;
+use super::values::{Wanted, wanted};
 
 /// What a parameter of a path is in a made-up request: hardly the literal of another route.
 pub(super) const ANYTHING: &str = "~";
@@ -93,8 +96,8 @@ impl Facts for Sample {
     }
 }
 
-/// Requests that both of two routes ask for, if there are any. None where a condition is an expression: what fits it is
-/// not known. `deepest` is how many segments the longest path of any route has.
+/// Requests that both of two routes ask for, if there are any. None where a condition is an expression that no value is known
+/// for. `deepest` is how many segments the longest path of any route has.
 pub(super) fn meeting(one: &Shape<'_>, other: &Shape<'_>, deepest: usize) -> Vec<Sample> {
     let path = one.path.meeting(&other.path);
     let headers =
@@ -104,9 +107,9 @@ pub(super) fn meeting(one: &Shape<'_>, other: &Shape<'_>, deepest: usize) -> Vec
         return Vec::new();
     };
     let lines: Vec<(Name, String)> =
-        headers.into_iter().map(|(name, value)| (name.clone(), value.to_owned())).collect();
+        headers.into_iter().map(|(name, value)| (name.clone(), value.into_owned())).collect();
     let pairs: Vec<String> =
-        query.into_iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+        query.into_iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(&value))).collect();
     let methods = methods(one.methods, other.methods);
     let hosts = hosts(one.hosts, other.hosts);
     let mut samples = Vec::new();
@@ -147,6 +150,14 @@ impl<'p> Shape<'p> {
         Some(Shape { path: Path::of(&route.pattern), hosts, methods, headers, query })
     }
 
+    /// Whether a condition is an expression that no value is known for: no request is made up for the route.
+    pub(super) fn is_unknown(&self) -> bool {
+        let headers = by_name(self.headers.iter().map(|condition| (&condition.name, &condition.value)));
+        let query = by_name(self.query.iter().map(|condition| (&condition.name, &condition.value)));
+        let unknown = |conditions: &Vec<&ValueMatch>| wanted(conditions) == Wanted::Unknown;
+        headers.iter().any(|(_, all)| unknown(all)) || query.iter().any(|(_, all)| unknown(all))
+    }
+
     /// Whether some path and some host is of both.
     pub(super) fn overlaps(&self, other: &Shape<'_>) -> bool {
         self.path.meeting(&other.path).is_some() && !hosts(self.hosts, other.hosts).is_empty()
@@ -154,38 +165,32 @@ impl<'p> Shape<'p> {
 }
 
 /// The values that conditions ask for, of those under one name one for all. None where they exclude each other, and
-/// where one is not known.
+/// where no value is known.
 fn joined<'c, N: PartialEq>(
     conditions: impl Iterator<Item = (&'c N, &'c ValueMatch)>,
-) -> Option<Vec<(&'c N, &'c str)>> {
-    let mut all: Vec<(&N, &ValueMatch)> = Vec::new();
-    for (name, value) in conditions {
-        match all.iter_mut().find(|(other, _)| *other == name) {
-            None => all.push((name, value)),
-            Some((_, known)) => *known = both(known, value)?,
-        }
-    }
+) -> Option<Vec<(&'c N, Cow<'c, str>)>> {
     let mut values = Vec::new();
-    for (name, value) in all {
-        match value {
-            ValueMatch::Exact(text) => values.push((name, &**text)),
-            ValueMatch::Present => values.push((name, ANYTHING)),
-            ValueMatch::Absent => {}
-            ValueMatch::Regex(_) => return None,
+    for (name, conditions) in by_name(conditions) {
+        match wanted(&conditions) {
+            Wanted::Value(value) => values.push((name, value)),
+            Wanted::None => {}
+            Wanted::Nothing | Wanted::Unknown => return None,
         }
     }
     Some(values)
 }
 
-/// The narrower one of two conditions on one value.
-fn both<'c>(one: &'c ValueMatch, other: &'c ValueMatch) -> Option<&'c ValueMatch> {
-    match (one, other) {
-        (ValueMatch::Exact(text), ValueMatch::Exact(same)) => (text == same).then_some(one),
-        (ValueMatch::Exact(_) | ValueMatch::Present, ValueMatch::Present) => Some(one),
-        (ValueMatch::Present, ValueMatch::Exact(_)) => Some(other),
-        (ValueMatch::Absent, ValueMatch::Absent) => Some(one),
-        _ => None,
+fn by_name<'c, N: PartialEq>(
+    conditions: impl Iterator<Item = (&'c N, &'c ValueMatch)>,
+) -> Vec<(&'c N, Vec<&'c ValueMatch>)> {
+    let mut all: Vec<(&N, Vec<&ValueMatch>)> = Vec::new();
+    for (name, value) in conditions {
+        match all.iter_mut().find(|(other, _)| *other == name) {
+            None => all.push((name, vec![value])),
+            Some((_, known)) => known.push(value),
+        }
     }
+    all
 }
 
 fn methods(one: &[Method], other: &[Method]) -> Vec<Method> {

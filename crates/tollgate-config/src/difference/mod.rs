@@ -8,6 +8,7 @@ mod forwarded;
 mod moved;
 mod pairs;
 mod paths;
+mod values;
 mod weaker;
 mod written;
 
@@ -35,6 +36,9 @@ pub struct Difference {
     pub changed: Vec<Changed>,
     /// Routes of the new one whose path holds `${…}` that is not looked at: what they replace is among those removed.
     pub unknown: usize,
+    /// Routes for which no request could be made up: a header or parameter must fit an expression, and no value is known that
+    /// does. Whether another route gets their requests was not looked at.
+    pub untried: Vec<String>,
     /// Upstreams.
     pub upstreams: Names,
     /// Issuers.
@@ -145,7 +149,7 @@ pub fn compare(old: (&SourceMap, &Plan), new: (&SourceMap, &Plan)) -> Difference
 /// [`compare`] finds. Else what is not known is no less protected, and requests are made up only where the paths of all
 /// routes are known.
 ///
-/// `{"complete", "routes": {"added", "removed", "changed": [{"route", "keys", "before", "after"}], "less_protected", "unknown"},
+/// `{"complete", "routes": {"added", "removed", "changed": [{"route", "keys", "before", "after"}], "less_protected", "unknown", "untried"},
 /// "upstreams": {"added", "removed", "changed"}, "issuers", "consumers", "keys", "needs_restart",
 /// "weaker": [{"part", "name", "instead_of", "code", "detail"}]}`.
 ///
@@ -168,6 +172,7 @@ impl Difference {
                 "changed": self.changed.iter().map(Changed::to_json).collect::<Vec<_>>(),
                 "less_protected": self.less_protected(),
                 "unknown": self.unknown,
+                "untried": self.untried,
             },
             "upstreams": self.upstreams,
             "issuers": self.issuers,
@@ -272,12 +277,14 @@ fn of((old, old_plan): (&SourceMap, &Plan), (new, new_plan): (&SourceMap, &Plan)
     let mut weaker = blocks::compare((old_plan, new_plan), whole, &comparable);
     weaker.retain(|weak| whole || weak.part != Part::Listener || !sides.same_listeners);
     weaker.extend(pairs::weaker(&sides));
+    let untried = pairs::untried(&sides);
     let named = |key: &str| names(was.named(key), is.named(key));
     Difference {
         changed: changed(&sides, &before, &after),
         added: missing(&after, &before),
         removed: missing(&before, &after),
         unknown: is.named("routes").len().saturating_sub(after.len()),
+        untried,
         upstreams: named("upstreams"),
         issuers: named("issuers"),
         consumers: named("consumers"),

@@ -52,6 +52,23 @@ const OVERLAPS_MAX: usize = 50_000;
 /// Pairs for which requests are made up.
 const ASKED_MAX: usize = 4_000;
 
+/// Names of routes of either side whose requests are not asked about, since none could be made up: those with an expression
+/// that no value is known for. None where nothing is asked.
+pub(super) fn untried(sides: &Sides<'_>) -> Vec<String> {
+    let mut names = Vec::new();
+    if !sides.asks() {
+        return names;
+    }
+    for plan in [sides.old.plan, sides.new.plan] {
+        let unknown = |at: usize| Shape::of(plan, RouteId(at as u32)).is_some_and(|shape| shape.is_unknown());
+        let routes = plan.routes.iter().enumerate().filter(|(at, _)| unknown(*at));
+        names.extend(routes.map(|(_, route)| route.name.to_string()));
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
 /// Routes of the new side that protect less than those of the old one whose requests they get.
 pub(super) fn weaker(sides: &Sides<'_>) -> Vec<Weakness> {
     let mut all = Vec::new();
@@ -83,7 +100,7 @@ fn by_name(sides: &Sides<'_>) -> Vec<(usize, usize)> {
 /// Only where all routes are known: one that is not would get what another one seems to get.
 fn by_requests(sides: &Sides<'_>) -> Vec<(usize, usize)> {
     let mut pairs = Vec::new();
-    if !sides.all_routes || (sides.same_text && sides.match_alike()) {
+    if !sides.asks() {
         return pairs;
     }
     let mut params = Params::default();
@@ -149,6 +166,11 @@ impl<'a> Side<'a> {
 }
 
 impl Sides<'_> {
+    /// Whether there is anything to ask requests about.
+    fn asks(&self) -> bool {
+        self.all_routes && !(self.same_text && self.match_alike())
+    }
+
     /// The routes at which a request ends, where it ends at one on both sides.
     fn ends(&self, sample: &Sample, params: &mut Params) -> Option<(usize, usize)> {
         let (was, is) = (sample.end(self.old.plan, params)?, sample.end(self.new.plan, params)?);

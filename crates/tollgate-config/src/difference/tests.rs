@@ -258,6 +258,33 @@ fn requests_that_another_route_takes_away_are_told() {
     assert!(compared(&[(end, "    to: safe\n  - { name: e, path: /e, to: kept }\n")]).weaker.is_empty());
 }
 
+/// A header that must fit an expression is made up, too; where no value is known, the route is named.
+#[test]
+fn requests_under_expressions_are_made_up() {
+    let end = "    to: safe\n";
+    for (conditions, found, untried) in [
+        ("headers: { x-version: '~^[2-3]\\.\\d+$' }", true, false),
+        ("query: { debug: '~(?i)^(on|yes)$' }", true, false),
+        ("headers: { x-a: '~^a', x-b: true }, query: { c: '1' }", true, false),
+        ("headers: { x-long: '~^a{300}$' }", false, true),
+        // Nothing fits both, which is known.
+        ("headers: { x-a: false }", true, false),
+    ] {
+        let route = format!("  - {{ name: hole, path: /d/open, {conditions}, to: safe }}\n");
+        let told = compared(&[(end, &format!("{end}{route}"))]);
+        assert_eq!(told.less_protected().contains(&"hole"), found, "{conditions}: {told:#?}");
+        assert_eq!(told.untried == ["hole"], untried, "{conditions}: {told:#?}");
+        assert_eq!(told.to_json()["routes"]["untried"], json!(told.untried));
+    }
+    // Nothing is asked, so nothing is left out.
+    let text = changed_text(&[(
+        end,
+        &format!("{end}  - {{ name: e, path: /e, headers: {{ a: '~^a{{300}}$' }}, to: kept }}\n"),
+    )]);
+    let same = loaded(&text);
+    assert!(compare((&same.sources, &same.plan), (&same.sources, &same.plan)).untried.is_empty());
+}
+
 /// Each pair of routes in which a protected one lost requests to a public one, and no route has a request of its own
 /// that shows it.
 #[test]

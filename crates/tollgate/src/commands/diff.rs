@@ -17,6 +17,9 @@ use crate::{config_file, output};
 /// Records that the ring of a gateway gives at once.
 const LIVE: &str = "/api/v1/requests?limit=1000";
 
+/// Names of routes on one line, for people.
+const NAMES_SHOWN: usize = 10;
+
 /// Groups of requests that end elsewhere, for people; machines get all of them.
 const MOVED_SHOWN: usize = 20;
 
@@ -135,6 +138,13 @@ fn for_people(difference: &Difference, samples: Option<&Samples>) -> String {
     }
     for key in &difference.needs_restart {
         line(format!("! {key} needs a restart"));
+    }
+    if !difference.untried.is_empty() {
+        let mut names = difference.untried.iter().take(NAMES_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        if let Some(more) = difference.untried.len().checked_sub(NAMES_SHOWN).filter(|more| *more > 0) {
+            names.push_str(&format!(" and {more} more"));
+        }
+        line(format!("? not tried, since no request is known that fits their expressions: {names}"));
     }
     if let Some(samples) = samples {
         line(String::new());
