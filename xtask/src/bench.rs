@@ -6,13 +6,17 @@
 mod contestant;
 mod held;
 mod load;
+mod open_loop;
 mod paced;
+mod packaged;
 mod process;
 
 mod aggregation;
 mod bodies;
+mod curves;
 mod drains;
 mod dying;
+mod everything;
 mod http2;
 mod identity;
 mod memory;
@@ -22,7 +26,9 @@ mod routes;
 mod stages;
 mod start;
 mod stores;
+mod tail;
 mod tls;
+mod workers;
 
 pub(crate) mod machine;
 mod page;
@@ -106,6 +112,14 @@ pub enum Case {
     Flood401,
     /// Reloads, hand-overs and drains under load; what watching costs
     Operation,
+    /// A token of a shared secret, a limit and a log, beside nginx with Lua
+    Hs256,
+    /// Latency of an open loop at half load
+    Tail,
+    /// CPU over routes, upstreams, headers and lengths of answers
+    Curves,
+    /// One worker and two
+    Workers,
 }
 
 /// Runs the chosen cases, writes their samples, and makes the page.
@@ -141,6 +155,10 @@ pub fn run(args: &Args) -> Result<()> {
             Case::Http2 => http2::run(&site, args, &mut results)?,
             Case::Flood401 => identity::flood(&site, args, &mut results)?,
             Case::Operation => operation::run(&site, args, &mut results)?,
+            Case::Hs256 => identity::shared_secret(&site, args, &mut results)?,
+            Case::Tail => tail::run(&site, args, &mut results)?,
+            Case::Curves => curves::run(&site, args, &mut results)?,
+            Case::Workers => workers::run(&site, args, &mut results)?,
         }
         results.write()?;
     }

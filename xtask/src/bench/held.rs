@@ -123,13 +123,25 @@ pub(super) fn websockets(port: u16, count: usize) -> Result<Vec<TcpStream>> {
 
 /// Opens keep-alive connections and sends one request on each, whose answer is read.
 pub(super) fn idle(port: u16, count: usize) -> Result<Vec<TcpStream>> {
-    let mut open = Vec::with_capacity(count);
+    let request = String::from_utf8_lossy(REQUEST);
+    idle_with(port, count, |_| request.clone().into_owned()).map(|(open, _)| open)
+}
+
+/// The same with requests by number; and how many answers were none with 200.
+pub(super) fn idle_with(
+    port: u16,
+    count: usize,
+    request: impl Fn(usize) -> String,
+) -> Result<(Vec<TcpStream>, usize)> {
+    let (mut open, mut refused) = (Vec::with_capacity(count), 0);
     for at in 0..count {
-        let mut stream = request(port).with_context(|| format!("connection {at}"))?;
-        read_answer(&mut stream).with_context(|| format!("answer on connection {at}"))?;
+        let mut stream = connect(port).with_context(|| format!("connection {at}"))?;
+        stream.write_all(request(at).as_bytes()).with_context(|| format!("request on connection {at}"))?;
+        let status = read_answer(&mut stream).with_context(|| format!("answer on connection {at}"))?;
+        refused += usize::from(status != 200);
         open.push(stream);
     }
-    Ok(open)
+    Ok((open, refused))
 }
 
 /// Sends that many requests and waits until the origin holds all of them.

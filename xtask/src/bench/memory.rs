@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Args;
 use super::contestant::{Contestant, Kind, Site};
+use super::everything::{self, Everything};
 use super::held::{HoldingOrigin, answers, idle, in_flight, websockets};
 use super::load::{Load, send};
 use super::process::{Running, free_port, hold};
@@ -33,6 +34,7 @@ pub(super) fn run(site: &Site, args: &Args, results: &mut Results) -> Result<()>
             tunnels(site, round, results)?;
             let bytes = tls::idle(site, IDLE_CONNECTIONS, SETTLE)?;
             push(results, round, "tollgate", "10,000 idle TLS connections", bytes, 0);
+            with_everything(site, args, round, results)?;
         }
         for kind in site.kinds() {
             let who = site.start(kind, kind.name(), site.origin_port(), 1)?;
@@ -87,6 +89,23 @@ fn tunnels(site: &Site, round: usize, results: &mut Results) -> Result<()> {
     hold(SETTLE)?;
     push(results, round, &who.name, "1,000 idle WebSockets", who.process.resident_bytes()?, 0);
     drop(open);
+    Ok(())
+}
+
+/// The gateway with everything on: started, loaded, and a process of its own with idle connections.
+fn with_everything(site: &Site, args: &Args, round: usize, results: &mut Results) -> Result<()> {
+    let all = Everything::make(site)?;
+    let who = all.start(site)?;
+    hold(SETTLE)?;
+    push(results, round, "tollgate", everything::STARTED, who.process.resident_bytes()?, 0);
+    let failed = all.load(site, who.port, args.seconds)?;
+    push(results, round, "tollgate", everything::LOADED, who.process.resident_bytes()?, failed as usize);
+    drop(who);
+    let who = all.start(site)?;
+    let open = all.idle(who.port, IDLE_CONNECTIONS)?;
+    hold(SETTLE)?;
+    push(results, round, "tollgate", everything::IDLE, who.process.resident_bytes()?, 0);
+    drop((open, who));
     Ok(())
 }
 

@@ -1,9 +1,11 @@
 //! `docs/benchmarks.md`, made from the samples alone: tables, and each bar with what was measured.
 
 mod content;
+mod growth;
 mod http2;
 mod identity;
 mod operation;
+mod tail;
 
 use std::fmt::Write;
 use std::fs;
@@ -11,7 +13,7 @@ use std::fs;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::results;
+use super::{everything, results};
 use crate::{say, tree};
 
 const PAGE: &str = "docs/benchmarks.md";
@@ -21,7 +23,7 @@ const HEAD: &str = "# Benchmarks
 Written by `./dev bench` from the samples in `bench/results/`; do not edit. How it is measured, and how to
 repeat it, is in [bench/README.md](../bench/README.md). CPU is user and system time of the contestant alone;
 ratios are taken within a round, and every figure is the median over the rounds. Throughput of a closed loop on
-one shared core says little and is left out. Not measured: latency under an open loop.
+one shared core says little and is left out.
 ";
 
 /// Writes the page.
@@ -63,9 +65,17 @@ const SECTIONS: &[(&str, &str, Section)] = &[
     ("http2", "HTTP/2: plain proxying, 1 KB answers", http2::section),
     ("flood401", "A flood of bad tokens", identity::flood),
     ("operation", "Operation: reloads, hand-overs, drains, scrapes", operation::section),
+    (
+        "hs256",
+        "A token of a shared secret, a limit and a log, beside nginx with Lua",
+        identity::shared_secret,
+    ),
+    ("tail", "Latency at half load", tail::section),
+    ("curves", "What grows with what", growth::curves),
+    ("workers", "One worker and two", growth::workers),
 ];
 
-const ORDER: &[&str] = &["tollgate", "nginx", "haproxy", "envoy"];
+const ORDER: &[&str] = &["tollgate", "nginx", "haproxy", "envoy", "caddy"];
 
 fn plain(record: &Record) -> Result<String> {
     let mut text =
@@ -151,7 +161,26 @@ fn memory(record: &Record) -> Result<String> {
         |n| n == 0.0,
         |n| n.map_or("–".into(), |n| format!("{n:.0} were not")),
     )?;
+    with_everything(&mut text, record)?;
     Ok(text)
+}
+
+/// What no bar is about: the gateway with no part of it left out.
+fn with_everything(text: &mut String, record: &Record) -> Result<()> {
+    let works = [everything::STARTED, everything::LOADED, everything::IDLE];
+    if record.median("tollgate", works[0], "mib").is_none() {
+        return Ok(());
+    }
+    text.push_str(
+        "\nWith everything on (`bench/peers/tollgate-everything.yaml`: tokens and a limit for each owner on every route, a \
+         script, a cache, an aggregate through a template, checks of bodies, health checks, access records to an object \
+         store, a span for every request, a memory cap):\n\n| | MiB |\n|---|---|\n",
+    );
+    for work in works {
+        let work_alone = work.trim_start_matches("everything on, ");
+        writeln!(text, "| {work_alone} | {} |", mib(record.median("tollgate", work, "mib")))?;
+    }
+    Ok(())
 }
 
 fn bodies(record: &Record) -> Result<String> {
