@@ -4,11 +4,14 @@
 
 mod world;
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use expect_test::expect_file;
-use tollgate_config::import::{Dialect, Hashes, IMPORT_BYTES_MAX, Import, Imported, Outcome, import};
-use tollgate_config::{load_text, render};
+use tollgate_config::import::{
+    Dialect, Hashes, IMPORT_BYTES_MAX, Import, Imported, Outcome, Variable, import,
+};
+use tollgate_config::{Listed, Sources, load_text, render};
 use world::World;
 
 const HASHES: Hashes = Hashes {
@@ -34,6 +37,32 @@ fn run(dialect: Dialect, file: &str, text: &str) -> Result<Imported, String> {
         .map_err(|fault| fault.to_string())
 }
 
+/// The world in which the variables of what was made are set.
+struct With<'a>(&'a [Variable]);
+
+impl Sources for With<'_> {
+    fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        World.read(path, limit)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<Listed>> {
+        World.list(directory)
+    }
+
+    fn identity(&self, path: &Path) -> PathBuf {
+        World.identity(path)
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        let own = self.0.iter().find(|one| one.name == name);
+        own.map(|one| one.value.expose().to_owned())
+    }
+
+    fn cores(&self) -> usize {
+        World.cores()
+    }
+}
+
 fn samples() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(world::root().join("import")).expect("the samples");
     let mut samples: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
@@ -50,13 +79,13 @@ fn samples_become_configurations_that_pass() {
         let stem = file.split('.').next().expect("a stem").to_owned();
         let text = std::fs::read_to_string(&sample).expect("a sample");
         let made = run(dialect_of(&stem), &file, &text).unwrap_or_else(|why| panic!("{file}: {why}"));
-        load_text("import/tollgate.yaml", &made.yaml, &World).unwrap_or_else(|failed| {
+        load_text("import/tollgate.yaml", &made.yaml, &With(&made.variables)).unwrap_or_else(|failed| {
             panic!("{file}:\n{}\n{}", made.yaml, render(&failed.diagnostics, &failed.sources, false))
         });
         let report = made.findings.to_text();
         assert!(!report.contains("very-secret"), "{file}: a secret in the report:\n{report}");
         assert!(!made.findings.to_json().to_string().contains("very-secret"), "{file}: a secret in the JSON");
-        assert!(!made.yaml.contains("very-secret-key"), "{file}: a key in clear:\n{}", made.yaml);
+        assert!(!made.yaml.contains("very-secret"), "{file}: a secret in clear:\n{}", made.yaml);
         let path = |ending: &str| sample.with_file_name(format!("{stem}.{ending}"));
         expect_file![path("out.yaml")].assert_eq(&made.yaml);
         expect_file![path("report.txt")].assert_eq(&report);
@@ -343,4 +372,42 @@ fn a_file_where_nothing_is_lost_says_yes() {
     let made = run(Dialect::Kong, "in", text).expect("it is read");
     assert!(!made.findings.weaker(), "{}", made.findings.to_text());
     assert!(made.findings.list().iter().any(|one| one.outcome == Outcome::Exact));
+}
+
+/// `_info.defaults` of decK, beside what entities say themselves.
+#[test]
+fn defaults_of_deck_stand_where_they_are_missing() {
+    let text = |info: &str| {
+        format!(
+            "_format_version: '3.0'\n_info: {{ defaults: {{ {info} }} }}\nservices:\n  - {{ name: a, host: a.int, routes: [{{ name: r, paths: [/r] }}] }}\n  \
+             - {{ name: b, url: 'http://b.int/v1', connect_timeout: 1000 }}\nroutes: [{{ name: s, service: b, paths: [/s], strip_path: true }}]\n\
+             upstreams: [{{ name: a.int, targets: [{{ target: '10.0.0.1:80' }}, {{ target: '10.0.0.2:80', weight: 5 }}] }}]\n"
+        )
+    };
+    for (info, present, absent) in [
+        ("route: { strip_path: false }", "strip_prefix: /s", "strip_prefix: /r"),
+        ("service: { protocol: https, port: 8443 }", "https://10.0.0.1:80", "https://b.int"),
+        ("service: { path: /base }", "http://10.0.0.1:80/base", "b.int:80/base"),
+        ("service: { connect_timeout: 3000 }", "connect_timeout: 3s", "connect_timeout: 60s"),
+        ("target: { weight: 7 }", "weight: 7", "weight: 100"),
+        ("upstream: { algorithm: least-connections }", "least_requests", "round_robin"),
+        (
+            "upstream: { healthchecks: { active: { http_path: /up, healthy: { interval: 5 } } } }",
+            "path: /up",
+            "path: /ping",
+        ),
+    ] {
+        let made = run(Dialect::Kong, "in", &text(info)).unwrap_or_else(|why| panic!("{info}: {why}"));
+        assert!(made.yaml.contains(present) && !made.yaml.contains(absent), "{info}:\n{}", made.yaml);
+        let told = |one: &tollgate_config::import::Finding| one.element.starts_with("_info.defaults.");
+        assert!(made.findings.list().iter().any(told), "{info}: {}", made.findings.to_text());
+    }
+    let made = run(Dialect::Kong, "in", &text("vault: { prefix: x }")).expect("it is read");
+    assert!(
+        made.findings.weaker() && made.findings.to_text().contains("_info.defaults.vault: not known here")
+    );
+    let long = format!("route: {{ tags: [{}] }}", "x".repeat(1 << 20));
+    let many = text(&long).replace("{ name: r, paths: [/r] }", &"{ paths: [/r] },".repeat(100));
+    let fault = run(Dialect::Kong, "in", &many).expect_err("too much");
+    assert!(fault.contains("`_info.defaults` is too long"), "{fault}");
 }

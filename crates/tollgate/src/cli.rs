@@ -182,6 +182,10 @@ pub(crate) struct ImportArgs {
     /// Where the report is written, instead of standard error.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
+    /// Where secrets are written that the configuration refers to, as NAME="value" for a shell or systemd. Without it the
+    /// report names what has to be set.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secrets: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) json: JsonArg,
 }

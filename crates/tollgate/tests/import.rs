@@ -61,27 +61,64 @@ fn files_take_both() {
     tollgate(&dir, &["check", "-c", "made.yaml"], 0);
 }
 
-/// Secrets of issuers stand in it as they were, and in no report.
+/// Secrets that the gateway needs as they are stand in a file of their own, when it is asked for, and nowhere else.
 #[test]
-fn what_is_written_is_the_owners_alone() {
+fn secrets_stand_elsewhere() {
     let text = "_format_version: '3.0'\nservices:\n  - { name: a, url: 'http://127.0.0.1:1', routes: [{ name: r, paths: [/r], plugins: [{ name: jwt }] }] }\n\
-                consumers: [{ username: u, jwt_secrets: [{ key: k, secret: very-secret-of-at-least-32-bytes-length }] }]\n";
+                consumers: [{ username: u, jwt_secrets: [{ key: k, secret: 'very-secret-of-at-least-32-bytes-\"$x`\\' }] }]\n";
     let dir = with("kong.yml", text);
-    fs::write(dir.path().join("old.yaml"), "old").expect("a file");
-    fs::set_permissions(dir.path().join("old.yaml"), fs::Permissions::from_mode(0o644)).expect("a mode");
-    for name in ["new.yaml", "old.yaml"] {
-        // The secret is stricter here, so the answer is no.
-        let ended = tollgate(&dir, &["import", "kong", "kong.yml", "-o", name], 1);
-        assert!(!ended.stderr.contains("very-secret"), "{ended:#?}");
-        assert!(ended.stderr.contains("stands in the file in clear"), "{ended:#?}");
-        let made = dir.path().join(name);
-        assert!(
-            fs::read_to_string(&made).expect("the file").contains("very-secret"),
-            "{name} holds the secret"
-        );
-        let mode = fs::metadata(&made).expect("the file").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "{name}");
+    for name in ["old.yaml", "old.env"] {
+        fs::write(dir.path().join(name), "old").expect("a file");
+        fs::set_permissions(dir.path().join(name), fs::Permissions::from_mode(0o644)).expect("a mode");
     }
+    for (yaml, env) in [("new.yaml", "new.env"), ("old.yaml", "old.env")] {
+        // The secret is stricter here, so the answer is no.
+        let ended = tollgate(&dir, &["import", "kong", "kong.yml", "-o", yaml, "--secrets", env], 1);
+        assert!(!ended.stderr.contains("very-secret"), "{ended:#?}");
+        let needed = "\n  IMPORTED_JWT_SECRET_U: consumers.u.jwt_secrets\n";
+        assert!(ended.stderr.contains(needed), "{ended:#?}");
+        let made = fs::read_to_string(dir.path().join(yaml)).expect("the file");
+        assert!(
+            made.contains("secret: \"${IMPORTED_JWT_SECRET_U}\"") && !made.contains("very-secret"),
+            "{made}"
+        );
+        for name in [yaml, env] {
+            let mode = fs::metadata(dir.path().join(name)).expect("the file").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+    }
+    let unset = tollgate(&dir, &["check", "-c", "new.yaml"], 1);
+    assert!(unset.stderr.contains("`IMPORTED_JWT_SECRET_U` is not set"), "{unset:#?}");
+    let shell = format!(
+        ". ./new.env && export IMPORTED_JWT_SECRET_U && printenv IMPORTED_JWT_SECRET_U && exec {} check -c new.yaml",
+        binary!()
+    );
+    let set = std::process::Command::new("sh")
+        .args(["-c", &shell])
+        .current_dir(dir.path())
+        .output()
+        .expect("a shell");
+    let said = String::from_utf8_lossy(&set.stdout);
+    assert!(
+        set.status.success() && said.starts_with("very-secret-of-at-least-32-bytes-\"$x`\\\n"),
+        "{set:?}"
+    );
+}
+
+/// What decK says of all counts where an entity says nothing itself.
+#[test]
+fn defaults_of_deck_are_looked_at() {
+    let text = "_format_version: '3.0'\n_info: { defaults: { route: { strip_path: false, protocols: [https] }, service: { protocol: https, port: 8443, read_timeout: 7000 } } }\n\
+                services:\n  - { name: a, host: a.internal, routes: [{ name: r, paths: [/r] }, { name: own, paths: [/own], strip_path: true, protocols: [http, https] }] }\n";
+    let dir = with("kong.yml", text);
+    let ended = tollgate(&dir, &["import", "kong", "kong.yml", "-o", "made.yaml"], 1);
+    let made = fs::read_to_string(dir.path().join("made.yaml")).expect("the file");
+    let (upstream, routes) = made.split_once("routes:").expect("routes");
+    assert!(upstream.contains("https://a.internal:8443") && upstream.contains("timeout: 7s"), "{made}");
+    let (first, own) = routes.split_once("name: own").expect("both routes");
+    assert!(first.contains("426") && !first.contains("strip_prefix"), "{made}");
+    assert!(!own.contains("426") && own.contains("strip_prefix: /own"), "{made}");
+    assert!(ended.stderr.contains("\n  _info.defaults.route\n"), "{ended:#?}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::ops::Range;
 use serde_json::{Map, Value, json};
 
 use super::findings::{Findings, one_line};
+use super::secrets::Secrets;
 use super::write;
 
 /// A configuration in the making.
@@ -19,6 +20,8 @@ pub(super) struct Draft {
     pub(super) consumers: Vec<Item>,
     pub(super) upstreams: Vec<Item>,
     pub(super) routes: Vec<Item>,
+    /// What these refer to and do not hold.
+    pub(super) secrets: Secrets,
 }
 
 /// One issuer, consumer, upstream or route.

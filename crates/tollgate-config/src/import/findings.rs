@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use super::secrets::Variable;
+
 /// How much of an element was carried over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
@@ -32,6 +34,8 @@ pub struct Finding {
 #[derive(Debug, Clone, Default)]
 pub struct Findings {
     list: Vec<Finding>,
+    /// Variables that have to be set, and where the secret of each stands in the source.
+    variables: Vec<(String, String)>,
 }
 
 impl Outcome {
@@ -82,6 +86,13 @@ impl Findings {
             let note = if one.note.is_empty() { String::new() } else { format!(": {}", one.note) };
             let _ = writeln!(out, "  {}{note}", one.element);
         }
+        if !self.variables.is_empty() {
+            let _ =
+                writeln!(out, "to be set in the environment of the gateway (`--secrets FILE` writes them):");
+        }
+        for (name, element) in &self.variables {
+            let _ = writeln!(out, "  {name}: {element}");
+        }
         let count = |outcome| self.list.iter().filter(|one| one.outcome == outcome).count();
         let weaker = self.list.iter().filter(|one| one.security && one.outcome != Outcome::Exact).count();
         let _ = writeln!(
@@ -104,7 +115,18 @@ impl Findings {
                 "note": one.note,
             })
         });
-        json!({ "ok": !self.weaker(), "findings": list.collect::<Vec<_>>() })
+        let variables =
+            self.variables.iter().map(|(name, element)| json!({ "name": name, "element": element }));
+        json!({
+            "ok": !self.weaker(),
+            "findings": list.collect::<Vec<_>>(),
+            "variables": variables.collect::<Vec<_>>(),
+        })
+    }
+
+    /// What has to be set before the configuration can be used.
+    pub(super) fn need(&mut self, variables: &[Variable]) {
+        self.variables = variables.iter().map(|one| (one.name.clone(), one.element.clone())).collect();
     }
 
     pub(super) fn exact(&mut self, element: impl Into<String>) {

@@ -2,11 +2,13 @@
 //! and an account of every element out.
 //!
 //! What protects is carried over exactly, or what it protected is refused: a route that would let through more than
-//! before becomes one that answers 503. What is made is loaded before anybody sees it, so that it passes `check`.
+//! before becomes one that answers 503. What is made is loaded before anybody sees it, so that it passes `check`. It holds
+//! no secret.
 
 mod document;
 mod draft;
 mod findings;
+mod secrets;
 mod settle;
 mod write;
 
@@ -16,6 +18,7 @@ mod openapi;
 
 pub use document::Unreadable;
 pub use findings::{Finding, Findings, Outcome};
+pub use secrets::{Variable, environment_file};
 
 use crate::sources::Sources;
 use draft::Draft;
@@ -62,10 +65,19 @@ pub struct Import<'a> {
 /// What was made.
 #[derive(Debug)]
 pub struct Imported {
-    /// The configuration; it passes `check`.
+    /// The configuration; it passes `check` where its variables are set.
     pub yaml: String,
+    /// Secrets that it refers to.
+    pub variables: Vec<Variable>,
     /// What became of each element.
     pub findings: Findings,
+}
+
+/// A map as YAML, each key on a line of its own, at this column: what is read back is the same, `${…}` in it is text.
+pub fn yaml(keys: &serde_json::Map<String, serde_json::Value>, column: usize) -> String {
+    let mut out = String::new();
+    write::keys(&mut out, column, keys);
+    out
 }
 
 /// Imports. An error means that the text is nothing that could be imported.
@@ -81,6 +93,6 @@ pub fn import(import: &Import<'_>) -> Result<Imported, Unreadable> {
         Dialect::Krakend => krakend::carry(&document, &mut draft, &mut findings)?,
         Dialect::Openapi => openapi::carry(&document, import.file, &mut draft, &mut findings)?,
     }
-    let yaml = settle::settle(draft, import.target, import.sources, &mut findings)?;
-    Ok(Imported { yaml, findings })
+    let (yaml, variables) = settle::settle(draft, import.target, import.sources, &mut findings)?;
+    Ok(Imported { yaml, variables, findings })
 }

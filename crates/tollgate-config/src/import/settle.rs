@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::document::Unreadable;
 use super::draft::{Draft, Item, Place};
 use super::findings::Findings;
+use super::secrets::Variable;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::load_text;
 use crate::sources::Sources;
@@ -18,7 +19,7 @@ pub(super) fn settle(
     target: &str,
     sources: &dyn Sources,
     findings: &mut Findings,
-) -> Result<String, Unreadable> {
+) -> Result<(String, Vec<Variable>), Unreadable> {
     let mut last = String::new();
     for _ in 0..ROUNDS_MAX {
         if draft.routes.is_empty() {
@@ -27,7 +28,11 @@ pub(super) fn settle(
             draft.route(item, findings);
         }
         let (text, places) = draft.write();
-        let Err(failed) = load_text(target, &text, sources) else { return Ok(text) };
+        let Err(failed) = load_text(target, &text, &draft.secrets.set(sources)) else {
+            let variables = draft.secrets.of_text(&text);
+            findings.need(&variables);
+            return Ok((text, variables));
+        };
         let errors: Vec<&Diagnostic> =
             failed.diagnostics.iter().filter(|one| one.severity == Severity::Error).collect();
         last = errors.first().map(|one| one.message.clone()).unwrap_or_default();

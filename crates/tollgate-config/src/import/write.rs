@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::secrets::name_of;
 use crate::yaml::{Core, core};
 
 /// Columns of a line.
@@ -21,7 +22,8 @@ pub(super) fn entry(out: &mut String, indent: usize, key: &str, value: &Value) {
     let line = flow(value);
     out.push_str(&key);
     out.push(':');
-    if indent + key.len() + line.len() + 2 <= WIDTH || !(value.is_object() || value.is_array()) {
+    let whole = name_of(value).is_some() || !(value.is_object() || value.is_array());
+    if whole || indent + key.len() + line.len() + 2 <= WIDTH {
         out.push(' ');
         out.push_str(&line);
         out.push('\n');
@@ -68,6 +70,9 @@ pub(super) fn flow(value: &Value) -> String {
         Value::String(text) => scalar(text),
         Value::Array(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
         Value::Object(map) if map.is_empty() => "{}".to_owned(),
+        Value::Object(_) if name_of(value).is_some() => {
+            format!("\"${{{}}}\"", name_of(value).unwrap_or_default())
+        }
         Value::Object(map) => {
             let pairs = map.iter().map(|(key, value)| format!("{}: {}", scalar(key), flow(value)));
             format!("{{ {} }}", pairs.collect::<Vec<_>>().join(", "))

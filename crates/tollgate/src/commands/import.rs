@@ -58,9 +58,11 @@ fn run(dialect: Dialect, arguments: &ImportArgs) -> Result<bool, String> {
         Some(path) => write(path, &report)?,
         None => output::err(&report),
     }
+    if let Some(path) = &arguments.secrets {
+        write_private(path, &import::environment_file(&imported.variables))?;
+    }
     match &arguments.output {
-        Some(path) => write_private(path, &imported.yaml)
-            .map_err(|fault| format!("{} cannot be written: {fault}", path.display()))?,
+        Some(path) => write_private(path, &imported.yaml)?,
         None if !output::deliver(&imported.yaml) => return Ok(false),
         None => {}
     }
@@ -83,8 +85,13 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
     std::fs::write(path, text).map_err(|fault| format!("{} cannot be written: {fault}", path.display()))
 }
 
-/// What was made may hold secrets as they were, such as those of issuers: it is the owner's alone, also where a file was.
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
+/// Secrets as they were, or hashes of keys and passwords, by which these could be tried: the owner's alone, also where a file
+/// was.
+fn write_private(path: &Path, text: &str) -> Result<(), String> {
+    private(path, text).map_err(|fault| format!("{} cannot be written: {fault}", path.display()))
+}
+
+fn private(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     if file.metadata()?.is_file() {
         file.set_permissions(Permissions::from_mode(0o600))?;

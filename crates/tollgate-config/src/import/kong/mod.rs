@@ -6,6 +6,7 @@ mod people;
 mod plugins;
 mod edits;
 mod refer;
+mod defaults;
 mod target;
 
 use std::collections::BTreeMap;
@@ -95,7 +96,7 @@ pub(super) fn carry(
         "listeners",
         "Kong's are not in this file: clear text on 0.0.0.0:8000; add TLS under `listeners`",
     );
-    let document = &refer::resolve(document, findings);
+    let document = &refer::resolve(document, findings)?;
     let people = people::carry(document, hashes, draft, findings);
     let mut world = World { document, old: version != "3.0", people, draft, findings, made: BTreeMap::new() };
     for (key, value) in document.as_object().into_iter().flatten() {

@@ -1,4 +1,5 @@
-//! Consumers with their credentials and groups. Keys and passwords become hashes; secrets of tokens become issuers.
+//! Consumers with their credentials and groups. Keys and passwords become hashes; secrets of tokens become issuers,
+//! and stand elsewhere.
 
 use std::collections::BTreeSet;
 
@@ -9,6 +10,7 @@ use crate::import::Hashes;
 use crate::import::document::{at, list, text};
 use crate::import::draft::{Draft, Item};
 use crate::import::findings::Findings;
+use crate::import::secrets;
 
 /// The shortest secret that the gateway takes.
 const SECRET_BYTES_MIN: usize = 32;
@@ -191,12 +193,17 @@ impl Making<'_> {
                         .to_owned(),
                 ),
                 (Some(issuer), Some(secret)) => {
+                    let secret = draft.secrets.refer(&format!("jwt_secret_{name}"), &element, &secret);
+                    let note = format!(
+                        "an issuer now, whose secret comes from {}. Such a token is accepted, but is no consumer here, so it is in no groups and gives no X-Consumer headers",
+                        secrets::shown(&secret)
+                    );
                     let keys = json!({ "issuer": issuer, "audience": "any", "algorithms": [algorithm], "secret": secret, "leeway": "0s" });
                     let mut item = Item::new(&name, keys);
-                    item.note(format!("Tokens of the consumer {}. Better the secret comes from ${{NAME}} or ${{file:/path}}.", self.name));
+                    item.note(format!("Tokens of the consumer {}.", self.name));
                     draft.issuers.push(item);
                     people.issuers.push(name);
-                    findings.guarded(element.clone(), "an issuer now, and its secret stands in the file in clear: put it into ${NAME} or ${file:/path}. Such a token is accepted, but is no consumer here, so it is in no groups and gives no X-Consumer headers");
+                    findings.guarded(element.clone(), note);
                     None
                 }
             };

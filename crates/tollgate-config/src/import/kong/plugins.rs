@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Plugin, Scope, World, edits};
 use crate::import::document::{at, is, list, number, text, texts};
 use crate::import::draft::Item;
-use crate::import::write;
+use crate::import::{secrets, write};
 
 /// What refuses nobody, so that a route without it protects as much as before.
 const HARMLESS: &[&str] = &[
@@ -328,17 +328,22 @@ impl Applied<'_, '_, '_> {
             of("password").filter(|password| !password.is_empty()).map_or_else(String::new, |password| {
                 format!("{}:{}@", encode(&of("username").unwrap_or_default()), encode(&password))
             });
-        if !login.is_empty() {
-            let note = "its password stands in the file in clear: put the URL into ${NAME} or ${file:/path}";
-            self.world.findings.near("redis", note);
-        }
         let scheme = if of("ssl").as_deref() == Some("true") { "rediss" } else { "redis" };
         let database = of("database")
             .filter(|number| number != "0")
             .map_or_else(String::new, |number| format!("/{number}"));
         let url = format!("{scheme}://{login}{host}:{port}{database}");
+        let url = if login.is_empty() {
+            Value::from(url)
+        } else {
+            let url =
+                self.world.draft.secrets.refer("redis_url", &format!("{} (as a URL)", self.element), &url);
+            let note = format!("its URL with the password comes from {}", secrets::shown(&url));
+            self.world.findings.near("redis", note);
+            url
+        };
         let redis = self.world.draft.root.entry("redis").or_insert_with(|| json!({ "url": url }));
-        redis["url"] == url.as_str()
+        redis["url"] == url
     }
 
     fn ip_restriction(&mut self) {

@@ -1,12 +1,12 @@
-//! Before anything is carried over: what refers by id or name refers by name, shared configurations of plugins stand in
+//! Before anything is carried over: defaults stand where they are missing, what refers by id or name refers by name, shared configurations of plugins stand in
 //! the plugins, and a plugin whose scope cannot be told carries [`REFUSED`], so that nothing it may protect is opened.
 
 use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
-use super::named;
-use crate::import::document::{at, list, plain, text};
+use super::{defaults, named};
+use crate::import::document::{Unreadable, at, list, plain, text};
 use crate::import::findings::Findings;
 
 /// The key of a plugin under which stands why every route that it may protect refuses.
@@ -29,8 +29,9 @@ const REFERRING: &[(&str, &str)] = &[
 const GROUP_RULES: &str = "rules for a group of consumers have no like here";
 
 /// The document with all of that done.
-pub(super) fn resolve(document: &Value, findings: &mut Findings) -> Value {
+pub(super) fn resolve(document: &Value, findings: &mut Findings) -> Result<Value, Unreadable> {
     let mut document = document.clone();
+    defaults::fill(&mut document, findings)?;
     name_services(&mut document);
     let known = Known::of(&document);
     for (kind, key) in REFERRING {
@@ -66,7 +67,7 @@ pub(super) fn resolve(document: &Value, findings: &mut Findings) -> Value {
         plugins.within(route, &["service"], findings);
     }
     rules_of_groups(&mut document, findings);
-    document
+    Ok(document)
 }
 
 /// Services need no name; two without one are not the same.
@@ -208,7 +209,7 @@ impl Plugins {
 }
 
 /// The entities of a kind.
-fn items<'v>(value: &'v mut Value, kind: &str) -> &'v mut [Value] {
+pub(super) fn items<'v>(value: &'v mut Value, kind: &str) -> &'v mut [Value] {
     match value.get_mut(kind) {
         Some(Value::Array(items)) => items,
         Some(one @ Value::Object(_)) => std::slice::from_mut(one),

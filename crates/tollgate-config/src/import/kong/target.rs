@@ -77,7 +77,9 @@ impl Url {
                 Some((name, number)) if !number.ends_with(']') => (name, number.parse().ok()),
                 _ => (authority, None),
             };
-            (protocol, host, port, path) = (scheme.to_owned(), name.to_owned(), number, tail.to_owned());
+            (protocol, host, port) = (scheme.to_owned(), name.to_owned(), number);
+            // A URL without a path leaves that to a default.
+            path = if tail.is_empty() { path } else { tail.to_owned() };
             // Kong's default for a URL without a port is that of the scheme.
             port = port.or(Some(if matches!(protocol.as_str(), "https" | "grpcs") { 443 } else { 80 }));
         }

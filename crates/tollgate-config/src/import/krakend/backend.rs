@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{World, allowed, duration, name_of};
 use crate::import::document::{at, is, list, members, number, text, texts};
 use crate::import::draft::Item;
+use crate::import::secrets::Secrets;
 
 /// An endpoint with no-op: nothing is read into memory.
 pub(super) fn pass(
@@ -278,7 +279,7 @@ fn upstream(world: &mut World<'_>, backend: &Value, element: &str, item: &mut It
                 super::access::limits(world, config, &element, item);
                 world.findings.guarded(element, "the whole request is refused, not the one backend");
             }
-            "auth/client-credentials" => match credentials(config) {
+            "auth/client-credentials" => match credentials(config, &element, &mut world.draft.secrets) {
                 Some(auth) => {
                     keys["auth"] = auth;
                     world.findings.exact(element);
@@ -328,11 +329,12 @@ fn breaker(config: &Value) -> Value {
     })
 }
 
-fn credentials(config: &Value) -> Option<Value> {
+fn credentials(config: &Value, element: &str, secrets: &mut Secrets) -> Option<Value> {
+    let (client, secret) = (text(config, "client_id")?, text(config, "client_secret")?);
     let mut oauth = json!({
         "token_url": text(config, "token_url")?,
-        "client_id": text(config, "client_id")?,
-        "client_secret": text(config, "client_secret")?,
+        "client_id": client,
+        "client_secret": secrets.refer(&format!("client_secret_{client}"), element, &secret),
     });
     let scopes: Vec<String> = text(config, "scopes")
         .unwrap_or_default()
