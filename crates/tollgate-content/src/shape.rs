@@ -92,6 +92,12 @@ impl Shape {
         from.is_empty() && pick.is_none() && drop.is_none() && rename.is_none() && wrap.is_none()
     }
 
+    /// The names under which what it goes on with stands, from the root, and the name that it gives the result: for those who
+    /// make up a document for it.
+    pub fn frame(&self) -> (&[Box<str>], Option<&str>) {
+        (&self.from, self.wrap.as_deref())
+    }
+
     /// Applies the rules, all but `wrap`.
     pub fn inner<'a>(&self, document: Node<'a>) -> Node<'a> {
         let mut node = descend(document, &self.from).unwrap_or(Node::Raw(Raw::EMPTY));

@@ -67,8 +67,9 @@ pub use live::store::StoreReport;
 pub use live::tokens::{TokenHealth, TokenStatus};
 pub use observe::{
     CacheLabels, CopyLabels, Histogram, LimitLabels, LogCounts, News, RejectedLabels, RequestLabels, Shipped,
-    Snapshot, SpanTotals, UpstreamConnections, UpstreamLabels, log_shipping, rfc3339,
+    Snapshot, SpanTotals, UpstreamConnections, UpstreamLabels, log_shipping, masked_header, masked_query,
+    rfc3339,
 };
-pub use outbound::{Ask, AskError, Told, ask};
+pub use outbound::{Ask, AskError, Told, ask, send};
 pub use tollgate_policy::Circuit;
 pub use tollgate_policy::limit::Counts as BucketCounts;

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::{HeaderMap, Method, Request, Response, header};
@@ -111,16 +111,27 @@ pub async fn ask(ask: Ask<'_>) -> Result<Told, AskError> {
     for (name, value) in ask.headers {
         request = request.header(*name, value);
     }
-    let request = request.body(Empty::new()).map_err(|_| AskError::Unwritable)?;
-    let asked = async {
-        let mut sender = connect(ask.url).await?;
-        let answer = sender.send_request(request).await.map_err(protocol)?;
-        read(answer, ask.bytes_max).await
-    };
-    timeout(ask.within, asked).await.unwrap_or(Err(AskError::Late))
+    let request = request.body(Full::default()).map_err(|_| AskError::Unwritable)?;
+    send(ask.url, request, ask.bytes_max, ask.within).await
 }
 
-async fn connect(url: &HttpUrl) -> Result<SendRequest<Empty<Bytes>>, AskError> {
+/// Sends a request of any kind to the host of `url`, once, on a connection of its own. Target and headers are the request's;
+/// those that frame it are added.
+pub async fn send(
+    url: &HttpUrl,
+    request: Request<Full<Bytes>>,
+    bytes_max: usize,
+    within: Duration,
+) -> Result<Told, AskError> {
+    let asked = async {
+        let mut sender = connect(url).await?;
+        let answer = sender.send_request(request).await.map_err(protocol)?;
+        read(answer, bytes_max).await
+    };
+    timeout(within, asked).await.unwrap_or(Err(AskError::Late))
+}
+
+async fn connect(url: &HttpUrl) -> Result<SendRequest<Full<Bytes>>, AskError> {
     let stream = dial(url).await?;
     if !url.tls {
         return handshake(stream).await;
@@ -159,7 +170,7 @@ fn tls() -> Result<Arc<ClientConfig>, AskError> {
     Ok(CONFIG.get_or_init(|| config).clone())
 }
 
-async fn handshake<S>(stream: S) -> Result<SendRequest<Empty<Bytes>>, AskError>
+async fn handshake<S>(stream: S) -> Result<SendRequest<Full<Bytes>>, AskError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -12,9 +12,12 @@ use tollgate_token::Algorithm;
 mod cost;
 #[path = "cli/explain.rs"]
 mod explain;
+#[path = "cli/test.rs"]
+mod test;
 
 pub(crate) use cost::CostArgs;
 pub(crate) use explain::{ExplainArgs, WhyArgs};
+pub(crate) use test::{RecordArgs, TestArgs};
 
 /// An API gateway in one static binary and one YAML file.
 #[derive(Debug, Parser)]
@@ -80,7 +83,9 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
     /// Run the tests of a configuration, offline: through the code that serves, with stubs for services and issuers.
     ///
-    /// Exit code 0 when all pass, 1 when one fails, or when there is none to run. Nothing is asked of the network.
+    /// Exit code 0 when all pass, 1 when one fails, or when there is none to run. Nothing is asked of the network. With
+    /// --record, a gateway that runs is asked, and what it answers becomes tests: exit code 1 when no test came of it.
+    #[command(after_help = test::EXAMPLES)]
     Test(TestArgs),
     /// Print the JSON Schema of the configuration file.
     Schema,
@@ -457,21 +462,6 @@ pub(crate) enum Shell {
     Bash,
     Zsh,
     Fish,
-}
-
-/// Which tests are run, and how the outcome is shown.
-#[derive(Debug, Args)]
-pub(crate) struct TestArgs {
-    /// Only tests with this in their names, in any case.
-    #[arg(value_name = "NAME")]
-    pub(crate) name: Option<String>,
-    /// Where the outcome is written as JUnit XML, beside what is shown.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) junit: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) config: ConfigArg,
-    #[command(flatten)]
-    pub(crate) output: JsonArg,
 }
 
 /// A configuration to look at, and how to show it.

@@ -37,7 +37,7 @@ pub(crate) use date::HttpDate;
 pub use date::rfc3339;
 pub(crate) use exchange::{Refusal, refusal};
 pub(crate) use id::{RequestId, RequestIds};
-pub(crate) use redact::{header as masked_header, query as masked_query};
+pub use redact::{header as masked_header, query as masked_query};
 pub(crate) use reports::{Reports, ScriptLines, tell_left_out};
 pub(crate) use seldom::Seldom;
 pub use sink::log_shipping;

@@ -48,8 +48,8 @@ const CREDENTIAL_PARAMETERS: [&str; 30] = [
 /// Schemes (RFC 9110 section 11.1) that give a credential away wherever it stands.
 const CREDENTIAL_SCHEMES: [&[u8]; 4] = [b"bearer", b"basic", b"digest", b"negotiate"];
 
-/// A header's value. `name` is in lower case.
-pub(crate) fn header(log: &AccessLog, name: &str, value: &[u8], mut piece: impl FnMut(&[u8])) {
+/// A header's value, its credentials replaced by `***`. `name` is in lower case.
+pub fn header(log: &AccessLog, name: &str, value: &[u8], mut piece: impl FnMut(&[u8])) {
     let scheme = |scheme: &&[u8]| {
         let split = value.split_at_checked(scheme.len());
         split.is_some_and(|(start, rest)| {
@@ -73,8 +73,8 @@ pub(crate) fn header(log: &AccessLog, name: &str, value: &[u8], mut piece: impl 
     query(log, parameters, piece);
 }
 
-/// A query, without the question mark.
-pub(crate) fn query(log: &AccessLog, query: &[u8], mut piece: impl FnMut(&[u8])) {
+/// A query, without the question mark, its credentials replaced by `***`.
+pub fn query(log: &AccessLog, query: &[u8], mut piece: impl FnMut(&[u8])) {
     for pair in query.split_inclusive(|&byte| byte == b'&') {
         let (body, separator) = split_end(pair, b"&");
         match named(body) {

@@ -4,13 +4,19 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tollgate_plan::issuer::HttpUrl;
 use tollgate_plan::proof::Proof;
 
-use crate::cli::TestArgs;
+use crate::admin_side::AdminSide;
+use crate::cli::{RecordArgs, TestArgs};
+use crate::proof::record::{self, Wish, Wishes};
 use crate::proof::{self, Outcome, junit, report};
 use crate::{config_file, output};
 
 pub(super) fn test(arguments: &TestArgs) -> ExitCode {
+    if let Some(url) = &arguments.record.url {
+        return recorded(arguments, url);
+    }
     match run(arguments) {
         Some(true) => ExitCode::SUCCESS,
         Some(false) | None => ExitCode::FAILURE,
@@ -75,4 +81,80 @@ fn fault(arguments: &TestArgs, message: Option<String>) -> Option<bool> {
         output::error(message);
     }
     None
+}
+
+/// Asks a gateway that runs, and prints tests.
+fn recorded(arguments: &TestArgs, url: &str) -> ExitCode {
+    let (url, wishes) = match wishes(&arguments.record, url) {
+        Ok(asked) => asked,
+        Err((message, code)) => {
+            output::error(message);
+            return ExitCode::from(code);
+        }
+    };
+    if wishes.beyond > 0 {
+        let more = config_file::count(wishes.beyond, "request");
+        output::warning(format_args!("{more} of the file not sent: a file of tests is read by people"));
+    }
+    let loaded = config_file::source(&arguments.config).map_err(output::error).ok();
+    let Some((source, loaded)) =
+        loaded.and_then(|source| Some((source, config_file::load(&arguments.config)?)))
+    else {
+        return ExitCode::FAILURE;
+    };
+    let admin = match arguments.record.admin {
+        Some(address) => AdminSide::at(address),
+        None => AdminSide::configured(&loaded.plan.admin),
+    };
+    let recorded = match record::record((&source, &loaded), &url, admin, wishes) {
+        Ok(recorded) => recorded,
+        Err(message) => {
+            output::error(message);
+            return ExitCode::FAILURE;
+        }
+    };
+    if let Some(why) = &recorded.silent {
+        output::warning(format_args!("which routes requests took is the configuration's word: {why}"));
+    }
+    let (made, left) = recorded.counts();
+    let left =
+        if left == 0 { String::new() } else { format!(", {} left out", config_file::count(left, "request")) };
+    output::err(&format!("{} recorded{left}\n", config_file::count(made, "test")));
+    if output::deliver(&recorded.yaml(arguments.record.append)) && made > 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Where to, and what is sent; else what is wrong, and the exit code.
+fn wishes(arguments: &RecordArgs, url: &str) -> Result<(HttpUrl, Wishes), (String, u8)> {
+    let usage = |why: &str| (format!("--record {}: {why}", shown(url)), 2);
+    let url = HttpUrl::parse(url).map_err(usage)?;
+    let (hosts, headers): (Vec<_>, Vec<_>) =
+        arguments.headers.iter().cloned().partition(|(name, _)| name.eq_ignore_ascii_case("host"));
+    let host = hosts.into_iter().next().map(|(_, host)| host);
+    let Some(file) = &arguments.from else {
+        let body = arguments.data.clone();
+        let usual = if body.is_some() { "POST" } else { "GET" };
+        let method = arguments.method.clone().unwrap_or_else(|| usual.to_owned());
+        let wish = Wish { method, target: url.target.to_string(), host, headers, body };
+        wish.check().map_err(|why| usage(&format!("the request cannot be sent: {why}")))?;
+        return Ok((url, Wishes { all: vec![wish], ..Wishes::default() }));
+    };
+    if &*url.target != "/" {
+        return Err(usage("with --from the URL is that of the gateway, without a path"));
+    }
+    let mut wishes = Wishes::read(file, &headers, arguments.any_method).map_err(|why| (why, 1))?;
+    wishes.all.iter_mut().for_each(|wish| wish.host = host.clone().or(wish.host.take()));
+    match wishes.all.iter().find_map(|wish| Some((wish.shown(), wish.check().err()?))) {
+        Some((request, why)) => Err(usage(&format!("{request} cannot be sent: {why}"))),
+        None => Ok((url, wishes)),
+    }
+}
+
+/// Without what may be a credential.
+fn shown(url: &str) -> &str {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    if url.contains('@') { "URL" } else { url }
 }

@@ -23,12 +23,12 @@ use tollgate_plan::listener::ListenAddress;
 use tollgate_plan::proof::Proof;
 use tollgate_proxy::{Control, Following, Gateway, Held};
 
-use super::Outcome;
 use super::compare::{self, Fault, Found};
 use super::keys::{self, Keys};
 use super::stage::{Addresses, Stage};
 use super::stub::{self, Seen, Stubs};
 use super::veil::Veil;
+use super::{Looked, Outcome};
 
 /// An answer may take so long: longer than any wait of a test after it was shortened.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -114,6 +114,19 @@ impl<'a> Lane<'a> {
     }
 }
 
+impl Lane<'_> {
+    /// The same for those who make tests.
+    pub(super) fn look(&mut self, proof: &Proof, number: usize) -> Looked {
+        self.set.veil = Veil::default();
+        let looked = self.runtime.block_on(self.set.look(proof, number));
+        looked.unwrap_or_else(|error| Looked {
+            faults: vec![Fault::new("request", "an answer", &error)],
+            route: None,
+            paths: Vec::new(),
+        })
+    }
+}
+
 impl Drop for Lane<'_> {
     fn drop(&mut self) {
         let control = self.set.control.clone();
@@ -173,7 +186,12 @@ impl<'a> Set<'a> {
         })
     }
 
-    async fn run(&mut self, proof: &Proof, number: usize) -> Result<Outcome, String> {
+    /// The last answer, its record, and what services were sent for it.
+    async fn meet(
+        &mut self,
+        proof: &Proof,
+        number: usize,
+    ) -> Result<(Answer, Option<Value>, Vec<Seen>), String> {
         {
             let mut scene = stub::lock(&self.stubs);
             scene.stubs = proof.stubs.iter().cloned().collect();
@@ -183,6 +201,22 @@ impl<'a> Set<'a> {
         let answer = self.ask(proof, number).await?;
         let record = self.record().await?;
         let seen: Vec<Seen> = std::mem::take(&mut stub::lock(&self.stubs).seen);
+        Ok((answer, record, seen))
+    }
+
+    async fn look(&mut self, proof: &Proof, number: usize) -> Result<Looked, String> {
+        let (answer, record, seen) = self.meet(proof, number).await?;
+        let found = Found { plan: self.plan, answer: &answer, record: record.as_ref(), seen: &seen };
+        let route = record.as_ref().and_then(|record| record.get("route")?.as_str());
+        Ok(Looked {
+            faults: found.compare(&proof.expect),
+            route: route.map(str::to_owned),
+            paths: seen.into_iter().map(|one| one.path).collect(),
+        })
+    }
+
+    async fn run(&mut self, proof: &Proof, number: usize) -> Result<Outcome, String> {
+        let (answer, record, seen) = self.meet(proof, number).await?;
         let found = Found { plan: self.plan, answer: &answer, record: record.as_ref(), seen: &seen };
         let faults = found.compare(&proof.expect);
         if faults.is_empty() {

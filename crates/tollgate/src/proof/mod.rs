@@ -11,6 +11,7 @@ mod stub;
 mod veil;
 
 pub(crate) mod junit;
+pub(crate) mod record;
 pub(crate) mod report;
 
 use std::sync::Mutex;
@@ -86,6 +87,24 @@ pub(crate) fn run(plan: &Plan, proofs: &[&Proof], until: Option<Instant>) -> Res
     })?;
     let done = outcomes.into_iter().map(|place| place.into_inner().unwrap_or_else(PoisonError::into_inner));
     Ok(done.map(|outcome| outcome.unwrap_or_else(Outcome::not_run)).collect())
+}
+
+/// What a test came to, for those who make it.
+pub(crate) struct Looked {
+    pub(crate) faults: Vec<Fault>,
+    /// The route that its last request took.
+    pub(crate) route: Option<String>,
+    /// Path and query of each request that services got from the last request.
+    pub(crate) paths: Vec<String>,
+}
+
+/// Runs tests one after the other, and gives what each came to, in their order.
+pub(crate) fn look(plan: &Plan, proofs: &[&Proof]) -> Result<Vec<Looked>, String> {
+    let keys = Keys::new(plan, proofs)?;
+    serve::raise_open_files();
+    let _quiet = tracing::dispatcher::set_default(&tracing::Dispatch::none());
+    let mut lane = Lane::start(plan, proofs, &keys, None)?;
+    Ok(proofs.iter().enumerate().map(|(number, proof)| lane.look(proof, number)).collect())
 }
 
 impl Outcome {

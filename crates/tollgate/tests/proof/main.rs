@@ -1,7 +1,8 @@
-//! `tollgate test`: every key of a test, once where it holds and once where it does not; what is shown; and
-//! `reload.require_tests`.
+//! `tollgate test`: every key of a test, once where it holds and once where it does not; what is shown; what is recorded;
+//! and `reload.require_tests`.
 
 mod keys;
+mod recorded;
 mod required;
 mod shown;
 
