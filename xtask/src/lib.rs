@@ -14,10 +14,13 @@ pub mod generate;
 
 pub mod bench;
 pub mod chaos;
+pub mod scale;
 pub mod closet;
 
+pub mod coverage;
 pub mod fuzz;
 pub mod package;
 
+pub mod plot;
 pub mod run;
 pub mod say;

@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use xtask::{audit, bench, chaos, closet, console, docs, fuzz, gate, generate, package, say, tidy, tree};
+use xtask::{
+    audit, bench, chaos, closet, console, coverage, docs, fuzz, gate, generate, package, say, scale, tidy,
+    tree,
+};
 
 #[derive(Parser)]
 #[command(name = "xtask", about = "The repository's own tasks")]
@@ -31,6 +34,10 @@ enum Task {
     Bench(bench::Args),
     /// Reloads, hand-overs and outages under load, by a seed; and the soak
     Chaos(chaos::Args),
+    /// A thousand gateways and one Redis, simulated; writes the figures and plots of docs/scale.md
+    Scale(scale::Args),
+    /// Which lines the tests of a crate run
+    Coverage(coverage::Args),
     /// Measure examples/closet beside what is said of a gateway on a Raspberry Pi
     Closet(closet::Args),
     /// Run the fuzz targets for a while
@@ -66,6 +73,8 @@ fn run(task: Task) -> Result<bool> {
         Task::Audit => audit::run(),
         Task::Bench(args) => bench::run(&args).map(|()| true),
         Task::Chaos(args) => chaos::run(&args),
+        Task::Scale(args) => scale::run(&args),
+        Task::Coverage(args) => coverage::run(&args),
         Task::Closet(args) => closet::run(&args).map(|()| true),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Package(args) => package::run(&args).map(|()| true),
