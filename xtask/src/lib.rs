@@ -13,6 +13,7 @@ pub mod docs;
 pub mod generate;
 
 pub mod bench;
+pub mod billion;
 pub mod chaos;
 pub mod scale;
 pub mod closet;

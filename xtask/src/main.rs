@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::{
-    audit, bench, chaos, closet, console, coverage, docs, fuzz, gate, generate, package, say, scale, tidy,
-    tree,
+    audit, bench, billion, chaos, closet, console, coverage, docs, fuzz, gate, generate, package, say, scale,
+    tidy, tree,
 };
 
 #[derive(Parser)]
@@ -32,14 +32,16 @@ enum Task {
     Audit,
     /// Measure beside nginx, HAProxy and Envoy
     Bench(bench::Args),
+    /// Break examples/billion under load, and count what its clients see
+    Billion(billion::Args),
     /// Reloads, hand-overs and outages under load, by a seed; and the soak
     Chaos(chaos::Args),
     /// A thousand gateways and one Redis, simulated; writes the figures and plots of docs/scale.md
     Scale(scale::Args),
-    /// Which lines the tests of a crate run
-    Coverage(coverage::Args),
     /// Measure examples/closet beside what is said of a gateway on a Raspberry Pi
     Closet(closet::Args),
+    /// Which lines the tests of a crate run
+    Coverage(coverage::Args),
     /// Run the fuzz targets for a while
     Fuzz(fuzz::Args),
     /// Build the static binary and pack it
@@ -72,10 +74,11 @@ fn run(task: Task) -> Result<bool> {
         Task::Docs(args) => docs::run(&args),
         Task::Audit => audit::run(),
         Task::Bench(args) => bench::run(&args).map(|()| true),
+        Task::Billion(args) => billion::run(&args),
         Task::Chaos(args) => chaos::run(&args),
         Task::Scale(args) => scale::run(&args),
-        Task::Coverage(args) => coverage::run(&args),
         Task::Closet(args) => closet::run(&args).map(|()| true),
+        Task::Coverage(args) => coverage::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Package(args) => package::run(&args).map(|()| true),
     }
