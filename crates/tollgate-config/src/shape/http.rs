@@ -88,9 +88,10 @@ const OWNED: &[WireName] = &[
     name::UPGRADE,
 ];
 
-fn header_name(text: &str, span: Span) -> Result<WireName, Box<Finding>> {
+/// `shown` is the text as it may be told: what a variable stood for may not.
+fn header_name(text: &str, shown: &str, span: Span) -> Result<WireName, Box<Finding>> {
     WireName::new(text).map_err(|_| {
-        let message = format!("`{}` is no header name", text.escape_debug());
+        let message = format!("`{shown}` is no header name");
         let hint = text.ends_with(':').then(|| "write the name without the colon".to_owned());
         Box::new(Finding::error(Code::BadValue, span, message).maybe_hint(hint))
     })
@@ -100,7 +101,7 @@ impl Key for HeaderName {
     const LABEL: &'static str = "header";
 
     fn parse(text: &str, span: Span) -> Result<Self, Box<Finding>> {
-        header_name(text, span).map(HeaderName)
+        header_name(text, &text.escape_debug().to_string(), span).map(HeaderName)
     }
 }
 
@@ -108,17 +109,21 @@ impl Key for EditedHeader {
     const LABEL: &'static str = "header";
 
     fn parse(text: &str, span: Span) -> Result<Self, Box<Finding>> {
-        let header = header_name(text, span)?;
-        if !is_owned(&header) {
-            return Ok(EditedHeader(header));
-        }
-        let message = format!("`{text}` belongs to the gateway and cannot be edited");
-        let hint = match header == name::HOST {
-            true => "the upstream's `host:` decides what is sent: `upstream`, `preserve`, or a fixed name",
-            false => "the gateway frames each connection itself; remove it",
-        };
-        Err(Box::new(Finding::error(Code::BadValue, span, message).hint(hint)))
+        edited_header(text, &text.escape_debug().to_string(), span)
     }
+}
+
+fn edited_header(text: &str, shown: &str, span: Span) -> Result<EditedHeader, Box<Finding>> {
+    let header = header_name(text, shown, span)?;
+    if !is_owned(&header) {
+        return Ok(EditedHeader(header));
+    }
+    let message = format!("`{shown}` belongs to the gateway and cannot be edited");
+    let hint = match header == name::HOST {
+        true => "the upstream's `host:` decides what is sent: `upstream`, `preserve`, or a fixed name",
+        false => "the gateway frames each connection itself; remove it",
+    };
+    Err(Box::new(Finding::error(Code::BadValue, span, message).hint(hint)))
 }
 
 /// Whether the gateway frames, routes or describes messages by a header.
@@ -129,7 +134,8 @@ pub(crate) fn is_owned(header: &WireName) -> bool {
 impl Shape for HeaderName {
     fn read(node: NodeRef<'_>, what: &str, report: &mut Report) -> Option<Self> {
         let scalar = text(node, what, report)?;
-        header_name(&scalar.text, node.span()).map(HeaderName).map_err(|finding| report.push(*finding)).ok()
+        let name = header_name(&scalar.text, &shown(node, report), node.span()).map(HeaderName);
+        name.map_err(|finding| report.push(*finding)).ok()
     }
 
     fn describe(_: &mut Catalogue) -> Description {
@@ -144,7 +150,8 @@ impl Shape for HeaderName {
 impl Shape for EditedHeader {
     fn read(node: NodeRef<'_>, what: &str, report: &mut Report) -> Option<Self> {
         let scalar = text(node, what, report)?;
-        EditedHeader::parse(&scalar.text, node.span()).map_err(|finding| report.push(*finding)).ok()
+        let name = edited_header(&scalar.text, &shown(node, report), node.span());
+        name.map_err(|finding| report.push(*finding)).ok()
     }
 
     fn describe(catalogue: &mut Catalogue) -> Description {
@@ -158,7 +165,7 @@ impl Shape for LoggedHeader {
         if !CREDENTIAL_HEADERS.contains(&header.as_str()) {
             return Some(LoggedHeader(header));
         }
-        let message = format!("`{header}` carries credentials, which are never logged");
+        let message = format!("`{}` carries credentials, which are never logged", shown(node, report));
         report.push(Finding::error(Code::BadValue, node.span(), message));
         None
     }
