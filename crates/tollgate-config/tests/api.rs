@@ -56,7 +56,7 @@ fn the_admin_side_of_a_file_that_is_refused() {
         ("routes: [\n".to_owned(), None),
         (String::new(), None),
     ] {
-        let sources = MemorySources::default().file("t.yaml", &text).variable("TOKEN", "abc");
+        let sources = MemorySources::default().file("t.yaml", &*text).variable("TOKEN", "abc");
         match (tollgate_config::admin(Path::new("t.yaml"), &sources), expect) {
             (Ok(admin), Some((port, token))) => {
                 assert_eq!((admin.address.port(), admin.token.as_deref()), (port, token), "{text}");
