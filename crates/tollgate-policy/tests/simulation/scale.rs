@@ -125,7 +125,7 @@ fn a_fleet_without_faults_is_near_one_limiter_and_spares_redis_what_repeats() {
         measured_ms: 6_000,
         ..FLEET
     };
-    for (spread, most_calls) in [(Spread::Any, 1.15), (Spread::Sticky, 0.45)] {
+    for (spread, most_calls) in [(Spread::Any, 1.15), (Spread::Sticky, 0.9)] {
         let mut world = World::new(Setting { spread, ..small.clone() });
         world.run();
         let (error, sum) = (world.tally.error(), world.tally.sum);
