@@ -3,7 +3,7 @@
 
 // The command line as the binary declares it; the binary is no library that could be asked.
 #[path = "../../crates/tollgate/src/cli.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod cli;
 
 use std::fmt::Write as _;

@@ -20,8 +20,8 @@ use http::HeaderMap;
 use tollgate_wire::{HeadError, HeaderBlock, TrailersOf};
 
 use super::Gone;
-use fields::{field_map, trailer_block};
 pub(crate) use fields::is_connection_specific;
+use fields::{field_map, trailer_block};
 pub(crate) use heads::{check_request, write_request, write_response};
 pub(crate) use meter::Fault;
 pub(crate) use wire::Wire;
