@@ -199,7 +199,6 @@ fn both_caches_say_the_same_or_differ_for_a_reason() {
         let Some((_, why, _)) = reason else { panic!("{side:?} for no reason, case {number}: {case:#?}") };
         *told.entry((side, why)).or_default() += 1;
     }
-    println!("of {cases}: {given} given by both, {asked} asked for by both, {told:#?}");
     assert!(given > cases / 40 && asked > cases / 40, "{given} are given, {asked} are asked for");
     for (side, why, _) in REASONS {
         assert!(told.contains_key(&(*side, *why)), "no case is {side:?} any more because {why}");

@@ -60,7 +60,6 @@ fn check(target: &str, kind: &str, ours: fn(&[u8]) -> Vec<Seen>) {
         *told.entry(verdict).or_default() += 1;
     }
     let same = told.get(SAME).copied().unwrap_or_default();
-    println!("{kind}: {told:?}");
     assert!(same > changed / 10, "only {same} cases are read alike: {told:?}");
 }
 
