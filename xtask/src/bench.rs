@@ -28,6 +28,7 @@ mod start;
 mod stores;
 mod tail;
 mod tls;
+mod tools;
 mod workers;
 
 pub(crate) mod machine;
@@ -120,6 +121,8 @@ pub enum Case {
     Curves,
     /// One worker and two
     Workers,
+    /// `check` and `explain` of 10,000 routes, and `test`
+    Tools,
 }
 
 /// Runs the chosen cases, writes their samples, and makes the page.
@@ -159,6 +162,7 @@ pub fn run(args: &Args) -> Result<()> {
             Case::Tail => tail::run(&site, args, &mut results)?,
             Case::Curves => curves::run(&site, args, &mut results)?,
             Case::Workers => workers::run(&site, args, &mut results)?,
+            Case::Tools => tools::run(&site, args, &mut results)?,
         }
         results.write()?;
     }

@@ -13,6 +13,7 @@ use std::fs;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use super::tools::{CHECK, EXPLAIN, TEST, TESTS};
 use super::{everything, results};
 use crate::{say, tree};
 
@@ -73,6 +74,7 @@ const SECTIONS: &[(&str, &str, Section)] = &[
     ("tail", "Latency at half load", tail::section),
     ("curves", "What grows with what", growth::curves),
     ("workers", "One worker and two", growth::workers),
+    ("tools", "The command line", tools),
 ];
 
 const ORDER: &[&str] = &["tollgate", "nginx", "haproxy", "envoy", "caddy"];
@@ -257,6 +259,23 @@ fn start(record: &Record) -> Result<String> {
         |ms| ms < 50.0,
         millis,
     )?;
+    Ok(text)
+}
+
+fn tools(record: &Record) -> Result<String> {
+    let mut text =
+        String::from("From start to end of the command; its output goes nowhere.\n\n| | ms |\n|---|---|\n");
+    let ms = |work| record.median("tollgate", work, "ms");
+    for work in [CHECK, EXPLAIN, TEST] {
+        writeln!(text, "| {work} | {} |", millis(ms(work)))?;
+    }
+    text.push_str(BARS);
+    for work in [CHECK, EXPLAIN] {
+        bar_row(&mut text, &format!("{work}: under 300 ms"), ms(work), |ms| ms < 300.0, millis)?;
+    }
+    let speed = ms(TEST).map(|ms| TESTS as f64 * 1e3 / ms);
+    let show = |speed: Option<f64>| speed.map_or("–".into(), |speed| format!("{speed:.0} a second"));
+    bar_row(&mut text, "at least 300 tests a second", speed, |speed| speed >= 300.0, show)?;
     Ok(text)
 }
 
