@@ -8,7 +8,6 @@ pub(crate) const SHOWN: &[(&str, &str, &str)] = &[
     ("docs/cost.md", "CLOUD  TYPE", "as printed on a day; the tests of `cost` reckon"),
     ("docs/cost.md", "du --bytes", "wants a day's objects"),
     ("docs/decisions/README.md", "# NNNN", "the form of a record"),
-    ("docs/fuzzing.md", "./dev fuzz", "takes minutes; `fuzz/seeds/` are run by tests"),
     ("docs/install.md", "tar -xzf", "wants the archive; `xtask package --check` unpacks it"),
     ("docs/install.md", "apt install", "wants the package; `xtask package --check` installs it"),
     ("docs/install.md", "docker load", "wants an engine"),
