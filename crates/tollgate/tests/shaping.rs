@@ -107,6 +107,6 @@ fn the_page_says_what_is_so() {
     let (from, after) = after.split_once("` comes").expect("what it is made of");
     let origin = saying("", from);
     let text = block(before, "```yaml\n").replace("http://127.0.0.1:3000", &origin.url());
-    let wanted: Value = serde_json::from_str(&block(after, "```\n")).expect("JSON");
+    let wanted: Value = serde_json::from_str(&block(after, "```json\n")).expect("JSON");
     assert_eq!(gateway!(&text).get("/orders/7").json(), wanted);
 }
