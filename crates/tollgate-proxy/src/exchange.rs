@@ -183,6 +183,14 @@ impl Validators {
     }
 }
 
+/// What every part of an aggregate is sent.
+pub(crate) struct ForParts {
+    /// Header lines.
+    pub(crate) lines: Vec<u8>,
+    /// Query parameters behind those of the part's own path.
+    pub(crate) query: Option<Vec<u8>>,
+}
+
 /// What the upstream will be sent: everything but the parts that depend on the target.
 pub(crate) struct Outgoing {
     /// Path in normal form, and query.

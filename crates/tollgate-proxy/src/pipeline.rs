@@ -92,9 +92,9 @@ async fn act<'a>(exchange: &mut Exchange<'_>, active: &'a Active) -> Result<Outc
             Box::pin(scripted_parts(exchange, aggregate, scripts)).await?
         }
         Some(Action::Aggregate(aggregate)) => {
-            let lines = transform::part(exchange, &aggregate.headers);
+            let shared = transform::part(exchange, aggregate);
             // Boxed: the routes to one service need not carry the room.
-            Outcome::Reply(Box::pin(aggregate::aggregate(exchange, aggregate, lines)).await?)
+            Outcome::Reply(Box::pin(aggregate::aggregate(exchange, aggregate, shared)).await?)
         }
         Some(Action::Health(upstreams)) => Outcome::Reply(respond::health(exchange, upstreams)),
         Some(Action::To(_) | Action::Split(_)) => forward(exchange).await?,
@@ -224,8 +224,8 @@ async fn scripted_parts(
     if let Some(reply) = scripts.before_parts(exchange)? {
         return Ok(Outcome::Reply(reply));
     }
-    let lines = transform::part(exchange, &aggregate.headers);
-    let reply = aggregate::aggregate(exchange, aggregate, lines).await;
+    let shared = transform::part(exchange, aggregate);
+    let reply = aggregate::aggregate(exchange, aggregate, shared).await;
     scripts.parts_came(exchange);
     if exchange.is_explained() {
         // There is no answer that they could see.

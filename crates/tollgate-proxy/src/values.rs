@@ -19,7 +19,19 @@ impl Values for Exchange<'_> {
             }
             Var::Host => out.extend_from_slice(self.kit.host.as_bytes()),
             Var::Path => out.extend_from_slice(self.path().as_bytes()),
-            Var::Query => out.extend_from_slice(self.kit.head.query().unwrap_or_default()),
+            Var::Query => {
+                let raw = self.kit.head.query();
+                let auth = self.matched().and_then(|route| route.auth.as_deref());
+                // A credential that is taken off goes nowhere by another way.
+                let taken: Vec<_> = credentials::Stripped::of(auth)
+                    .into_iter()
+                    .flat_map(|stripped| stripped.parameters().map(query::Edit::Remove))
+                    .collect();
+                match taken.is_empty() {
+                    true => out.extend_from_slice(raw.unwrap_or_default()),
+                    false => out.extend(query::edit(raw, &taken).unwrap_or_default()),
+                }
+            }
             Var::Method => out.extend_from_slice(self.kit.head.method.as_str().as_bytes()),
             Var::Scheme => out.extend_from_slice(self.facts.scheme.as_bytes()),
             Var::ClientIp => match self.facts.client_ip {

@@ -304,6 +304,27 @@ fn parts_see_of_the_client_what_is_listed() {
 }
 
 #[test]
+fn what_the_route_takes_off_no_part_sees() {
+    let origin = fleet();
+    let gateway = gateway!(
+        "consumers:\n  - { name: bus, keys: [\"sha256:@HASH@\"] }\n\
+         upstreams:\n  fleet: { targets: [@ORIGIN@] }\nroutes:\n  - path: /{id}\n    \
+         auth: { api_key: { query: key }, strip: true }\n    \
+         request: { only_headers: [x-a], only_query: [key, x, y], remove_query: [y], set_query: { v: \"1\" } }\n    \
+         aggregate:\n      headers: [x-a, x-z]\n      query: [key, x, y, z]\n      parts:\n        \
+         - { name: a, to: fleet, path: \"/echo?all={query}\" }\n",
+        ORIGIN = origin.url(),
+        HASH = "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"
+    );
+    let mut client = gateway.client();
+    let answer =
+        client.exchange("GET /7?key=key&x=1&y=2&z=3 HTTP/1.1\r\nHost: test\r\nX-A: a\r\nX-Z: z\r\n\r\n");
+    let headers = answer.json()["headers"].to_string().to_ascii_lowercase();
+    assert!(headers.contains("x-a") && !headers.contains("x-z"), "{headers}");
+    assert_eq!(origin.last().target(), "/echo?all=x%3D1%26y%3D2%26z%3D3&x=1&v=1");
+}
+
+#[test]
 fn parts_send_bodies() {
     let origin = fleet();
     let gateway = aggregate(

@@ -183,6 +183,29 @@ fn warn_no_effect(route: &spec::Route, action: &Action, report: &mut Report) {
             report.push(Finding::warning(Code::NoEffect, key, message));
         }
     }
+    if parts {
+        warn_of_parts(route, report);
+    }
+}
+
+/// What each part says for itself, written on the route.
+fn warn_of_parts(route: &spec::Route, report: &mut Report) {
+    let (request, response) = (route.request.value(), route.response.value());
+    let keys = [
+        ("rewrite", request.and_then(|block| block.rewrite.key()), "each part has a `path` of its own"),
+        (
+            "strip_prefix",
+            request.and_then(|block| block.strip_prefix.key()),
+            "each part has a `path` of its own",
+        ),
+        ("body", response.and_then(|block| block.body.key()), "each part is shaped by keys of its own"),
+    ];
+    for (name, key, why) in keys {
+        if let Some(key) = key {
+            let message = format!("`{name}` changes nothing: {why}");
+            report.push(Finding::warning(Code::NoEffect, key, message));
+        }
+    }
 }
 
 /// `encode` on a route whose answers nobody reads: they pass as they are. `shaped` says that `response.body` does.

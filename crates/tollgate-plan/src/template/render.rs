@@ -64,8 +64,9 @@ impl Template {
         done.inspect_err(|_| out.truncate(start))
     }
 
-    /// A URL (`redirect`): `{scheme}`, `{host}`, `{path}`, `{query}` and a tail stand as they are, other values
-    /// are percent-encoded. Before the query a missing or empty value is an error; in it, it is empty. A `?`
+    /// A URL (`redirect`, a part's path): before the query `{scheme}`, `{host}`, `{path}` and a tail stand as they are, and so does
+    /// `{query}` where pairs of a query begin; everywhere else values are percent-encoded, or one would bring parameters
+    /// with it. Before the query a missing or empty value is an error; in it, it is empty. A `?`
     /// before an empty `{query}` that ends the URL goes away with it.
     pub fn render_url(&self, values: &impl Values, out: &mut Vec<u8>) -> Result<(), MissingValue> {
         let start = out.len();
@@ -78,12 +79,13 @@ impl Template {
                     false
                 }
                 Part::Var(var) => {
-                    let whole =
-                        matches!(var, Var::Scheme | Var::Host | Var::Path | Var::Query | Var::Tail(_));
-                    let filled = match whole {
-                        true => values.value(var, out),
-                        false if segments.in_query => push_encoded(var, values, out).is_ok(),
-                        false => push_segment(var, values, out).is_ok(),
+                    let filled = match var {
+                        Var::Query if matches!(out.last(), Some(b'?' | b'&')) => values.value(var, out),
+                        _ if segments.in_query => push_encoded(var, values, out).is_ok(),
+                        Var::Scheme | Var::Host | Var::Path | Var::Query | Var::Tail(_) => {
+                            values.value(var, out)
+                        }
+                        _ => push_segment(var, values, out).is_ok(),
                     };
                     let may_be_empty = segments.in_query || matches!(var, Var::Query | Var::Tail(_));
                     if !may_be_empty && (!filled || out.len() == before) {
@@ -156,6 +158,10 @@ fn push_if(
     if !found || value.is_empty() || !is_fit(value) {
         out.truncate(start);
         return Err(MissingValue);
+    }
+    // Of all values this one is encoded as it comes.
+    if matches!(var, Var::Tail(_)) {
+        decode_from(out, start);
     }
     rewrite_from(out, start, percent_encode);
     Ok(())

@@ -211,7 +211,11 @@ fn a_url_keeps_host_path_and_query() {
         Some("https://x/?u=tab%09here%0D%0Ax%3A%20%22quoted%5C%22%20%00%01%C3%A9"),
     );
     check("https://x/?q={query:q}&n={empty}{gone}&d={dots}", Some("https://x/?q=a%26b%3Dc%3F&n=&d=.."));
-    check("../login?next={path}", Some("../login?next=/orders/7%2F/"));
+    check("../login?next={path}", Some("../login?next=%2Forders%2F7%252F%2F"));
+    // No value brings parameters with it, but `{query}` where a pair may begin.
+    check("https://x/?f={rest}&v=1", Some("https://x/?f=a%2Fb%2Fc%2F&v=1"));
+    check("https://x/?from={query}", Some("https://x/?from=a%3D%257e%26b"));
+    check("https://x/?v=1&{query}", Some("https://x/?v=1&a=%7e&b"));
     check("/a\r\nset-cookie: x", Some("/a  set-cookie: x"));
 }
 

@@ -20,16 +20,16 @@ use tollgate_plan::aggregate::{Aggregate, Part, PartBody, Source};
 use tollgate_policy::cache::Parts;
 
 use crate::buffer;
-use crate::exchange::{Exchange, Reject, Reply};
+use crate::exchange::{Exchange, ForParts, Reject, Reply};
 use crate::pump::Watch;
 
 use part::Came;
 
-/// Asks the services and puts their answers together. `lines` are the header lines that every part is sent.
+/// Asks the services and puts their answers together. `shared` is what every part is sent.
 pub(crate) async fn aggregate(
     exchange: &mut Exchange<'_>,
     aggregate: &Aggregate,
-    lines: Vec<u8>,
+    shared: ForParts,
 ) -> Result<Reply<'static>, Reject> {
     let sends_body = aggregate.parts.iter().any(takes_body);
     if sends_body {
@@ -43,7 +43,7 @@ pub(crate) async fn aggregate(
     let work = Work {
         exchange,
         aggregate,
-        lines,
+        shared,
         deadline,
         room: Cell::new(aggregate.answer_bytes.max(aggregate.part_bytes)),
         said: RefCell::default(),
@@ -63,7 +63,7 @@ fn takes_body(part: &Part) -> bool {
 struct Work<'a, 'c> {
     exchange: &'a Exchange<'c>,
     aggregate: &'a Aggregate,
-    lines: Vec<u8>,
+    shared: ForParts,
     /// For all of it.
     deadline: Instant,
     /// Bytes that documents may still take: those that are under way, and what is kept of those that came.

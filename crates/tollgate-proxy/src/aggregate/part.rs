@@ -12,7 +12,6 @@ use tollgate_content::decode::{Undecoded, decode};
 use tollgate_content::{Kind, Path, Raw};
 use tollgate_plan::Reason;
 use tollgate_plan::aggregate::{Call, Part, PartBody, Source, Times};
-use tollgate_plan::query;
 use tollgate_plan::template::{Template, Var};
 use tollgate_plan::upstream::UpstreamId;
 use tollgate_policy::cache::Came as Answered;
@@ -292,7 +291,7 @@ impl Work<'_, '_> {
             Failed::of(if refers { Reason::PartReferenceMissing } else { Reason::TemplateValueMissing })
         })?;
         self.add_query(&mut outgoing.target);
-        outgoing.lines.extend_from_slice(&self.lines);
+        outgoing.lines.extend_from_slice(&self.shared.lines);
         let body = match &call.body {
             PartBody::Nothing => None,
             PartBody::Request => {
@@ -312,17 +311,11 @@ impl Work<'_, '_> {
         Ok((outgoing, body))
     }
 
-    /// The client's query parameters that parts may see.
+    /// The query parameters that all parts are sent.
     fn add_query(&self, target: &mut Vec<u8>) {
-        let raw = self.exchange.kit.head.query().unwrap_or_default();
-        if self.aggregate.query.is_empty() || raw.is_empty() {
-            return;
-        }
-        for pair in query::pairs(raw).filter(|pair| self.aggregate.query.iter().any(|name| pair.is(name))) {
+        if let Some(query) = &self.shared.query {
             target.push(if target.contains(&b'?') { b'&' } else { b'?' });
-            target.extend_from_slice(pair.name);
-            target.push(b'=');
-            target.extend_from_slice(pair.value);
+            target.extend_from_slice(query);
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Stage 10: what the upstream will be sent.
 
+use std::borrow::Cow;
+
+use tollgate_plan::aggregate::Aggregate;
 use tollgate_plan::query::{self, Edit};
 use tollgate_plan::route::{HeaderEdit, QueryEdit, Rewrite, Route};
 use tollgate_plan::{Plan, Reason};
@@ -8,7 +11,7 @@ use tollgate_wire::{BodyLength, EntryRef, HopByHop, Name, name, write_header};
 use super::forwarding;
 use super::identity::Told;
 use crate::credentials::spells;
-use crate::exchange::{Exchange, Outgoing, Reject, Validators};
+use crate::exchange::{Exchange, ForParts, Outgoing, Reject, Validators};
 
 /// Makes the target and the header lines, all but Host, which depends on the upstream's target.
 pub(crate) fn request(exchange: &Exchange<'_>) -> Result<Outgoing, Reject> {
@@ -122,10 +125,10 @@ fn write_own(
     }
 }
 
-/// The header lines of every part of an aggregate: those of the client that it may see, the gateway's own, and the
-/// route's. What describes the client's message, or asks for a piece or a coding of the answer, is for nobody's request
+/// What every part of an aggregate is sent: what of the client it may see, by its own lists and by the route's, the gateway's
+/// own, and the route's. What describes the client's message, or asks for a piece or a coding of the answer, is for nobody's request
 /// but its own.
-pub(crate) fn part(exchange: &Exchange<'_>, only: &[Name]) -> Vec<u8> {
+pub(crate) fn part(exchange: &Exchange<'_>, aggregate: &Aggregate) -> ForParts {
     const OF_THE_MESSAGE: [Name; 12] = [
         name::ACCEPT_ENCODING,
         name::CONTENT_ENCODING,
@@ -141,11 +144,13 @@ pub(crate) fn part(exchange: &Exchange<'_>, only: &[Name]) -> Vec<u8> {
         name::TRAILER,
     ];
     let mut out = Vec::new();
-    let Some(route) = exchange.matched() else { return out };
+    let Some(route) = exchange.matched() else { return ForParts { lines: out, query: None } };
     let headers = &exchange.kit.head.headers;
+    let only = &*aggregate.headers;
     let (hop, told, edits) = (HopByHop::of(headers), Told::of(route.auth.as_deref()), header_edits(route));
     headers.write_where(&mut out, |entry| {
         lists(only, entry)
+            && only_headers(route).is_none_or(|only| lists(only, entry))
             && !lists(&OF_THE_MESSAGE, entry)
             && hop.keeps(entry)
             && forwarding::keeps(exchange, entry)
@@ -154,7 +159,7 @@ pub(crate) fn part(exchange: &Exchange<'_>, only: &[Name]) -> Vec<u8> {
             && !replaces(edits, |name| spells(entry, name))
     });
     write_own(exchange, told, edits, Some(only), &mut out);
-    out
+    ForParts { lines: out, query: edited_query(exchange, route, told, Some(&aggregate.query)) }
 }
 
 fn header_edits(route: &Route) -> &[HeaderEdit] {
@@ -216,27 +221,35 @@ fn write_path(exchange: &Exchange<'_>, route: &Route, out: &mut Vec<u8>) -> Resu
 }
 
 fn write_query(exchange: &Exchange<'_>, route: &Route, told: Told<'_>, out: &mut Vec<u8>) {
-    let raw = exchange.kit.head.query();
+    let edits = route.request.as_deref();
+    let stays = edits.is_none_or(|edits| edits.only_query.is_none() && edits.query.is_empty());
+    let edited = match exchange.kit.head.query() {
+        Some(raw) if stays && told.parameters().next().is_none() => Some(Cow::Borrowed(raw)),
+        _ => edited_query(exchange, route, told, None).map(Cow::Owned),
+    };
+    if let Some(query) = edited {
+        out.push(b'?');
+        out.extend_from_slice(&query);
+    }
+}
+
+/// The client's query as the route leaves it, and of that only what `listed` names.
+fn edited_query(
+    exchange: &Exchange<'_>,
+    route: &Route,
+    told: Told<'_>,
+    listed: Option<&[Box<str>]>,
+) -> Option<Vec<u8>> {
     let only = route.request.as_deref().and_then(|edits| edits.only_query.as_deref());
-    let mut edits: Vec<Edit<'_>> = only.map(Edit::Only).into_iter().collect();
+    let mut edits: Vec<Edit<'_>> = only.into_iter().chain(listed).map(Edit::Only).collect();
     edits.extend(told.parameters().map(Edit::Remove));
     let own = route.request.as_deref().map_or(&[][..], |edits| &edits.query);
-    if edits.is_empty() && own.is_empty() {
-        if let Some(raw) = raw {
-            out.push(b'?');
-            out.extend_from_slice(raw);
-        }
-        return;
-    }
     let values: Vec<Vec<u8>> = own.iter().map(|edit| query_value(exchange, edit)).collect();
     edits.extend(own.iter().zip(&values).map(|(edit, value)| match edit {
         QueryEdit::Remove(name) => Edit::Remove(name),
         QueryEdit::Set(name, _) => Edit::Set(name, value),
     }));
-    if let Some(edited) = query::edit(raw, &edits) {
-        out.push(b'?');
-        out.extend_from_slice(&edited);
-    }
+    query::edit(exchange.kit.head.query(), &edits)
 }
 
 fn query_value(exchange: &Exchange<'_>, edit: &QueryEdit) -> Vec<u8> {
