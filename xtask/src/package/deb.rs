@@ -129,16 +129,14 @@ Description: API gateway in one static binary and one YAML file
 }
 
 fn copyright() -> String {
-    "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
-Upstream-Name: tollgate
-Comment: The binary is linked with the work of others; who, and under which
- licences, is told in THIRD-PARTY-NOTICES.gz in this folder.
+    "This package holds the binary of Tollgate.
 
-Files: *
 Copyright: Tollgate's authors
-License: Apache-2.0
- On Debian systems the text of the Apache License 2.0 is in
- /usr/share/common-licenses/Apache-2.0.
+License: Apache-2.0; on Debian systems its text is in
+/usr/share/common-licenses/Apache-2.0.
+
+The binary is linked with the work of others; who, and under which licences,
+is told in THIRD-PARTY-NOTICES.gz in this folder.
 "
     .to_owned()
 }
