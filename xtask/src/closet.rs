@@ -3,7 +3,6 @@
 //! The samples go to `bench/results/closet.json`, and `docs/closet.md` is made from them alone. Everything listens on the
 //! loopback, and each part of the run has an end.
 
-mod client;
 mod mix;
 mod page;
 mod panels;
@@ -11,6 +10,7 @@ mod phases;
 mod replay;
 mod shape;
 mod stack;
+mod websocket;
 mod wide;
 
 use std::fs;
@@ -22,7 +22,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::bench::machine;
-use crate::{run, say, tree};
+use crate::replay::{binary, interrupt, samples};
+use crate::say;
 
 use phases::Plan;
 use stack::Stack;
@@ -80,27 +81,21 @@ pub fn run(args: &Args) -> Result<()> {
             "--share is 5 to 10000: the limits of the example are for a fifth of the month in so short a time at most"
         );
     }
-    stack::watch_interrupts()?;
+    interrupt::watch()?;
     let folder = TempDir::with_prefix("tollgate-closet-")?;
-    let native = gateway(args)?;
-    let mut record = if args.keep {
-        let text =
-            fs::read_to_string(tree::root().join(SAMPLES)).with_context(|| format!("reading {SAMPLES}"))?;
-        serde_json::from_str(&text).with_context(|| format!("reading {SAMPLES}"))?
-    } else {
-        native_record(args, &native, folder.path())?
-    };
+    let native = binary::gateway(args.gateway.as_deref())?;
+    let mut record =
+        if args.keep { samples::read(SAMPLES)? } else { native_record(args, &native, folder.path())? };
     if let Some(binary) = &args.aarch64 {
         let emulated = under_qemu(binary, folder.path())?;
         let mut samples = Vec::new();
         measure(EMULATED, &emulated, &native, folder.path(), args, &mut samples)?;
-        record[EMULATED] =
-            json!({ "version": version(&emulated), "date": machine::date(), "command": command(args) });
+        record[EMULATED] = json!({ "version": binary::version(&emulated), "date": machine::date(), "command": command(args) });
         let kept = record["samples"].as_array().cloned().unwrap_or_default();
         let kept = kept.into_iter().filter(|sample| sample["who"] != EMULATED);
         record["samples"] = kept.chain(samples).collect();
     }
-    write(record)?;
+    samples::write(SAMPLES, record)?;
     page::write()
 }
 
@@ -131,17 +126,6 @@ fn measure(
     Ok(())
 }
 
-fn gateway(args: &Args) -> Result<PathBuf> {
-    let path = match &args.gateway {
-        Some(path) => path.clone(),
-        None => {
-            run::required(&mut run::cargo(&["build", "--release", "--locked", "--package", "tollgate"]))?;
-            tree::target().join("release/tollgate")
-        }
-    };
-    path.canonicalize().with_context(|| format!("no gateway at {}", path.display()))
-}
-
 /// A program that is the binary under qemu, since the example starts one word.
 fn under_qemu(binary: &Path, folder: &Path) -> Result<PathBuf> {
     let binary = binary.canonicalize().with_context(|| format!("no gateway at {}", binary.display()))?;
@@ -149,11 +133,6 @@ fn under_qemu(binary: &Path, folder: &Path) -> Result<PathBuf> {
     fs::write(&path, format!("#!/bin/sh\nexec {QEMU} '{}' \"$@\"\n", binary.display()))?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
     Ok(path)
-}
-
-fn version(binary: &Path) -> String {
-    let said = run::output(std::process::Command::new(binary).arg("version"));
-    said.unwrap_or_default().trim().trim_start_matches("tollgate ").to_owned()
 }
 
 fn prometheus() -> Result<String> {
@@ -172,7 +151,7 @@ fn native_record(args: &Args, native: &Path, folder: &Path) -> Result<Value> {
     wide::measure(native, folder, &mut samples)?;
     Ok(json!({
         "case": "closet", "date": machine::date(), "command": command(args), "machine": machine::describe(),
-        "versions": { "tollgate": version(native), "prometheus": prometheus()? }, "samples": samples,
+        "versions": { "tollgate": binary::version(native), "prometheus": prometheus()? }, "samples": samples,
     }))
 }
 
@@ -185,18 +164,4 @@ fn command(args: &Args) -> String {
     };
     let (peak, month, share) = (args.peak_seconds, args.month_seconds, args.share);
     format!("./dev closet --peak-seconds {peak} --month-seconds {month} --share {share}{more}")
-}
-
-/// One sample a line, so that a difference between two runs can be read.
-fn write(mut record: Value) -> Result<()> {
-    let samples = record["samples"].take();
-    if let Some(record) = record.as_object_mut() {
-        record.remove("samples");
-    }
-    let head = serde_json::to_string_pretty(&record)?;
-    let lines: Vec<String> =
-        samples.as_array().into_iter().flatten().map(|sample| format!("    {sample}")).collect();
-    let head = head.trim_end().trim_end_matches('}').trim_end();
-    let text = format!("{head},\n  \"samples\": [\n{}\n  ]\n}}\n", lines.join(",\n"));
-    fs::write(tree::root().join(SAMPLES), text).with_context(|| format!("writing {SAMPLES}"))
 }

@@ -17,6 +17,7 @@ pub mod billion;
 pub mod chaos;
 pub mod scale;
 pub mod closet;
+mod replay;
 
 pub mod coverage;
 pub mod fuzz;

@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 
-use super::client::Answer;
 use super::stack::Stack;
+use crate::replay::client::Answer;
+use crate::replay::scatter::scattered;
 
 /// People with signed tokens, and visitors by the addresses that the tunnel tells.
 const OWNERS: usize = 64;
@@ -86,14 +87,6 @@ fn kind(mut place: u64) -> usize {
         place -= share;
     }
     KINDS.len() - 1
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014), so that kinds come in no order and yet always the same.
-fn scattered(number: u64) -> u64 {
-    let mut x = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    x ^ (x >> 31)
 }
 
 #[cfg(test)]

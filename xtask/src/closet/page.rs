@@ -9,6 +9,8 @@ use super::mix::KINDS;
 use super::phases::{A_MONTH, AT_PEAK, FILES, MONTH, PEAK, RINGS, STARTED, WEBSOCKETS};
 use super::wide::WIDE;
 use super::{EMULATED, NATIVE, SAMPLES, panels, shape};
+use crate::replay::samples;
+use crate::replay::table::{Table, shown};
 use crate::{say, tree};
 
 const PAGE: &str = "docs/closet.md";
@@ -75,30 +77,10 @@ impl Measured<'_> {
     }
 }
 
-fn shown(value: Option<f64>, unit: &str, digits: usize) -> String {
-    value.map_or("–".into(), |value| format!("{}{unit}", grouped(value, digits)))
-}
-
-/// A table of Markdown, a row at a time.
-struct Table(String);
-
-impl Table {
-    fn new(heads: &[&str]) -> Table {
-        Table(format!("| {} |\n|{}\n", heads.join(" | "), "---|".repeat(heads.len())))
-    }
-
-    fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let cells: Vec<String> = cells.into_iter().collect();
-        self.0.push_str(&format!("| {} |\n", cells.join(" | ")));
-    }
-}
-
 /// Writes the page.
 pub(super) fn write() -> Result<()> {
-    let text = fs::read_to_string(tree::root().join(SAMPLES)).with_context(|| {
-        format!("reading {SAMPLES}: `./dev closet` measures, `--page` only makes the page again")
-    })?;
-    let record: Value = serde_json::from_str(&text).with_context(|| format!("reading {SAMPLES}"))?;
+    let record =
+        samples::read(SAMPLES).context("`./dev closet` measures, `--page` only makes the page again")?;
     let all = [(NATIVE, "x86-64"), (EMULATED, "aarch64 under qemu")];
     let measured = all.into_iter().map(|(who, name)| Measured { record: &record, who, name });
     let measured: Vec<Measured> = measured.filter(|measured| measured.sample(STARTED).is_some()).collect();
@@ -296,29 +278,12 @@ fn method(record: &Value) -> String {
     )
 }
 
-/// With commas between thousands.
-fn grouped(value: f64, digits: usize) -> String {
-    let text = format!("{value:.digits$}");
-    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
-    let mut out = String::new();
-    for (at, digit) in whole.chars().enumerate() {
-        if at > 0 && (whole.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out + rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_grouped_and_matchers_left_out() {
-        assert_eq!(grouped(2_000_000.0, 0), "2,000,000");
-        assert_eq!(grouped(723.456, 1), "723.5");
-        assert_eq!(grouped(1234.5, 1), "1,234.5");
+    fn matchers_are_left_out() {
         assert_eq!(
             brief("rate(x{job=~\"$job\",instance=~\"$instance\",result=\"bad\"}[1m])"),
             "rate(x{result=\"bad\"}[1m])"

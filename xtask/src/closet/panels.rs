@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::client;
 use super::stack::{PROMETHEUS, Stack};
+use crate::replay::client;
 use crate::{say, tree};
 
 const DASHBOARD: &str = "packaging/grafana/dashboard.json";

@@ -1,15 +1,17 @@
 //! The parts of a run: a burst that is refused, the peak, the month, large files.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::client::{self, Client};
 use super::mix::{KINDS, Mix};
-use super::stack::{GATEWAY, Stack, not_interrupted};
-use super::{replay, shape};
+use super::stack::{GATEWAY, Stack};
+use super::{replay, shape, websocket};
+use crate::replay::client::Client;
+use crate::replay::due::even;
+use crate::replay::interrupt::not_interrupted;
+use crate::replay::process::load_average;
 use crate::say;
 
 /// The peak of the original, in requests a second.
@@ -52,18 +54,18 @@ pub(super) struct Plan<'a> {
 pub(super) fn run(stack: &Stack, plan: &Plan, samples: &mut Vec<Value>) -> Result<()> {
     samples.push(json!({ "who": plan.who, "work": STARTED, "round": 1, "mib": stack.mebibytes("VmRSS")? }));
     let token = stack.token(&["sub=owner-0"])?;
-    let open = |_| client::websocket(stack.port(GATEWAY), &token);
+    let open = |_| websocket::open(stack.port(GATEWAY), &token);
     let mut sockets = (0..SOCKETS).map(open).collect::<Result<Vec<_>>>()?;
-    sockets.iter_mut().try_for_each(client::echo).context("the first message of a WebSocket")?;
+    sockets.iter_mut().try_for_each(websocket::echo).context("the first message of a WebSocket")?;
 
     samples.push(rings(stack, plan.who)?);
-    let due = shape::even(PEAK, Duration::from_secs(plan.peak_s));
+    let due = even(PEAK, Duration::from_secs(plan.peak_s));
     samples.push(replayed(stack, plan.who, AT_PEAK, &due, 1)?);
     let due = shape::month(MONTH / plan.share, Duration::from_secs(plan.month_s));
     samples.push(replayed(stack, plan.who, A_MONTH, &due, plan.share)?);
     samples.push(files(stack, plan.who, &token)?);
 
-    let alive = sockets.iter_mut().filter_map(|socket| client::echo(socket).ok()).count();
+    let alive = sockets.iter_mut().filter_map(|socket| websocket::echo(socket).ok()).count();
     say::line(format_args!("{alive} of {SOCKETS} WebSockets are there after everything else"));
     samples
         .push(json!({ "who": plan.who, "work": WEBSOCKETS, "round": 1, "opened": SOCKETS, "alive": alive }));
@@ -96,11 +98,6 @@ pub(super) fn replayed(stack: &Stack, who: &str, work: &str, due: &[Duration], s
         "cpu_s": cpu, "us_per_request": cpu / requests as f64 * 1e6,
         "mib": stack.mebibytes("VmRSS")?, "most_mib": stack.mebibytes("VmHWM")?, "load_average": load_average(),
     }))
-}
-
-/// How many processes wanted to run in the last minute, of the whole machine: what is measured shares it.
-fn load_average() -> Option<f64> {
-    fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
 }
 
 /// What is beyond the limit must be refused, and no more than that.

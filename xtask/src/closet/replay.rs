@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::client::Client;
 use super::mix::{self, KINDS, Mix};
-use super::stack::{not_interrupted, until};
+use crate::replay::client::Client;
+use crate::replay::due::micros;
+use crate::replay::interrupt::{not_interrupted, until};
+use crate::replay::samples::percentile_ms;
 
 /// Connections, each with a thread of its own.
 const CONNECTIONS: usize = 16;
@@ -36,7 +38,7 @@ impl Outcome {
 
     /// That percentile from when requests were due, and from when they were sent, in milliseconds.
     pub(super) fn percentile_ms(&self, percent: f64) -> (f64, f64) {
-        (percentile(&self.due_us, percent), percentile(&self.sent_us, percent))
+        (percentile_ms(&self.due_us, percent), percentile_ms(&self.sent_us, percent))
     }
 
     fn add(&mut self, other: Outcome) {
@@ -47,12 +49,6 @@ impl Outcome {
         self.sent_us.extend(other.sent_us);
         self.first = self.first.take().or(other.first);
     }
-}
-
-/// Nearest rank.
-fn percentile(sorted_us: &[u32], percent: f64) -> f64 {
-    let rank = (percent / 100.0 * sorted_us.len() as f64).ceil() as usize;
-    sorted_us.get(rank.saturating_sub(1)).map_or(0.0, |us| f64::from(*us) / 1000.0)
 }
 
 /// Sends all of them.
@@ -104,23 +100,4 @@ fn send_some(port: u16, mix: &Mix, due: &[Duration], first: usize, begin: Instan
         outcome.first.get_or_insert(fault);
     }
     outcome
-}
-
-fn micros(time: Duration) -> u32 {
-    u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_of_the_nearest_rank() {
-        let sorted: Vec<u32> = (1..=100).map(|ms| ms * 1000).collect();
-        assert_eq!(percentile(&sorted, 50.0), 50.0);
-        assert_eq!(percentile(&sorted, 95.0), 95.0);
-        assert_eq!(percentile(&sorted, 99.9), 100.0);
-        assert_eq!(percentile(&sorted[..1], 95.0), 1.0);
-        assert_eq!(percentile(&[], 95.0), 0.0);
-    }
 }

@@ -1,4 +1,4 @@
-//! When requests are due: evenly, or in the shape of a month.
+//! When requests are due: in the shape of a month.
 
 use std::time::Duration;
 
@@ -10,12 +10,6 @@ const HOURS: [f64; 24] = [
     0.4, 0.3, 0.2, 0.2, 0.2, 0.3, 0.8, 1.3, 1.2, 1.0, 1.0, 1.1, 1.2, 1.0, 1.0, 1.1, 1.3, 1.6, 1.9, 2.0, 1.9,
     1.5, 0.9, 0.6,
 ];
-
-/// So many a second, for so long.
-pub(super) fn even(rate: u64, time: Duration) -> Vec<Duration> {
-    let count = rate * time.as_secs();
-    (0..count).map(|at| time.mul_f64(at as f64 / count as f64)).collect()
-}
 
 /// That many requests in the shape of a month that takes `time`. Within an hour they come evenly.
 pub(super) fn month(count: u64, time: Duration) -> Vec<Duration> {
@@ -75,12 +69,5 @@ mod tests {
         let mean = 300_000.0 / (24.0 * DAYS as f64);
         let most = (0..DAYS as u64).map(|day| hour(day, 19)).max().unwrap_or_default() as f64;
         assert!((most / mean - busiest()).abs() < 0.02, "{most} {mean}");
-    }
-
-    #[test]
-    fn even_is_even() {
-        let due = even(4, Duration::from_secs(2));
-        assert_eq!(due.len(), 8);
-        assert_eq!(due[1] - due[0], Duration::from_millis(250));
     }
 }

@@ -1,44 +1,25 @@
 //! The example as `examples/closet/start` starts it, with the gateway's process in view.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::client;
+use crate::replay::interrupt::{not_interrupted, pause};
+use crate::replay::{client, ports, process};
 use crate::{run, tree};
-
-/// Set by SIGINT and SIGTERM: the run ends with an error, so that what it started ends with it.
-static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
-
-/// Makes SIGINT and SIGTERM end the run by way of its guards.
-pub(super) fn watch_interrupts() -> Result<()> {
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(signal, INTERRUPTED.clone()).context("watching signals")?;
-    }
-    Ok(())
-}
-
-/// An error once the run shall end.
-pub(super) fn not_interrupted() -> Result<()> {
-    if INTERRUPTED.load(Ordering::Relaxed) {
-        bail!("interrupted");
-    }
-    Ok(())
-}
 
 /// How long everything may take to start; under qemu the gateway alone takes seconds.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// And to end.
 const END_LIMIT: Duration = Duration::from_secs(20);
 
-/// The last digits of the example's ports.
+/// The last digits of the example's ports, and some more for what a run puts beside it.
+pub(super) const PORTS: Range<u16> = 0..20;
 pub(super) const GATEWAY: u16 = 0;
 pub(super) const AUTHORITY: u16 = 3;
 pub(super) const PROMETHEUS: u16 = 8;
@@ -64,7 +45,7 @@ impl Stack {
         fs::create_dir_all(dir)?;
         let ports = match config {
             Some((ports, _)) => ports,
-            None => free_ports()?,
+            None => ports::free(PORTS)?,
         };
         let log = File::create(dir.join("start.log"))?;
         let mut command = Command::new(tree::root().join("examples/closet/start"));
@@ -127,23 +108,14 @@ impl Stack {
         Ok(client::whole(self.port(AUTHORITY), &request)?.trim().to_owned())
     }
 
-    /// CPU seconds of the gateway so far, user and system: fields 14 and 15 of /proc/PID/stat (proc(5)).
+    /// CPU seconds of the gateway so far.
     pub(super) fn cpu_seconds(&self) -> Result<f64> {
-        let text =
-            fs::read_to_string(format!("/proc/{}/stat", self.gateway)).context("the gateway is gone")?;
-        let (_, fields) = text.rsplit_once(')').context("no name in /proc/PID/stat")?;
-        let fields = fields.split_whitespace().skip(11).take(2);
-        let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
-        Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+        process::cpu_seconds(self.gateway)
     }
 
     /// A field of /proc/PID/status that is in KiB, as MiB.
     pub(super) fn mebibytes(&self, field: &str) -> Result<f64> {
-        let text =
-            fs::read_to_string(format!("/proc/{}/status", self.gateway)).context("the gateway is gone")?;
-        let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
-        Ok(kib.with_context(|| format!("no {field} in /proc/PID/status"))? / 1024.0)
+        process::mebibytes(self.gateway, field)
     }
 }
 
@@ -158,23 +130,5 @@ impl Drop for Stack {
         while begun.elapsed() < END_LIMIT && !matches!(self.child.try_wait(), Ok(Some(_))) {
             pause(Duration::from_millis(20));
         }
-    }
-}
-
-/// What the ports of a stack may begin with, so that nobody uses any of them.
-pub(super) fn free_ports() -> Result<u16> {
-    let free = |ports: &u16| (0..20).all(|last| TcpListener::bind(("127.0.0.1", ports * 100 + last)).is_ok());
-    (70..100).find(free).context("no free ports between 7000 and 9999")
-}
-
-/// Lets some time pass.
-pub(super) fn pause(time: Duration) {
-    until(Instant::now() + time);
-}
-
-/// Waits for a moment.
-pub(super) fn until(moment: Instant) {
-    while let Some(rest) = moment.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero()) {
-        std::thread::park_timeout(rest);
     }
 }

@@ -14,8 +14,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::stack::{Stack, free_ports};
-use super::{client, panels, phases, shape};
+use super::stack::{PORTS, Stack};
+use super::{panels, phases};
+use crate::replay::due::even;
+use crate::replay::{client, ports};
 use crate::{run, say, tree};
 
 /// How it is called in the samples.
@@ -41,7 +43,7 @@ pub(super) fn measure(native: &Path, folder: &Path, samples: &mut Vec<Value>) ->
     say::step(format_args!("the same {WIDE}, for the dashboard"));
     let dir = folder.join("wide");
     fs::create_dir_all(&dir)?;
-    let ports = free_ports()?;
+    let ports = ports::free(PORTS)?;
     let port = |last: u16| ports * 100 + last;
     let _redis = Redis::start(port(REDIS), &dir)?;
     let _collector = Collector::start(port(COLLECTOR))?;
@@ -54,7 +56,7 @@ pub(super) fn measure(native: &Path, folder: &Path, samples: &mut Vec<Value>) ->
         bail!("the listener with TLS answers without");
     }
     samples.push(phases::rings(&stack, WIDE)?);
-    samples.push(phases::replayed(&stack, WIDE, phases::AT_PEAK, &shape::even(RATE, TIME), 1)?);
+    samples.push(phases::replayed(&stack, WIDE, phases::AT_PEAK, &even(RATE, TIME), 1)?);
     panels::ask(&stack, WIDE, samples)
 }
 

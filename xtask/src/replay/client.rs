@@ -14,33 +14,29 @@ const KEPT_BODY_BYTES: usize = 64 * 1024;
 /// A whole answer of an interface.
 const MAX_ANSWER_BYTES: u64 = 16 * 1024 * 1024;
 
-/// What a WebSocket says there, masked with zeros, and what comes back (RFC 6455 section 5.2).
-const MESSAGE: &[u8] = b"\x81\x85\0\0\0\0hello";
-const ECHO: &[u8] = b"\x81\x05hello";
-
 /// One connection, made when it is needed.
-pub(super) struct Client {
+pub(crate) struct Client {
     port: u16,
     stream: Option<TcpStream>,
     read: Vec<u8>,
 }
 
 /// What came.
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// The body's.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
     /// Empty where it is longer than what is kept.
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Client {
-    pub(super) fn new(port: u16) -> Client {
+    pub(crate) fn new(port: u16) -> Client {
         Client { port, stream: None, read: Vec::new() }
     }
 
     /// Sends one request and reads its answer, which must say its length. After an error the next one has a new connection.
-    pub(super) fn send(&mut self, request: &[u8]) -> Result<Answer> {
+    pub(crate) fn send(&mut self, request: &[u8]) -> Result<Answer> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => connect(self.port)?,
@@ -96,7 +92,7 @@ impl Client {
 }
 
 /// Sends one request whose answer ends with its connection; the body of a 200.
-pub(super) fn whole(port: u16, request: &str) -> Result<String> {
+pub(crate) fn whole(port: u16, request: &str) -> Result<String> {
     let mut stream = connect(port)?;
     stream.write_all(request.as_bytes())?;
     let mut text = String::new();
@@ -107,31 +103,16 @@ pub(super) fn whole(port: u16, request: &str) -> Result<String> {
     }
 }
 
-/// Opens a WebSocket with this token.
-pub(super) fn websocket(port: u16, token: &str) -> Result<TcpStream> {
+/// Sends a request whose answer must be 101, with nothing behind it yet; its connection.
+pub(crate) fn upgraded(port: u16, request: &str) -> Result<TcpStream> {
     let mut stream = connect(port)?;
-    write!(
-        stream,
-        "GET /live?access_token={token} HTTP/1.1\r\nHost: closet\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )?;
+    stream.write_all(request.as_bytes())?;
     let mut client = Client { port, stream: None, read: Vec::new() };
     let end = client.read_head(&mut stream)?;
     if !client.read.starts_with(b"HTTP/1.1 101 ") || end != client.read.len() {
-        bail!("no WebSocket: {}", String::from_utf8_lossy(&client.read));
+        bail!("no other protocol: {}", String::from_utf8_lossy(&client.read));
     }
     Ok(stream)
-}
-
-/// One message there and back.
-pub(super) fn echo(stream: &mut TcpStream) -> Result<()> {
-    stream.write_all(MESSAGE)?;
-    let mut back = [0; ECHO.len()];
-    stream.read_exact(&mut back)?;
-    if back != *ECHO {
-        bail!("another message came back");
-    }
-    Ok(())
 }
 
 fn connect(port: u16) -> Result<TcpStream> {
