@@ -166,6 +166,18 @@ mod tests {
     }
 
     #[test]
+    fn what_rests_on_something_unknown_is_no_fault() {
+        let text = "issuers: { main: { issuer: \"${ISSUER:-http://127.0.0.1:1}\", audience: [a], algorithms: [ES256] } }\n\
+            upstreams: { orders: { targets: [\"http://127.0.0.1:8${BUS:-1}01\"] } }\n\
+            routes: [{ name: all, path: /, to: orders, timeout: 1s, response: { encode: json, body: { pick: [a] } } }]\n\
+            tests:\n  - name: one\n    request: { path: /, token: {} }\n    upstreams: { orders: { json: {} } }\n    \
+            expect: { status: 200, upstream: orders }\n";
+        assert_eq!(check(text), (true, vec!["not_looked_at".to_owned(); 2]));
+        let (ok, codes) = check(&text.replace("upstream: orders", "upstream: order"));
+        assert!(!ok && codes.iter().any(|code| code == "unknown_name!"), "{codes:?}");
+    }
+
+    #[test]
     fn only_files_that_run_can_be_included() {
         let (_, codes) = check(&format!("include: [routes/*.yaml]\n{ROUTE}"));
         assert!(!codes.iter().any(|code| code.contains("include")), "{codes:?}");

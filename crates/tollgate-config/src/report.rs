@@ -21,6 +21,7 @@ pub(crate) struct Report {
     dropped: usize,
     /// Files are withheld: that one cannot be read is no fault of the configuration.
     withheld: bool,
+    left_out: bool,
 }
 
 /// A finding on its way into the report.
@@ -86,10 +87,16 @@ impl Report {
         self.withheld
     }
 
+    /// Whether something was not looked at, which what comes after may rest on.
+    pub(crate) fn left_out(&self) -> bool {
+        self.left_out
+    }
+
     pub(crate) fn push(&mut self, mut finding: Finding) {
         if self.withheld && finding.code == Code::Unreadable {
             (finding.code, finding.severity) = (Code::NotLookedAt, Severity::Warning);
         }
+        self.left_out |= finding.code == Code::NotLookedAt;
         let span = match &finding.place {
             Place::Span(span) => Some(*span),
             Place::File(_) => None,

@@ -25,7 +25,7 @@ use crate::suggest;
 
 /// What the names in tests stand for.
 struct Names<'a> {
-    /// Nothing was wrong before: a name that is not known is wrong itself, and not what it names.
+    /// Nothing was wrong before, or not looked at: a name that is not known is wrong itself, and not what it names.
     sure: bool,
     written: Written<'a>,
     parts: &'a Parts<'a>,
@@ -51,7 +51,8 @@ struct Written<'a> {
     routes: Kind<'a>,
 }
 
-/// Compiles the tests of all files. Where the report has errors already, what they would name may be what has the fault.
+/// Compiles the tests of all files. Where the report has errors already, what they would name may be what has the fault, or
+/// what was not looked at.
 pub(super) fn proofs(input: &Input<'_>, routes: &[Route], parts: &Parts<'_>, report: &mut Report) -> Proofs {
     let required = input.main.reload.value().is_some_and(spec::Reload::require_tests);
     let slots = std::iter::once(&input.main.tests).chain(input.included.iter().map(|file| &file.tests));
@@ -63,7 +64,7 @@ pub(super) fn proofs(input: &Input<'_>, routes: &[Route], parts: &Parts<'_>, rep
     }
     let by_name = routes.iter().map(|route| (&*route.name, route)).collect();
     let names = Names {
-        sure: !report.has_errors(),
+        sure: !report.has_errors() && !report.left_out(),
         written: Written::of(input),
         parts,
         routes: by_name,

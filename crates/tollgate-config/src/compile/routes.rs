@@ -123,10 +123,10 @@ fn build(
     let request = edits::request(layers, scope, report);
     let response = edits::response(layers, scope, report);
     let encode = layers.response(|response| &response.encode).value().copied().unwrap_or(spec::Encode::Json);
-    let action = match action::action(route, encode, parts, scope, report) {
-        Some(action) => action,
+    let (action, known) = match action::action(route, encode, parts, scope, report) {
+        Some(action) => (action, true),
         // What it does stands in a file that is withheld; how it is protected can be told all the same.
-        None if report.withholds() => Action::Health(Box::default()),
+        None if report.withholds() => (Action::Health(Box::default()), false),
         None => return None,
     };
     let scripts = parts.scripts.of_route(layers, report);
@@ -136,9 +136,11 @@ fn build(
     let cache = cache::cache(&route.value, layers, scope.auth, &action, inputs, report);
     let mirror = action::mirror(layers.key(|keys| keys.mirror), parts, report);
     let tunnel_idle = layers.key(|keys| keys.tunnel_idle).value().unwrap_or(&spec::TUNNEL_IDLE).0;
-    warn_no_effect(&route.value, &action, report);
-    let shaped = response.as_deref().is_some_and(|response| response.body.is_some());
-    warn_encode(&route.value, &action, shaped, report);
+    if known {
+        warn_no_effect(&route.value, &action, report);
+        let shaped = response.as_deref().is_some_and(|response| response.body.is_some());
+        warn_encode(&route.value, &action, shaped, report);
+    }
     Some(Route {
         name: scope.route.into(),
         pattern: route.value.path.value()?.text.as_str().into(),
