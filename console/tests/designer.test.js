@@ -2,14 +2,18 @@
 // only after what it changes was shown.
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
-import { TOKEN, start } from "./gateway.js";
+import { parse } from "yaml";
+import { BINARY, TOKEN, start } from "./gateway.js";
 
 const PICTURES = process.env.PICTURES;
 const PATIENCE_MS = 20_000;
+const BUS = join(dirname(fileURLToPath(import.meta.url)), "../../examples/bus");
 
 let gateway, browser;
 
@@ -170,3 +174,83 @@ test("where the file may not be written the designer works on a text of one's ow
     await closed.stop();
   }
 });
+
+test("the aggregate of examples/bus is built in the steps that its page tells", async () => {
+  const guide = readFileSync(join(BUS, "designer.md"), "utf8");
+  const [first, dropped, whole] = [...guide.matchAll(/^ {3}```yaml\n(.*?)^ {3}```$/gms)].map(([, text]) => text.replace(/^ {3}/gm, ""));
+  const rows = guide.match(/^ *\|.*\|$/gm).map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+  const [labels, , ...parts] = rows;
+  assert.deepEqual([parts.length, labels.length], [3, 5]);
+  const bus = await start({ change: onBoard });
+  try {
+    await design(async (page, field) => {
+      const form = page.locator("#tab-body");
+      /** Waits until an act has changed the text. */
+      const changed = async (act) => {
+        const before = await field.inputValue();
+        await act();
+        await page.waitForFunction((old) => document.querySelector(".editor textarea").value !== old, before);
+      };
+      const fill = (input, value) => changed(() => input.fill(value).then(() => input.press("Enter")));
+      await changed(() => page.getByLabel("Open a file").setInputFiles(join(BUS, "bus.yaml")));
+      await form.getByRole("combobox", { name: "Route", exact: true }).selectOption({ label: "bus" });
+      await changed(() => form.getByRole("button", { name: "Remove this route" }).click());
+      assert.ok(!(await field.inputValue()).includes("aggregate:"));
+
+      await changed(() => form.getByRole("button", { name: "New route" }).click());
+      await fill(form.getByLabel("Name", { exact: true }), "bus");
+      await fill(form.getByLabel("Path", { exact: true }), "/bus");
+      await form.getByRole("button", { name: "Show in the text" }).click();
+      await select(field, "    respond:\n      body: hello\n");
+      await changed(() => page.keyboard.insertText(first));
+
+      const inside = form.locator(".parts");
+      for (const [at, cells] of parts.entries()) {
+        await changed(() => inside.getByRole("button", { name: "New part" }).click());
+        await inside.getByRole("button", { name: `Part part${at + 2}` }).press("Enter");
+        for (const [column, cell] of cells.entries()) if (cell) await fill(inside.getByLabel(labels[column], { exact: true }), cell);
+        await inside.getByRole("button", { name: "Show in the text" }).click();
+        await select(field, "          json:\n            hello: world\n");
+        await changed(() => page.keyboard.press("Delete"));
+      }
+      await select(field, "path: /vehicle\n");
+      await page.keyboard.press("ArrowRight");
+      await page.keyboard.press("ArrowLeft");
+      await changed(() => page.keyboard.press("Enter"));
+      await changed(() => page.keyboard.type(dropped.trim()));
+      await page.keyboard.press("Escape");
+      await verdict(page, /^Valid/);
+
+      const text = await field.inputValue();
+      assert.ok(text.includes(whole), text);
+      const [built, given] = [parse(text), parse(readFileSync(join(BUS, "bus.yaml"), "utf8"))];
+      const byName = ({ routes, ...rest }) => ({ ...rest, routes: Object.fromEntries(routes.map((route) => [route.name, route])) });
+      assert.deepEqual(byName(built), byName(given));
+      const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download" }).click()]);
+      const file = join(dirname(bus.file), "built.yaml");
+      await download.saveAs(file);
+      for (const command of ["check", "test"]) {
+        const { status, stdout, stderr } = spawnSync(BINARY, [command, "-c", file], { encoding: "utf8" });
+        assert.equal(status, 0, `${command}: ${stdout}${stderr}`);
+      }
+    }, bus);
+  } finally {
+    await bus.stop();
+  }
+});
+
+/** The gateway of a bus, where the one of the tests would listen. */
+function onBoard(text) {
+  const [listen, admin] = [...text.matchAll(/address: "([^"]+)"/g)].map(([, address]) => address);
+  return readFileSync(join(BUS, "bus.yaml"), "utf8").replace("127.0.0.1:8${BUS:-1}00", listen).replace("127.0.0.1:97${BUS:-1}0", admin);
+}
+
+/** Selects in the text what stands there once. */
+async function select(field, words) {
+  await field.evaluate((area, words) => {
+    const from = area.value.indexOf(words);
+    if (from < 0 || area.value.includes(words, from + 1)) throw new Error(`not there once: ${words}`);
+    area.focus();
+    area.setSelectionRange(from, from + words.length);
+  }, words);
+}

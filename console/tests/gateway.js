@@ -9,7 +9,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const BINARY = process.env.TOLLGATE ?? join(here, "../../target/debug/tollgate");
+/** The gateway that is tried. */
+export const BINARY = process.env.TOLLGATE ?? join(here, "../../target/debug/tollgate");
 /** How long the gateway may take to begin. */
 const READY_MS = 20_000;
 /** Between two requests of the traffic. */
