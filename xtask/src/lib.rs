@@ -17,6 +17,7 @@ pub mod billion;
 pub mod chaos;
 pub mod scale;
 pub mod closet;
+pub mod bus;
 mod replay;
 
 pub mod coverage;

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::{
-    audit, bench, billion, chaos, closet, console, coverage, docs, fuzz, gate, generate, package, say, scale,
-    tidy, tree,
+    audit, bench, billion, bus, chaos, closet, console, coverage, docs, fuzz, gate, generate, package, say,
+    scale, tidy, tree,
 };
 
 #[derive(Parser)]
@@ -40,6 +40,8 @@ enum Task {
     Scale(scale::Args),
     /// Measure examples/closet beside what is said of a gateway on a Raspberry Pi
     Closet(closet::Args),
+    /// Measure examples/bus on a slow processor, beside what is said of a gateway on a Raspberry Pi 2
+    Bus(bus::Args),
     /// Which lines the tests of a crate run
     Coverage(coverage::Args),
     /// Run the fuzz targets for a while
@@ -78,6 +80,7 @@ fn run(task: Task) -> Result<bool> {
         Task::Chaos(args) => chaos::run(&args),
         Task::Scale(args) => scale::run(&args),
         Task::Closet(args) => closet::run(&args).map(|()| true),
+        Task::Bus(args) => bus::run(&args).map(|()| true),
         Task::Coverage(args) => coverage::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Package(args) => package::run(&args).map(|()| true),

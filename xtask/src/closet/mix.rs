@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn another_answer_is_wrong() {
-        let answer = |status, body: &[u8]| Answer { status, bytes: 0, body: body.to_vec() };
+        let answer =
+            |status, body: &[u8]| Answer { status, head: String::new(), bytes: 0, body: body.to_vec() };
         assert!(is_right(4, &answer(401, b"{\"code\":\"token_missing\"}")));
         assert!(!is_right(4, &answer(200, b"{\"code\":\"token_missing\"}")));
         assert!(!is_right(4, &answer(401, b"{\"code\":\"token_expired\"}")));

@@ -1,6 +1,6 @@
 //! A client that keeps its connection and looks at each answer.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -24,15 +24,38 @@ pub(crate) struct Client {
 /// What came.
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// Its first line and fields, as they came.
+    pub(crate) head: String,
     /// The body's.
     pub(crate) bytes: u64,
     /// Empty where it is longer than what is kept.
     pub(crate) body: Vec<u8>,
 }
 
+impl Answer {
+    /// A field of its head.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        field(&self.head, name)
+    }
+}
+
+fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        found.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
 impl Client {
     pub(crate) fn new(port: u16) -> Client {
         Client { port, stream: None, read: Vec::new() }
+    }
+
+    /// Makes sure of a connection before anything is sent. One that was closed while nothing was under way on it is opened anew.
+    pub(crate) fn open(&mut self) -> Result<()> {
+        let kept = self.stream.take().filter(is_quiet);
+        self.stream = Some(kept.map_or_else(|| connect(self.port), Ok)?);
+        Ok(())
     }
 
     /// Sends one request and reads its answer, which must say its length. After an error the next one has a new connection.
@@ -45,13 +68,7 @@ impl Client {
         let end = self.read_head(&mut stream)?;
         let head = String::from_utf8_lossy(&self.read[..end]).into_owned();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).context("no status")?;
-        let field = |name: &str| {
-            head.lines().find_map(|line| {
-                let (found, value) = line.split_once(':')?;
-                found.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
-            })
-        };
-        let length: usize = field("content-length").context("an answer without a length")?.parse()?;
+        let length: usize = field(&head, "content-length").context("an answer without a length")?.parse()?;
         let mut body = self.read.split_off(end);
         let mut bytes = body.len();
         let mut piece = vec![0; 64 * 1024];
@@ -66,10 +83,10 @@ impl Client {
                 body.extend_from_slice(&piece[..n]);
             }
         }
-        if !field("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {
+        if !field(&head, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {
             self.stream = Some(stream);
         }
-        Ok(Answer { status, bytes: bytes as u64, body })
+        Ok(Answer { status, head, bytes: bytes as u64, body })
     }
 
     /// Reads until a head is whole; where it ends.
@@ -113,6 +130,13 @@ pub(crate) fn upgraded(port: u16, request: &str) -> Result<TcpStream> {
         bail!("no other protocol: {}", String::from_utf8_lossy(&client.read));
     }
     Ok(stream)
+}
+
+/// Whether it is still open, with nothing to read.
+fn is_quiet(stream: &TcpStream) -> bool {
+    let looked = stream.set_nonblocking(true).map(|()| stream.peek(&mut [0]));
+    let quiet = matches!(looked, Ok(Err(error)) if error.kind() == ErrorKind::WouldBlock);
+    quiet && stream.set_nonblocking(false).is_ok()
 }
 
 fn connect(port: u16) -> Result<TcpStream> {
