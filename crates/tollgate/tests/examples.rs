@@ -1,4 +1,4 @@
-//! The examples do what their pages say, with real services behind them.
+//! `examples/vps` and its shared limits, with stand-ins for what is behind it; as its command starts it: `examples_vps.rs`.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ const API_KEY: &str = "tg_vpsExampleKeyThatIsNoSecretAtAll00000000000";
 /// What the example lets pass at once, and per minute.
 const LIMIT: usize = 100;
 
-/// Everything that `examples/vps/start` starts.
+/// What `examples/vps/start` starts.
 struct Vps {
     gateways: [Gateway; 2],
     issuer: Issuer,
@@ -25,16 +25,20 @@ struct Vps {
 impl Vps {
     fn start() -> Vps {
         let (issuer, origin, redis) = (Issuer::with_keys(&["ES256"]), Origin::echo(), Redis::start());
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/vps/tollgate.yaml");
-        let mut text = std::fs::read_to_string(file).expect("the example");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/vps");
+        let mut text = std::fs::read_to_string(folder.join("tollgate.yaml")).expect("the example");
+        let script = format!("file: {},", folder.join("stock.lua").display());
         for (variable, value) in [
-            ("127.0.0.1:${TOLLGATE_PORT:-8081}", "\"@LISTEN@\""),
-            ("127.0.0.1:${TOLLGATE_ADMIN_PORT:-9901}", "\"@ADMIN@\""),
-            ("${REDIS_URL:-redis://127.0.0.1:6379}", &redis.url()),
+            ("127.0.0.1:${VPS_PORTS:-84}0${VPS_INSTANCE:-1}", "\"@LISTEN@\""),
+            ("127.0.0.1:${VPS_PORTS:-84}1${VPS_INSTANCE:-1}", "\"@ADMIN@\""),
+            ("redis://127.0.0.1:${VPS_PORTS:-84}40", &redis.url()),
             // A busy machine is no Redis that is gone.
             ("timeout: 50ms", "timeout: 5s"),
-            ("${ISSUER:-http://127.0.0.1:3003}", &issuer.url()),
-            ("${ORDERS_URL:-http://127.0.0.1:3001}", &origin.url()),
+            ("http://127.0.0.1:${VPS_PORTS:-84}30", &issuer.url()),
+            ("http://127.0.0.1:${VPS_PORTS:-84}21", &origin.url()),
+            ("http://127.0.0.1:${VPS_PORTS:-84}22", &origin.url()),
+            ("http://127.0.0.1:${VPS_PORTS:-84}23", &origin.url()),
+            ("file: stock.lua,", &script),
         ] {
             assert!(text.contains(variable), "the example asks for {variable}");
             text = text.replace(variable, value);
@@ -61,7 +65,7 @@ impl Vps {
     }
 
     fn token(&self, sub: &str) -> String {
-        self.issuer.token(json!({ "sub": sub, "aud": "demo-api" }))
+        self.issuer.token(json!({ "sub": sub, "aud": "vps" }))
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tollgate_token::Algorithm;
 use tollgate_token::mint::{self, MintError, Signer};
 
-/// Where it listens unless somebody else does: `examples/vps` looks for it there.
+/// Where it listens unless somebody else does: `examples/bus` looks for it there.
 const USUAL: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 3003);
 /// Whom the demo's tokens are for.
 const AUDIENCE: &str = "demo-api";
