@@ -133,7 +133,7 @@ fn bus(measured: &Measured) -> String {
          - Devices of the example are gateways whose script answers; four of them and the clients take more of the machine than the gateway does. nginx in \
          their\n  place, with the same answers, leaves it to the gateway. {}\n\
          - \"CPU used\" is of one core, and counts what the kernel did for the process. The gateway has a thread for each of the two cores; without a quota \
-         it\n  may use both. A load average above 2 means that others wanted them, too.\n",
+         it\n  may use both. The load average counts clients and devices, too.\n",
         table.0,
         limited(measured)
     )
