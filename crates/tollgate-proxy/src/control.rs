@@ -119,7 +119,7 @@ impl Control {
         self.shared.plan()
     }
 
-    /// The health of the gateway and every named upstream.
+    /// The health of the gateway and every upstream.
     pub fn health(&self) -> HealthReport {
         self.shared.health(None)
     }

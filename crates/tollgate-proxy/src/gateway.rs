@@ -33,7 +33,7 @@ use crate::live::store::{Leases, StoreHealth, StoreReport};
 use crate::live::targets::TargetShared;
 #[cfg(test)]
 pub(crate) use crate::observe::fixture;
-use crate::observe::{LogWriter, Snapshot, WorkerSnapshot};
+use crate::observe::{LastTold, LogWriter, Snapshot};
 use crate::run::{self, Order};
 use crate::tls::Sides;
 use crate::upstream::NameServers;
@@ -44,7 +44,7 @@ const INBOX: usize = 1024;
 /// A start or a reload waits so long for the first answers about services: the first requests would be refused.
 const SERVICES_WITHIN: Duration = Duration::from_secs(1);
 
-/// A worker that does not answer for so long is left out of a snapshot.
+/// A worker that does not answer for so long counts with what it told last.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// The running data plane.
@@ -175,6 +175,8 @@ pub(crate) struct Shared {
     /// Whom names are asked of.
     pub(crate) name_servers: NameServers,
     pub(crate) passwords: Passwords,
+    /// The counters of the workers.
+    pub(crate) told: LastTold,
     inboxes: OnceLock<Vec<mpsc::Sender<Order>>>,
     listeners: Mutex<HashMap<ListenAddress, Arc<ListenerLive>>>,
     pub(crate) threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
@@ -307,6 +309,7 @@ impl Shared {
             name_servers,
             memory,
             passwords: Passwords::default(),
+            told: LastTold::new(workers),
             inboxes: OnceLock::new(),
             listeners: Mutex::default(),
             threads: Mutex::default(),
@@ -402,19 +405,17 @@ impl Shared {
     pub(crate) async fn snapshot(&self) -> Snapshot {
         let mut answers = Vec::new();
         for inbox in self.inboxes() {
-            let (answer, received) = oneshot::channel::<WorkerSnapshot>();
+            let (answer, received) = oneshot::channel();
             if inbox.try_send(Order::Snapshot(answer)).is_ok() {
                 answers.push(received);
             }
         }
         let until = tokio::time::Instant::now() + ANSWER_WITHIN;
-        let mut parts = Vec::new();
         for answer in answers {
-            if let Ok(Ok(part)) = tokio::time::timeout_at(until, answer).await {
-                parts.push(part);
-            }
+            // What the worker told before is dropped here, and not on its thread.
+            let _ = tokio::time::timeout_at(until, answer).await;
         }
-        let mut snapshot = Snapshot::merge(parts);
+        let mut snapshot = self.told.merged();
         snapshot.logs = self.log.counts().collect();
         snapshot.shipped = self.log.shipped();
         snapshot.spans = self.collector.totals();
@@ -443,6 +444,7 @@ impl Shared {
         }
         if plan.admin.address != old.admin.address {
             needs_restart.push("admin.address");
+            plan.admin.address = old.admin.address;
         }
         // Everything that can fail comes first; dropping it leaves no trace.
         let sides = Sides::of(&plan, &self.current().sides)?;

@@ -14,12 +14,13 @@ use crate::live::shield::UpstreamShared;
 use crate::live::tokens::{TokenHealth, TokenStatus};
 use crate::observe::rfc3339;
 
-/// The health of the gateway and its named upstreams.
+/// The health of the gateway and its upstreams.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthReport {
     /// What the data plane is doing.
     pub status: Status,
-    /// The named upstreams, in the order of the configuration.
+    /// The upstreams, in the order of the configuration; those that are made from a URL come behind the named ones, and have
+    /// it for a name.
     pub upstreams: Vec<UpstreamHealth>,
 }
 
@@ -78,20 +79,17 @@ impl TargetHealth {
 }
 
 impl Shared {
-    /// The health of the named upstreams, of all or of these.
+    /// The health of the upstreams, of all or of these.
     pub(crate) fn health(&self, only: Option<&[UpstreamId]>) -> HealthReport {
         let (current, now) = (self.current(), Instant::now());
         let shown = current.plan.upstreams.iter().zip(current.upstreams.iter()).enumerate();
         let wanted = |at: usize| only.is_none_or(|only| only.contains(&UpstreamId(at as u32)));
-        let upstreams =
-            shown.filter(|(at, (upstream, _))| upstream.named && wanted(*at)).map(|(_, (upstream, live))| {
-                UpstreamHealth {
-                    name: upstream.name.clone(),
-                    targets: TargetHealth::of(upstream, live),
-                    circuit: live.circuit(now),
-                    token: live.token.as_ref().map(|token| token.health(&live.name, now).status),
-                }
-            });
+        let upstreams = shown.filter(|(at, _)| wanted(*at)).map(|(_, (upstream, live))| UpstreamHealth {
+            name: upstream.name.clone(),
+            targets: TargetHealth::of(upstream, live),
+            circuit: live.circuit(now),
+            token: live.token.as_ref().map(|token| token.health(&live.name, now).status),
+        });
         HealthReport { status: self.status(), upstreams: upstreams.collect() }
     }
 

@@ -50,8 +50,8 @@ pub(crate) enum Order {
     Share(oneshot::Sender<Copies>),
     /// Nothing is accepted any more, on these listeners; what is open goes on.
     Unlisten(Vec<ListenAddress>),
-    /// Say what was counted.
-    Snapshot(oneshot::Sender<WorkerSnapshot>),
+    /// Write down what was counted, and give back what was written before.
+    Snapshot(oneshot::Sender<Option<Arc<WorkerSnapshot>>>),
     /// Say what would become of a request.
     Explain(Box<Question>),
     /// Say what was recorded last.
@@ -141,7 +141,10 @@ async fn take_orders(worker: &Rc<Worker>, mut inbox: mpsc::Receiver<Order>, acce
             Order::Ping(answer) => drop(answer.send(())),
             Order::Share(answer) => drop(answer.send(share(accepting))),
             Order::Unlisten(addresses) => stop(accepting, &addresses),
-            Order::Snapshot(answer) => drop(answer.send(worker.snapshot())),
+            Order::Snapshot(answer) => {
+                let before = worker.shared.told.replace(worker.index, worker.snapshot());
+                drop(answer.send(before));
+            }
             Order::Explain(question) => {
                 tokio::task::spawn_local(explain::answer(worker.clone(), *question));
             }

@@ -95,6 +95,7 @@ routes:
   - { path: /one, health: { upstreams: [one] } }
   - { path: /a, to: one }
   - { path: /b, to: two }
+  - { path: /c, to: http://127.0.0.1:9 }
 ",
         ORIGIN = origin.url()
     );
@@ -116,7 +117,18 @@ routes:
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
     check(&answer.json(), &["one", "two"]);
     check(&gateway.get("/one").json(), &["one"]);
-    check(&gateway.admin("/health").json(), &["one", "two"]);
+    // One that is made from a URL is like those with a name, but not what `all` of them means.
+    check(&gateway.admin("/health").json(), &["one", "two", "http://127.0.0.1:9"]);
+    let own = "{upstream=\"http://127.0.0.1:9\",target=\"http://127.0.0.1:9\"}";
+    assert_eq!(gateway.metrics().get(&format!("tollgate_target_healthy{own}")), 1.0);
+    let listed = gateway.admin("/api/v1/upstreams").json()["upstreams"][2].clone();
+    let target = &listed["targets"][0];
+    assert_eq!(
+        (&listed["name"], &listed["status"]),
+        (&json!("http://127.0.0.1:9"), &json!("ok")),
+        "{listed}"
+    );
+    assert!(target["healthy"] == true && target["since"].is_string(), "{listed}");
 }
 
 fn echoing(origin: &Origin, route: &str) -> Gateway {

@@ -124,6 +124,12 @@ fn every_stage_lets_pass_and_refuses() {
             (expect.to_owned(), outcome_expect.to_owned()),
             "{arguments:?} {told:#}"
         );
+        let routed = verdict(&told, "parse") == "ok";
+        assert_eq!(
+            told["routes"] != json!([]),
+            routed,
+            "what is refused before meets no route: {arguments:?} {told:#}"
+        );
     };
     let answered = "answered 200 -";
     check(&["GET", "/net", "--ip", "192.0.2.1"], "addresses", "ok", answered);

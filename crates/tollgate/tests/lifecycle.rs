@@ -304,6 +304,29 @@ fn a_stalled_log_reader_that_is_waited_for() {
     assert_eq!(gateway.stdout().records().len(), served);
 }
 
+/// What a worker has counted stays counted while it waits: a counter that falls reads as a restart.
+#[test]
+fn the_counters_of_a_worker_that_waits_for_the_log() {
+    let gateway = Gateway::start_unread(
+        binary!(),
+        "access_log: { on_full: block }\nworkers: 1\n\
+         routes:\n  - { name: main, path: /*, respond: { body: hello } }\n",
+    );
+    let mut client = gateway.client();
+    assert_eq!(client.get("/first").status, 200);
+    let counted = |gateway: &Gateway| {
+        let metrics = gateway.metrics();
+        let of_route = ["route=\"main\""];
+        let sums = ["tollgate_requests_total", "tollgate_request_duration_seconds_count"];
+        sums.map(|name| metrics.sum(name, &of_route))
+    };
+    wait_for("the first request", || counted(&gateway) == [1.0; 2]);
+    let served = serve_until_the_log_is_full(&mut client);
+    let stalled = counted(&gateway);
+    assert!(stalled.iter().all(|count| *count >= 1.0), "{stalled:?} of {served}");
+    assert_eq!(counted(&gateway), stalled, "also for the next one who asks");
+}
+
 /// A log that is waited for holds up the requests, but not the end: after the grace nobody waits any more.
 #[test]
 fn a_stalled_log_reader_and_the_end() {

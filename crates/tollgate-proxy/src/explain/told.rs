@@ -18,6 +18,7 @@ pub(crate) struct Told {
     request: Value,
     steps: Vec<Value>,
     outcome: Value,
+    /// None where the request was refused before any route was looked at.
     looked: Option<Looked>,
 }
 
@@ -74,7 +75,7 @@ pub(crate) fn told(exchange: &Exchange<'_>, reject: Option<Reject>, reply: Optio
         request: request(exchange, &shown),
         steps,
         outcome: outcome(exchange, trail, &shown, (reject.as_ref(), answer), sent.as_ref()),
-        looked: Some(Looked {
+        looked: was_routed(exchange, reject.as_ref()).then(|| Looked {
             plan: active.plan.clone(),
             host: exchange.kit.host.clone(),
             path: exchange.path().to_owned(),
@@ -91,12 +92,16 @@ fn asked_about(exchange: &Exchange<'_>) -> Method {
     asked.filter(|_| exchange.preflight).unwrap_or_else(|| head.method.clone())
 }
 
+/// Whether routes were looked at, or the request was refused before.
+fn was_routed(exchange: &Exchange<'_>, reject: Option<&Reject>) -> bool {
+    exchange.matched().is_some() || reject.is_some_and(|reject| stage_of(reject.reason) == Stage::Route)
+}
+
 /// The steps in front of those that leave notes.
 fn first(exchange: &Exchange<'_>, notes: &mut Vec<Step>, reject: Option<&Reject>) {
     let facts = &exchange.facts;
     let route = exchange.matched();
-    let found = route.is_some() || reject.is_some_and(|reject| stage_of(reject.reason) == Stage::Route);
-    if found {
+    if was_routed(exchange, reject) {
         let ip = facts.client_ip.map_or_else(|| "none".to_owned(), |ip| ip.to_string());
         let trusted = if facts.trusted { ", told by a trusted proxy" } else { "" };
         let detail = format!("path {}, client {ip}{trusted}", exchange.path());

@@ -42,7 +42,7 @@ pub(crate) use reports::{Reports, ScriptLines, tell_left_out};
 pub(crate) use seldom::Seldom;
 pub use sink::log_shipping;
 pub(crate) use sink::{LogWriter, WorkerSink};
-pub(crate) use snapshot::{Gauges, WorkerSnapshot};
+pub(crate) use snapshot::{Gauges, LastTold, WorkerSnapshot};
 pub(crate) use spans::{Batch, SpanCounts, WorkerSpans, attempt as attempt_span, request as span_request};
 
 #[cfg(test)]

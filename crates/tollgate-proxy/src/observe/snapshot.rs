@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::histogram::Histogram;
 
@@ -215,67 +215,90 @@ pub(crate) struct UpstreamSnapshot {
     pub(crate) retries: u64,
 }
 
+/// What each worker told last. A worker that does not answer, since it waits for something, still has counted that: a
+/// counter that fell would look like a restart.
+pub(crate) struct LastTold(Box<[Mutex<Option<Arc<WorkerSnapshot>>>]>);
+
+impl LastTold {
+    pub(crate) fn new(workers: usize) -> LastTold {
+        LastTold((0..workers).map(|_| Mutex::default()).collect())
+    }
+
+    /// Takes what a worker tells, from the worker alone; what it told before is given back.
+    pub(crate) fn replace(&self, worker: usize, told: WorkerSnapshot) -> Option<Arc<WorkerSnapshot>> {
+        let mut place = self.0.get(worker)?.lock().unwrap_or_else(PoisonError::into_inner);
+        place.replace(Arc::new(told))
+    }
+
+    /// The sum over all workers.
+    pub(crate) fn merged(&self) -> Snapshot {
+        let parts = self.0.iter().map(|place| place.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        let parts: Vec<Arc<WorkerSnapshot>> = parts.flatten().collect();
+        Snapshot::merge(parts.iter().map(|part| &**part))
+    }
+}
+
 impl Snapshot {
     /// Sums the workers' parts. What the workers share is left empty: `connections`, `tls_handshake_failures`,
     /// `connections_refused`, and `logs`, for which there is `LogWriter::counts`.
-    pub(crate) fn merge(workers: Vec<WorkerSnapshot>) -> Snapshot {
+    pub(super) fn merge<'a>(workers: impl IntoIterator<Item = &'a WorkerSnapshot>) -> Snapshot {
         let mut sum = Snapshot::default();
         for worker in workers {
-            for route in worker.routes {
+            for route in &worker.routes {
                 sum.add_route(route);
             }
-            for target in worker.targets {
+            for target in &worker.targets {
                 sum.add_target(target);
             }
-            for upstream in worker.upstreams {
+            for upstream in &worker.upstreams {
                 sum.add_upstream(upstream);
             }
-            for (route, duration) in worker.scripts {
-                sum.script_duration.entry(route).or_default().add(&duration);
+            for (route, duration) in &worker.scripts {
+                sum.script_duration.entry(route.clone()).or_default().add(duration);
             }
-            for (labels, count) in worker.caches {
-                *sum.cached.entry(labels).or_default() += count;
+            for (labels, count) in &worker.caches {
+                *sum.cached.entry(labels.clone()).or_default() += count;
             }
-            for (labels, count) in worker.copies {
-                *sum.mirrored.entry(labels).or_default() += count;
+            for (labels, count) in &worker.copies {
+                *sum.mirrored.entry(labels.clone()).or_default() += count;
             }
-            for (labels, count) in worker.limited {
-                *sum.rate_limited.entry(labels).or_default() += count;
+            for (labels, count) in &worker.limited {
+                *sum.rate_limited.entry(labels.clone()).or_default() += count;
             }
-            sum.add_gauges(worker.gauges);
+            sum.add_gauges(&worker.gauges);
         }
         sum
     }
 
-    fn add_route(&mut self, part: RouteSnapshot) {
-        for (method, status, count) in part.requests {
-            let labels = RequestLabels { route: part.route.clone(), method, status };
+    fn add_route(&mut self, part: &RouteSnapshot) {
+        for (method, status, count) in &part.requests {
+            let labels = RequestLabels { route: part.route.clone(), method, status: *status };
             *self.requests.entry(labels).or_default() += count;
         }
-        for (reason, count) in part.rejected {
+        for (reason, count) in &part.rejected {
             *self.rejected.entry(RejectedLabels { route: part.route.clone(), reason }).or_default() += count;
         }
         self.request_duration.entry(part.route.clone()).or_default().add(&part.duration);
-        self.overhead.entry(part.route).or_default().add(&part.overhead);
+        self.overhead.entry(part.route.clone()).or_default().add(&part.overhead);
     }
 
-    fn add_target(&mut self, part: TargetSnapshot) {
-        for (outcome, count) in part.outcomes {
+    fn add_target(&mut self, part: &TargetSnapshot) {
+        for (outcome, count) in &part.outcomes {
             let labels =
                 UpstreamLabels { upstream: part.upstream.clone(), target: part.target.clone(), outcome };
             *self.upstream_requests.entry(labels).or_default() += count;
         }
     }
 
-    fn add_upstream(&mut self, part: UpstreamSnapshot) {
+    fn add_upstream(&mut self, part: &UpstreamSnapshot) {
         self.upstream_duration.entry(part.upstream.clone()).or_default().add(&part.duration);
-        *self.retries.entry(part.upstream).or_default() += part.retries;
+        *self.retries.entry(part.upstream.clone()).or_default() += part.retries;
     }
 
-    fn add_gauges(&mut self, part: Gauges) {
+    fn add_gauges(&mut self, part: &Gauges) {
         self.inflight_requests += part.inflight_requests;
-        for (upstream, connections) in part.upstream_connections {
-            let sum = self.upstream_connections.entry(upstream).or_default();
+        for (upstream, connections) in &part.upstream_connections {
+            let sum = self.upstream_connections.entry(upstream.clone()).or_default();
             sum.idle += connections.idle;
             sum.active += connections.active;
         }

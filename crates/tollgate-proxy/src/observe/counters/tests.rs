@@ -52,7 +52,8 @@ impl Dice {
 }
 
 fn snapshot(workers: &[&Counters]) -> Snapshot {
-    Snapshot::merge(workers.iter().map(|counters| counters.snapshot(Gauges::default())).collect())
+    let parts: Vec<_> = workers.iter().map(|counters| counters.snapshot(Gauges::default())).collect();
+    Snapshot::merge(&parts)
 }
 
 #[test]
@@ -267,7 +268,7 @@ fn gauges_and_retries_are_summed() {
             upstream_connections: vec![("v".into(), UpstreamConnections { idle: n, active: 2 * n })],
         })
     };
-    let sum = Snapshot::merge(vec![part(1), part(2)]);
+    let sum = Snapshot::merge(&[part(1), part(2)]);
     assert_eq!(sum.inflight_requests, 3);
     assert_eq!(sum.upstream_connections["v"], UpstreamConnections { idle: 3, active: 6 });
     assert_eq!(sum.retries["v"], 3);
