@@ -33,14 +33,17 @@ mod chunked;
 mod trailer;
 
 mod ascii;
+mod civil;
 mod encode;
 mod hop;
+mod vary;
 
 mod proxy_header;
 
 pub use block::{EntryRef, HeaderBlock, write_header};
 pub use body::{BodyDecoder, Step};
 pub use chunked::ChunkLimits;
+pub use civil::civil_from_days;
 pub use encode::{
     CRLF, LAST_CHUNK, chunk_prefix, reason_phrase, write_chunk, write_last_chunk, write_request_head,
     write_response_head,
@@ -58,4 +61,5 @@ pub use response::{ResponseHead, parse_response};
 pub use search::HeadProgress;
 pub use target::TargetForm;
 pub use trailer::{TrailersOf, parse_trailers};
+pub use vary::vary_on;
 pub use version::Version;

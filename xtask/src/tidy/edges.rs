@@ -26,7 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["tollgate-content", "tollgate-plan", "tollgate-script", "tollgate-token", "tollgate-wire"],
     ),
     ("tollgate-content", &[]),
-    ("tollgate-logship", &[]),
+    ("tollgate-logship", &["tollgate-wire"]),
     ("tollgate-plan", &["tollgate-content", "tollgate-script", "tollgate-token", "tollgate-wire"]),
     ("tollgate-policy", &["tollgate-plan", "tollgate-wire"]),
     (

@@ -9,7 +9,7 @@ mod coder;
 use std::borrow::Cow;
 
 use tollgate_plan::Reason;
-use tollgate_wire::{BodyLength, HeaderBlock, name};
+use tollgate_wire::{BodyLength, HeaderBlock, name, vary_on};
 
 use self::accept::{Coding, choose};
 pub(crate) use self::coder::Coder;
@@ -27,7 +27,8 @@ pub(crate) async fn compress(exchange: &Exchange<'_>, outcome: &mut Outcome<'_>)
     if !edits.is_some_and(|edits| edits.compress) {
         return;
     }
-    vary(outcome.headers());
+    // Caches must not give one client's coding to another.
+    vary_on(outcome.headers(), "accept-encoding");
     let asked = &exchange.kit.head.headers;
     // HTTP/1.0 has no way to end a body of unknown length and keep the connection, nor to tell its end from a break.
     let Some(coding) = choose(asked).filter(|_| exchange.modern() && !forbids(asked)) else { return };
@@ -90,14 +91,6 @@ fn facts(exchange: &Exchange<'_>, outcome: &Outcome<'_>) -> (u16, Option<u64>) {
             };
             (answer.head.status, length)
         }
-    }
-}
-
-/// Caches must not give one client's coding to another.
-fn vary(headers: &mut HeaderBlock) {
-    let has = |token| headers.has_token(&name::VARY, token);
-    if !has("*") && !has("accept-encoding") {
-        headers.append(&name::VARY, b"accept-encoding");
     }
 }
 

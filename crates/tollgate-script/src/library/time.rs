@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use mlua::{Lua, Table};
+use tollgate_wire::civil_from_days;
 
 use crate::desk::{Desk, refuse};
 use crate::face::functions;
@@ -30,7 +31,7 @@ fn iso(t: f64) -> mlua::Result<String> {
     let millis = (t * 1000.0).round() as u64;
     let (seconds, millis) = (millis / 1000, millis % 1000);
     let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil(days);
+    let (year, month, day) = civil_from_days(days);
     let mut text = format!(
         "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}",
         second / 3600,
@@ -42,18 +43,6 @@ fn iso(t: f64) -> mlua::Result<String> {
     }
     text.push('Z');
     Ok(text)
-}
-
-/// Year, month and day of a number of days since 1970 (Hinnant, "chrono-compatible low-level date algorithms").
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
