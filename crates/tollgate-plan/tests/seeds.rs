@@ -1,50 +1,30 @@
 //! The properties of the fuzz targets on their seeds, and on seeds that are changed.
 
 mod properties;
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
 
-use std::fs;
-use std::path::Path;
+use replay::replay;
 
 /// Places of a seed at which it is cut, and at which a bit is turned.
 const PLACES: usize = 48;
 
 #[test]
 fn paths() {
-    check("path", properties::path);
+    replay("path", PLACES, properties::path);
 }
 
 #[test]
 fn queries() {
-    check("query", properties::query);
+    replay("query", PLACES, properties::query);
 }
 
 #[test]
 fn routers() {
-    check("router", properties::router);
+    replay("router", PLACES, properties::router);
 }
 
 #[test]
 fn templates() {
-    check("template", properties::template);
-}
-
-/// Every seed as it is, cut, and with a bit turned. Some are accepted, others are not.
-fn check(target: &str, property: fn(&[u8]) -> bool) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target);
-    let files = fs::read_dir(&folder).expect("the seeds").map(|entry| entry.expect("a seed").path());
-    let mut files: Vec<_> = files.collect();
-    files.sort();
-    let (mut good, mut bad) = (0, 0);
-    let mut count = |accepted: bool| if accepted { good += 1 } else { bad += 1 };
-    for file in &files {
-        let seed = fs::read(file).expect("a seed");
-        count(property(&seed));
-        for at in (0..seed.len()).step_by(seed.len() / PLACES + 1) {
-            count(property(&seed[..at]));
-            let mut changed = seed.clone();
-            changed[at] ^= 1 << (at % 8);
-            count(property(&changed));
-        }
-    }
-    assert!(good >= 4 && bad >= 4, "{target}: {good} are accepted, {bad} are not, of {} seeds", files.len());
+    replay("template", PLACES, properties::template);
 }
