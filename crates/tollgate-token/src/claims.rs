@@ -1,5 +1,6 @@
 //! The claims of an accepted token: a JSON object that whoever holds it may believe.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::Value;
@@ -19,9 +20,13 @@ impl Claims {
         Self { members, exp_unix_s }
     }
 
-    /// `sub`, when it is a string.
-    pub fn sub(&self) -> Option<&str> {
-        self.member("sub")?.as_str()
+    /// `sub`, when it is a string (RFC 7519 section 4.1.2), or a number, as many issuers write one.
+    pub fn sub(&self) -> Option<Cow<'_, str>> {
+        match self.member("sub")? {
+            Json::String(text) => Some(Cow::Borrowed(text)),
+            Json::Number(number) => Some(Cow::Owned(number.to_string())),
+            Json::Null | Json::Bool(_) | Json::List(_) | Json::Object(_) => None,
+        }
     }
 
     /// `iss`, when it is a string.

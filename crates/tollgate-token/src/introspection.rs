@@ -61,6 +61,8 @@ impl fmt::Debug for Answer {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::*;
     use crate::algorithm::Algorithms;
     use crate::expect::{Audience, Exp};
@@ -93,7 +95,11 @@ mod tests {
         };
         let answer = Answer::read(body.as_bytes()).map_err(|Unreadable(why)| Verdict::Unreadable(why));
         let claims = answer.and_then(|answer| answer.claims(&expectations, NOW).map_err(Verdict::Token));
-        assert_eq!(claims.as_ref().map(Claims::sub), expect.as_ref().map(|sub| *sub), "{body}");
+        assert_eq!(
+            claims.as_ref().map(Claims::sub),
+            expect.as_ref().map(|sub| sub.map(Cow::Borrowed)),
+            "{body}"
+        );
     }
 
     #[test]

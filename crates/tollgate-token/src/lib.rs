@@ -24,7 +24,7 @@
 //!     "iss": "https://id.example.com/", "aud": "orders-api", "sub": "u1", "exp": 2_000_000_000,
 //! });
 //! let token = signer.sign(&claims, Some(signer.kid()))?;
-//! assert_eq!(verify(&token, &keys, &expect, 1_900_000_000)?.sub(), Some("u1"));
+//! assert_eq!(verify(&token, &keys, &expect, 1_900_000_000)?.sub().as_deref(), Some("u1"));
 //! assert!(verify(&token, &keys, &expect, 2_000_000_030).is_err());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -32,7 +32,7 @@ pub(super) fn token(
     let plan = &exchange.active.plan;
     let issuer = plan.issuers.get(usize::from(verified.issuer.0)).map_or("", |issuer| &*issuer.name);
     let sub = verified.claims.sub();
-    let of = sub.map(|sub| format!(" for {sub}")).unwrap_or_default();
+    let of = sub.as_ref().map(|sub| format!(" for {sub}")).unwrap_or_default();
     let detail = format!("the token in {at} is one of issuer {issuer}{of}");
     let more = json!({
         "kind": "token", "place": at, "issuer": issuer, "sub": sub, "exp": verified.claims.exp(),
