@@ -12,12 +12,14 @@ use crate::worker::Worker;
 
 impl Answer {
     /// How the end of the body is found. On HTTP/2 the stream knows it, and compares it with the length that was
-    /// announced; trailers may follow even so.
+    /// announced; trailers may follow even so. Where the head was all, the client's is to be all too: libraries of gRPC
+    /// take an answer of trailers alone for broken that ends with a frame of data.
     pub(crate) fn source(&self) -> BodyLength {
-        match self.body {
-            BodyLength::None => BodyLength::None,
-            _ if self.conn.io.h2().is_some() => BodyLength::UntilClose,
-            length => length,
+        match (self.body, self.conn.io.h2()) {
+            (BodyLength::Length(0), Some(stream)) if stream.is_read() => BodyLength::Length(0),
+            (BodyLength::None, _) => BodyLength::None,
+            (_, Some(_)) => BodyLength::UntilClose,
+            (length, None) => length,
         }
     }
 

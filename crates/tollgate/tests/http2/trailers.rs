@@ -52,6 +52,26 @@ fn metadata_behind_an_answer_arrive() {
     assert_eq!(answer.trailers.len(), kept.len(), "{:?}", answer.trailers);
 }
 
+/// An answer of gRPC that has trailers alone is one head, and the stream ends with it ("Responses" in the gRPC over HTTP2
+/// protocol): its C library takes a frame of data that ends the stream for a break.
+#[test]
+fn an_answer_that_is_a_head_alone_ends_with_it() {
+    let alone = [("content-type", "application/grpc"), ("grpc-status", "5"), ("grpc-message", "no")];
+    let origin = H2Origin::start(move |mut exchange| async move {
+        exchange.body().await;
+        exchange.answer(200, &alone, b"", &[]);
+    });
+    let gateway = to(&origin.url());
+    let mut peer = Peer::connect(&gateway);
+    for stream in [1, 3] {
+        let lines = [("content-type", "application/grpc"), ("te", "trailers")];
+        peer.send(&[Frame::headers(stream, &fields("POST", "/", &lines), false)]);
+        peer.send(&[Frame::data(stream, "ask", true)]);
+        let head = peer.wait(Frame::HEADERS, stream);
+        assert!(head.ends_stream(), "{head:?}");
+    }
+}
+
 #[test]
 fn forbidden_trailers_of_a_chunked_answer_are_left_out() {
     let origin = Origin::saying(
