@@ -20,7 +20,8 @@ block! {
         /// `false`: `ttl` comes before what the upstream says, `no-store` included. `private`, `Set-Cookie` and `Vary: *`
         /// still count.
         respect: bool = true;
-        /// Request headers that tell answers apart, beside those that the answer's own `Vary` names.
+        /// Request headers that tell answers apart, beside those that the answer's own `Vary` names. The client
+        /// is told them there.
         vary: List<HeaderName> = List::of([HeaderName(name::ACCEPT)]);
         /// For so long a stale answer is given while the upstream is asked again. Left out: as the upstream says.
         stale_while_revalidate: Seconds<0, 31_536_000_000>;

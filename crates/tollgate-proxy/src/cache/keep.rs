@@ -8,7 +8,7 @@ use tollgate_plan::Reason;
 use tollgate_plan::reason::Blame;
 use tollgate_plan::route::{HeaderEdit, Route};
 use tollgate_policy::cache::{Came, Terms, covers_error, merge, terms, varied};
-use tollgate_wire::{BodyLength, HeaderBlock, Method, Name, name, remove_hop_by_hop};
+use tollgate_wire::{BodyLength, HeaderBlock, Method, Name, name, remove_hop_by_hop, vary_on};
 
 use super::Shelf;
 use super::give::give;
@@ -55,6 +55,7 @@ pub(crate) fn keep<'a>(
             return give(exchange, shelf, old, Cached::Stale, told, now).map(Outcome::Reply);
         }
     }
+    depends(exchange, active, outcome.headers());
     let draft = draft(exchange, active, &visit, status, outcome.headers(), now);
     if made_here(exchange)
         && let Some(flight) = visit.flight.take()
@@ -153,6 +154,7 @@ fn unchanged<'a>(
         // It has been said now (RFC 9110 section 6.6.1), and not when what is kept was made.
         headers.remove(&name::DATE);
     }
+    depends(exchange, active, &mut headers);
     give_up(exchange, outcome);
     let draft = draft(exchange, active, &visit, old.status, &headers, now);
     let fresh = draft.and_then(|draft| {
@@ -185,6 +187,12 @@ fn unchanged<'a>(
     // Cookies are never kept; they are for this client.
     news.get_all(&name::SET_COOKIE).for_each(|cookie| reply.headers.append(&name::SET_COOKIE, cookie));
     Ok(reply)
+}
+
+/// Tells caches between here and the client what tells the route's answers apart.
+fn depends(exchange: &Exchange<'_>, active: &Active, headers: &mut HeaderBlock) {
+    let rules = active.route(exchange.route).and_then(|route| route.cache.as_deref());
+    rules.into_iter().flat_map(|rules| &rules.vary).for_each(|name| vary_on(headers, name.as_str()));
 }
 
 /// What is kept of the answer beside its body; none where it may not be kept.
@@ -245,10 +253,7 @@ fn kept_headers(
             && !entry.is(&name::SET_COOKIE)
             && !left_out.iter().any(|field| entry.name().eq_ignore_ascii_case(field))
     });
-    if !kept.contains(&name::DATE) {
-        let worker = exchange.worker;
-        kept.append(&name::DATE, worker.date.borrow_mut().at(worker.clock.wall(now)));
-    }
+    exchange.worker.date(&mut kept, now);
     kept
 }
 

@@ -267,8 +267,7 @@ fn refresh(
     let place = cache.begin_refresh()?;
     let headers = &exchange.kit.head.headers;
     let flight_key = flight_key(&key, asked, &Found::Answer(old.clone()), &[], headers);
-    let joined = cache.flights.join(&flight_key, now);
-    let Joined::Lead(flight) = joined else { return None };
+    let flight = cache.flights.lead(&flight_key)?;
     let visit = Visit {
         cache: cache.clone(),
         key: Some(key),

@@ -179,3 +179,23 @@ fn what_is_kept_is_for_requests_with_the_same_headers() {
     );
     assert_eq!(ask("Accept: text/html\r\n"), "4");
 }
+
+#[test]
+fn caches_behind_the_gateway_learn_what_tells_answers_apart() {
+    let origin = origin();
+    let gateway = start(&origin);
+    let told = |path: &str, how: &str| {
+        let answer = get(&gateway, path, &says(how));
+        answer.head.all("vary").join(", ")
+    };
+    for (path, how, expect) in [
+        ("/a", "200 | Cache-Control: max-age=60", "accept"),
+        ("/b", "200 | Cache-Control: max-age=60 | Vary: X-Color", "X-Color, accept"),
+        ("/c", "200 | Cache-Control: max-age=60 | Vary: Accept, X-Color", "Accept, X-Color"),
+        ("/d", "200 | Cache-Control: no-store", "accept"),
+        ("/e", "200 | Cache-Control: max-age=60 | Vary: *", "*"),
+    ] {
+        assert_eq!(told(path, how), expect, "{how}, new");
+        assert_eq!(told(path, how), expect, "{how}, again");
+    }
+}

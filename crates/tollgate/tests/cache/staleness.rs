@@ -1,6 +1,6 @@
 //! Answers whose time is over: asked about again, given meanwhile, given instead.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tollgate_testkit::{CLIENT_SECRET, Gateway, Issuer, Origin, assert_holds, behaviour, gateway, wait_for};
 
@@ -90,6 +90,20 @@ fn a_stale_answer_is_given_while_a_newer_one_is_fetched() {
         let records = gateway.stdout().records();
         records.iter().any(|record| record["cache"] == "stale" && record["upstream"].is_null())
     });
+}
+
+/// One answer that is not kept does not end the asking: nobody waits for it.
+#[test]
+fn an_upstream_that_failed_once_is_asked_again() {
+    let origin = origin();
+    let gateway = start(&origin);
+    let good = says("200 | Cache-Control: max-age=0, stale-while-revalidate=60");
+    let first = get(&gateway, "/theirs", &good).text();
+    assert_eq!(get(&gateway, "/theirs", &says("500")).text(), first, "stale, and the newer one is an error");
+    wait_for("the error", || origin.count() == 2);
+    let failed = Instant::now();
+    wait_for("the newer answer", || get(&gateway, "/theirs", &good).text() != first);
+    assert!(failed.elapsed() < Duration::from_secs(5), "{:?}", failed.elapsed());
 }
 
 #[test]

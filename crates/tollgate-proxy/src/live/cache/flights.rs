@@ -74,13 +74,26 @@ impl Flights {
         if self.is_hopeless(hash, now) {
             return Joined::Alone;
         }
+        match self.take_off(hash) {
+            Ok(flight) => Joined::Lead(flight),
+            Err(other) => Joined::Follow(other),
+        }
+    }
+
+    /// Asks behind the backs of those who want the answer under this key, if nobody asks already. Nobody waits for it, so
+    /// that the last answer was not one to keep says nothing.
+    pub(crate) fn lead(self: &Arc<Self>, key: &[u8]) -> Option<Flight> {
+        self.take_off(self.hashes.hash_one(key)).ok()
+    }
+
+    fn take_off(self: &Arc<Self>, hash: u64) -> Result<Flight, watch::Receiver<Landed>> {
         let mut flying = lock(&self.flying);
         if let Some(other) = flying.get(&hash) {
-            return Joined::Follow(other.clone());
+            return Err(other.clone());
         }
         let (told, landed) = watch::channel(Landed::Flying);
         flying.insert(hash, landed);
-        Joined::Lead(Flight { flights: self.clone(), hash, told })
+        Ok(Flight { flights: self.clone(), hash, told })
     }
 
     /// Joins those who already ask for the answer under this key, if somebody does; asks for nobody else.
