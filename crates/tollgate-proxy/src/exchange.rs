@@ -49,8 +49,9 @@ pub(crate) struct Exchange<'c> {
     pub(crate) preflight: bool,
     /// Who calls, from the identify stage on.
     pub(crate) identity: Option<Identity>,
-    /// A place under the route's `concurrency`, given up when the exchange ends.
-    pub(crate) place: Option<Place>,
+    /// A place under the route's `concurrency`, given up before the client has the last of its answer: it may ask again at
+    /// once.
+    pub(crate) place: Option<Box<Place>>,
     /// The gateway asks for its cache.
     pub(crate) validators: Option<Box<Validators>>,
     /// The request's body, until someone takes it to read it.

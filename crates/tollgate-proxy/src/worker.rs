@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tollgate_plan::Plan;
 use tollgate_plan::route::{Action, Route, RouteId};
 use tollgate_plan::table::Params;
-use tollgate_wire::{HeaderBlock, RequestHead, ResponseHead};
+use tollgate_wire::{HeaderBlock, RequestHead, ResponseHead, name};
 
 use crate::gateway::Shared;
 use crate::identify::Known;
@@ -108,6 +108,15 @@ pub(crate) struct Active {
     pub(crate) series: Series,
 }
 
+impl Worker {
+    /// Who makes an answer, keeps it or forwards it writes down when, where it does not say so (RFC 9110 section 6.6.1).
+    pub(crate) fn date(&self, headers: &mut HeaderBlock, at: Instant) {
+        if !headers.contains(&name::DATE) {
+            headers.append(&name::DATE, self.date.borrow_mut().at(self.clock.wall(at)));
+        }
+    }
+}
+
 impl Active {
     pub(crate) fn route(&self, id: Option<RouteId>) -> Option<&Route> {
         id.and_then(|RouteId(at)| self.plan.routes.get(at as usize))
@@ -159,6 +168,8 @@ pub(crate) struct Kit {
     pub(crate) carried: HeaderBlock,
     /// What each limit said.
     pub(crate) verdicts: Vec<Verdict>,
+    /// Routes that the request after a preflight may take instead, by what stands in its headers.
+    pub(crate) preflighted: Vec<RouteId>,
 }
 
 /// Kits, heads and buffers that the next request takes over, so that steady traffic allocates nothing.
@@ -199,6 +210,7 @@ impl Spare {
         kit.path.clear();
         kit.carried.clear();
         kit.verdicts.clear();
+        kit.preflighted.clear();
         if kept.len() < SPARE_MAX && kit.head.headers.capacity_bytes() <= SPARE_BYTES_MAX {
             kept.push(kit);
         }

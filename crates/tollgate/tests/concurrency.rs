@@ -66,6 +66,33 @@ routes:
   - { path: /*, concurrency: { max: 1, queue: 3 }, timeout: 20s, to: \"@ORIGIN@\" }
 ";
 
+/// Who has its answer has given its place up: one request after the other is never two at once, on whichever connection.
+#[test]
+fn a_place_is_free_before_its_answer_is_read() {
+    let origin = Origin::start(behaviour::ok);
+    let chunked =
+        Origin::saying("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+    let gateway = gateway!(
+        "
+workers: 2
+routes:
+  - { path: /plain, concurrency: { max: 1 }, to: \"@ORIGIN@\" }
+  - { path: /chunked, concurrency: { max: 1 }, to: \"@CHUNKED@\" }
+  - { path: /coded, concurrency: { max: 1 }, to: \"@CHUNKED@\", response: { compress: true } }
+  - { path: /own, concurrency: { max: 1 }, respond: { body: ok } }
+",
+        ORIGIN = origin.url(),
+        CHUNKED = chunked.url()
+    );
+    let mut clients: Vec<Client> = (0..6).map(|_| gateway.client()).collect();
+    for path in ["/plain", "/chunked", "/coded", "/own"] {
+        for turn in 0..300 {
+            let answer = clients[turn % 6].get(path);
+            assert_eq!(answer.status, 200, "{path}, request {turn}: {answer:?}");
+        }
+    }
+}
+
 #[test]
 fn who_waits_gets_a_place_in_the_order_in_which_they_came() {
     let gate = Gate::new();

@@ -39,7 +39,7 @@ pub(crate) async fn concurrency(exchange: &mut Exchange<'_>) -> Result<(), Rejec
         // Boxed: most requests need not wait.
         None => Box::pin(wait(exchange, &active, gate, rule)).await?,
     };
-    exchange.place = Some(place);
+    exchange.place = Some(Box::new(place));
     Ok(())
 }
 

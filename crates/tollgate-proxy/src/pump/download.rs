@@ -13,6 +13,7 @@ use super::window::Window;
 use crate::client::Client;
 use crate::io::{Ends, H2Stream, Stream};
 use crate::live::cache::Filling;
+use crate::live::gate::Place;
 use crate::live::memory::Held;
 use crate::transform::{CODED_TURN_BYTES, Coder};
 use crate::worker::Worker;
@@ -51,6 +52,8 @@ pub(crate) struct Download {
     coder: Option<Box<Coder>>,
     /// What keeps them, as they come from the upstream.
     store: Option<Box<Filling>>,
+    /// A place under the route's `concurrency`, until all has come from the upstream.
+    place: Option<Box<Place>>,
     /// The upstream sent more than its body.
     surplus: bool,
     /// Bytes that the client took since the last look, and in all.
@@ -76,6 +79,7 @@ impl Download {
         framing: Framing,
         coder: Option<Box<Coder>>,
         store: Option<Box<Filling>>,
+        place: Option<Box<Place>>,
     ) -> Download {
         Download {
             decoder: BodyDecoder::of_response(length, &ChunkLimits::default()),
@@ -88,6 +92,7 @@ impl Download {
             contiguous: length != BodyLength::Chunked && coder.is_none(),
             coder,
             store,
+            place,
             surplus: false,
             moved: 0,
             read: 0,
@@ -219,7 +224,7 @@ impl Download {
             store.push(payload);
         }
         self.decoded = self.decoder.is_done();
-        self.keep_whole();
+        self.came_whole();
         self.surplus |= self.decoded && payload.len() < bytes.len();
         self.write(client, cx, payload)
     }
@@ -234,7 +239,7 @@ impl Download {
         // Only a body that runs to the end of the connection may end here; any other was cut short.
         self.decoder.finish_at_eof().map_err(|_| Reason::UpstreamReset)?;
         self.decoded = true;
-        self.keep_whole();
+        self.came_whole();
         if let Some(trailers) = from.h2().map(H2Stream::take_trailers) {
             self.trailers = Some(Box::new(trailers.map_err(|_| Reason::UpstreamProtocol)?));
         }
@@ -274,7 +279,7 @@ impl Download {
                 }
                 Step::End { consumed } => {
                     self.decoded = true;
-                    self.keep_whole();
+                    self.came_whole();
                     self.surplus |= used + consumed < bytes.len();
                     self.finish(out)?;
                 }
@@ -284,10 +289,11 @@ impl Download {
     }
 
     /// All of the body has come, whether or not its client has taken it: others need not wait for that.
-    fn keep_whole(&mut self) {
+    fn came_whole(&mut self) {
         if let Some(store) = self.store.take_if(|_| self.decoded) {
             store.finish();
         }
+        drop(self.place.take_if(|_| self.decoded));
     }
 
     fn append(&mut self, payload: &[u8], out: &mut Vec<u8>) {

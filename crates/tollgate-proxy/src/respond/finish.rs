@@ -6,7 +6,7 @@ use tollgate_plan::Reason;
 
 use super::grpc;
 use super::problem::problem;
-use super::reply::{Shape, discard, send};
+use super::reply::{ONE_WRITE_BYTES, Shape, discard, send};
 use super::stream::stream;
 use super::tunnel::tunnel;
 use crate::client::Client;
@@ -23,6 +23,11 @@ pub(crate) fn finish(
     if let Ok(outcome) = &mut outcome {
         exchange.carry_to(outcome.headers());
     }
+    // What a service says takes the place until all of it has come.
+    let place = match &outcome {
+        Ok(Outcome::Answer(upstream)) if upstream.head.status != 101 => exchange.place.take(),
+        _ => None,
+    };
     async move {
         let next = match outcome {
             Ok(Outcome::Reply(reply)) => answer(exchange, reply, false).await,
@@ -30,7 +35,7 @@ pub(crate) fn finish(
             Ok(Outcome::Answer(upstream)) if upstream.head.status == 101 => {
                 Box::pin(tunnel(exchange, upstream)).await
             }
-            Ok(Outcome::Answer(upstream)) => match stream(exchange, upstream).await {
+            Ok(Outcome::Answer(upstream)) => match stream(exchange, upstream, place).await {
                 Ok(next) => next,
                 // Boxed: few answers turn out to be none.
                 Err(reject) => Box::pin(reject_with(exchange, reject)).await,
@@ -87,6 +92,10 @@ async fn answer(exchange: &mut Exchange<'_>, reply: Reply<'_>, close: bool) -> N
         write_idle: exchange.active.plan.limits.write_idle_timeout,
     };
     exchange.seen.status.set(reply.status);
+    if reply.body.len() <= ONE_WRITE_BYTES {
+        // Nobody works for it any more, and hardly anything is held.
+        exchange.place = None;
+    }
     let (next, bytes_out) = send(exchange.worker, exchange.client, reply, shape).await;
     exchange.seen.bytes_out.set(bytes_out);
     if next == Next::Abort {

@@ -13,7 +13,7 @@ use crate::pump::Head;
 use crate::worker::Worker;
 
 /// A body that is longer is not copied behind its head: a client that reads slowly would hold the copy.
-const ONE_WRITE_BYTES: usize = 64 * 1024;
+pub(super) const ONE_WRITE_BYTES: usize = 64 * 1024;
 
 /// What the request allows for the answer.
 pub(crate) struct Shape {
@@ -43,10 +43,7 @@ pub(crate) async fn send(
         headers.set(&name::CONTENT_LENGTH, itoa::Buffer::new().format(reply.body.len()).as_bytes());
     }
     let now = worker.clock.now();
-    // What is kept, or made of an upstream's answer, has its date.
-    if !headers.contains(&name::DATE) {
-        headers.append(&name::DATE, worker.date.borrow_mut().at(worker.clock.wall(now)));
-    }
+    worker.date(headers, now);
     set_connection(headers, shape.persistent, shape.old);
     let mut out = worker.spare.buffer();
     let head = Head { status: reply.status, phrase: None, headers };

@@ -10,6 +10,7 @@ use tollgate_wire::{BodyLength, name};
 
 use super::reply::set_connection;
 use crate::exchange::{Answer, Exchange, Next, Reject};
+use crate::live::gate::Place;
 use crate::pump::{Blocked, Download, Framing, Head};
 
 /// Sends the answer. An error means that nothing of it was sent yet.
@@ -19,14 +20,17 @@ use crate::pump::{Blocked, Download, Framing, Head};
 pub(crate) fn stream(
     exchange: &Exchange<'_>,
     mut answer: Answer,
+    place: Option<Box<Place>>,
 ) -> impl Future<Output = Result<Next, Reject>> {
     let until_close = frame(exchange, &mut answer);
+    let worker = exchange.worker;
+    worker.date(&mut answer.head.headers, worker.clock.recent());
     // A body whose rest the upstream does not want cannot be told apart from the next request.
     let persistent = exchange.persistent() && !until_close && answer.upload.is_none();
     set_connection(&mut answer.head.headers, persistent, !exchange.modern());
 
     let framing = framing(exchange, &answer);
-    let download = Download::new(answer.source(), framing, answer.coder.take(), answer.store.take());
+    let download = Download::new(answer.source(), framing, answer.coder.take(), answer.store.take(), place);
     let mut streaming = Streaming { exchange, download, answer, armed: None };
     async move {
         let outcome = streaming.run().await;
