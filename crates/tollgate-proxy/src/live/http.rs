@@ -15,8 +15,8 @@ use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -25,7 +25,7 @@ use tollgate_plan::issuer::{HttpUrl, Reach};
 use tollgate_token::MAX_KEY_TEXT_BYTES;
 use tollgate_token::introspection::MAX_ANSWER_BYTES;
 
-use crate::tls::{system_roots, trusting};
+use crate::tls::trusting;
 use crate::upstream::{NameServers, Resolver};
 
 /// From the question for the name to the last byte of the answer.
@@ -99,7 +99,7 @@ impl Rim {
         if let Some(config) = self.system.get() {
             return Ok(config.clone());
         }
-        let config = trusting(system_roots()).map_err(|error| Fault::Tls(error.to_string()))?;
+        let config = trusting(None).map_err(|error| Fault::Tls(error.to_string()))?;
         Ok(self.system.get_or_init(|| config).clone())
     }
 }
@@ -280,16 +280,11 @@ impl Http {
     }
 
     fn tls(&self) -> Result<Arc<ClientConfig>, Fault> {
-        let Some(certificates) = &self.reach.roots else { return self.rim.system() };
+        let Some(roots) = &self.reach.roots else { return self.rim.system() };
         if let Some(config) = self.own.get() {
             return Ok(config.clone());
         }
-        let mut roots = RootCertStore::empty();
-        for der in certificates.iter() {
-            let certificate = CertificateDer::from(der.to_vec());
-            roots.add(certificate).map_err(|error| Fault::Tls(error.to_string()))?;
-        }
-        let config = trusting(roots.into()).map_err(|error| Fault::Tls(error.to_string()))?;
+        let config = trusting(Some(roots)).map_err(|error| Fault::Tls(error.to_string()))?;
         Ok(self.own.get_or_init(|| config).clone())
     }
 }

@@ -24,17 +24,11 @@ impl ClientSide {
     pub(super) fn new(settings: &Arc<ClientTls>) -> Result<Arc<ClientSide>, Error> {
         let builder =
             ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
-        let builder = match &settings.roots {
-            _ if !settings.verify => {
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider())))
-            }
-            Some(roots) => {
-                let authorities = verifier(store(roots)?.into())?;
-                let own = Own { authorities, certificates: roots.clone() };
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(own))
-            }
-            None => builder.with_webpki_verifier(verifier(system_roots())?),
+        let judge: Arc<dyn ServerCertVerifier> = match settings.verify {
+            true => judge(settings.roots.as_ref())?,
+            false => Arc::new(Anybody(provider())),
         };
+        let builder = builder.dangerous().with_custom_certificate_verifier(judge);
         let mut config = match &settings.identity {
             Some(identity) => builder.with_client_auth_cert(chain(identity), private_key(identity))?,
             None => builder.with_no_client_auth(),
@@ -46,7 +40,7 @@ impl ClientSide {
 
 /// The system's certificates, which are read when somebody needs them first. An image from scratch has none: then those
 /// that came with the gateway.
-pub(crate) fn system_roots() -> Arc<RootCertStore> {
+fn system_roots() -> Arc<RootCertStore> {
     static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     let read = || {
         let mut roots = RootCertStore::empty();
@@ -59,10 +53,19 @@ pub(crate) fn system_roots() -> Arc<RootCertStore> {
     ROOTS.get_or_init(read).clone()
 }
 
-/// Trusts these, shows nothing, and asks for no protocol.
-pub(crate) fn trusting(roots: Arc<RootCertStore>) -> Result<Arc<ClientConfig>, Error> {
+/// Trusts these, the system's where there are none, shows nothing, and asks for no protocol.
+pub(crate) fn trusting(roots: Option<&Roots>) -> Result<Arc<ClientConfig>, Error> {
     let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
-    Ok(Arc::new(builder.with_webpki_verifier(verifier(roots)?).with_no_client_auth()))
+    let builder = builder.dangerous().with_custom_certificate_verifier(judge(roots)?);
+    Ok(Arc::new(builder.with_no_client_auth()))
+}
+
+/// Who says whether a server is who it should be: by these certificates, or by the system's.
+fn judge(roots: Option<&Roots>) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+    Ok(match roots {
+        None => verifier(system_roots())?,
+        Some(roots) => Arc::new(Own { authorities: verifier(store(roots)?.into())?, certificates: roots.clone() }),
+    })
 }
 
 fn verifier(roots: Arc<RootCertStore>) -> Result<Arc<WebPkiServerVerifier>, Error> {

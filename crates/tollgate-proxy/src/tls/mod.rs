@@ -15,7 +15,7 @@ use tollgate_plan::listener::ListenAddress;
 use tollgate_plan::tls::{Identity, KeyFormat};
 use tollgate_plan::upstream::Upstream;
 
-pub(crate) use client::{ClientSide, system_roots, trusting};
+pub(crate) use client::{ClientSide, trusting};
 pub(crate) use server::ServerSide;
 
 use crate::control::ApplyError;

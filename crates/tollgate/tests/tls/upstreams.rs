@@ -130,6 +130,16 @@ fn a_certificate_that_vouches_for_itself_can_be_named() {
     assert_problem(&start(&upstream(&url, "ca: @FILES@/other.pem"), &files).get("/"), "upstream_tls");
     let named = upstream(&url, "ca: @FILES@/self.pem, server_name: b.internal");
     assert_problem(&start(&named, &files).get("/"), "upstream_tls");
+    for (ca, trusted) in [("self", true), ("other", false)] {
+        let issuer = format!(
+            "issuers: {{ main: {{ issuer: \"https://id.example/\", audience: [a], algorithms: [RS256], jwks_url: \"{url}/keys\", \
+             ca: @FILES@/{ca}.pem }} }}\nroutes: [{{ path: /, auth: {{ jwt: main }}, respond: {{}} }}]\n"
+        );
+        let gateway = start(&issuer, &files);
+        // What nginx says there are no keys, which is told once TLS was agreed upon.
+        let line = gateway.stderr().wait_line("keys cannot be fetched");
+        assert_eq!(!line.contains("TLS failed"), trusted, "{line}");
+    }
 }
 
 #[test]
