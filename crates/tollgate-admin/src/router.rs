@@ -188,6 +188,8 @@ async fn reload(State(admin): State<Admin>) -> Result<Json<Value>, Problem> {
 
 async fn drain(State(admin): State<Admin>) -> Result<Response, Problem> {
     command(&admin, Command::Drain)?;
+    // Who reads the answer may ask for readiness at once.
+    admin.control.begin_drain();
     Ok((StatusCode::ACCEPTED, Json(json!({ "draining": true }))).into_response())
 }
 

@@ -17,7 +17,8 @@ struct Bench {
     server: Server,
     reloads: Reloads,
     commands: mpsc::Receiver<Command>,
-    gateway: Gateway,
+    /// Runs as long as the bench.
+    _gateway: Gateway,
 }
 
 struct Answer {
@@ -45,7 +46,7 @@ impl Bench {
         let (control, reloads) = (gateway.control(), reloads);
         let admin = Admin { control, commands: sender, reloads: reloads.clone(), build, file: None };
         let server = Server::start(bind("127.0.0.1:0".parse().unwrap()).unwrap(), admin).unwrap();
-        Bench { server, reloads, commands, gateway }
+        Bench { server, reloads, commands, _gateway: gateway }
     }
 
     fn ask(&self, method: &str, path: &str, lines: &[&str]) -> Answer {
@@ -182,7 +183,6 @@ fn a_drain_is_asked_of_the_process_and_readiness_fails() {
     let answer = bench.ask("POST", "/api/v1/drain", &["Content-Length: 0"]);
     assert_eq!((answer.status, answer.json()), (202, json!({ "draining": true })));
     assert!(matches!(bench.commands.try_recv(), Ok(Command::Drain)));
-    bench.gateway.control().begin_drain();
     let ready = bench.get("/readyz");
     assert_eq!(ready.status, 503);
     assert_eq!((&ready.json()["ready"], &ready.json()["draining"]), (&json!(false), &json!(true)));
