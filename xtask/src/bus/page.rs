@@ -194,7 +194,7 @@ fn search(measured: &Measured) -> String {
     format!(
         "\n## {RATE} a second\n\n{RATE} requests a second, evenly, whatever became of those before; times count from when each was due. Held means: all are right, and p95 is \
          not\nabove {LATE_MS:.0} ms. Where the share is too small the queue grows, and a run ends when a request is a second late. The least share was looked for \
-         by\nhalving, in the order of this table; the last line is what was found, tried for longer.\n\n{}",
+         by\nhalving, in the order of this table; then what was found was tried for longer, with one percent more where it did\nnot hold.\n\n{}",
         table.0
     )
 }
@@ -203,7 +203,7 @@ fn pi(measured: &Measured) -> String {
     let ratio = PI_DOOM_S / I3_DOOM_S;
     let text = match measured.first(HELD).and_then(|held| held["share_percent"].as_f64()) {
         Some(share) => format!(
-            "With all {PI_CORES:.0} of its cores for the gateway a Pi 2 would hold\nthe rate if one core here did no more than {:.0} times what one of them does \
+            "With all {PI_CORES:.0} of its cores for the gateway and nothing\nbut CPU in its way a Pi 2 would hold the rate if one core here did no more than {:.0} times what one of them does \
              ({PI_CORES:.0} cores / {share:.0} %).\n",
             PI_CORES / (share / 100.0)
         ),
