@@ -18,8 +18,8 @@ use crate::{
 pub(crate) async fn serve(worker: &Rc<Worker>, client: &Rc<Client>, mut kit: Box<Kit>) -> Next {
     // The only place where a request meets its plan.
     let active = worker.active.borrow().clone();
-    parse::own_headers(&active, client, &mut kit.head);
     let facts = parse::facts(worker, &active, client, &kit.head);
+    parse::own_headers(&active, client, &facts, &mut kit.head);
     let shelf = cache::Shelf::default();
     let mut exchange = Exchange::begin(worker, client, active.clone(), &mut kit, facts);
     let outcome = run(&mut exchange, &active, &shelf).await;
@@ -40,8 +40,8 @@ pub(crate) async fn explain(
     live: bool,
 ) -> explain::Told {
     let active = worker.active.borrow().clone();
-    parse::own_headers(&active, client, &mut kit.head);
     let facts = parse::facts(worker, &active, client, &kit.head);
+    parse::own_headers(&active, client, &facts, &mut kit.head);
     let shelf = cache::Shelf::default();
     let trail = Trail::new(live);
     let mut exchange = Exchange::explained(worker, client, active.clone(), &mut kit, facts, trail);
@@ -58,6 +58,7 @@ async fn run<'a>(
 ) -> Result<Outcome<'a>, Reject> {
     parse::check(exchange)?;
     route::find(exchange)?;
+    identify::disown(exchange);
     limit::memory(exchange)?;
     if let Some(reply) = access::cors(exchange) {
         return Ok(Outcome::Reply(reply));
@@ -177,8 +178,12 @@ async fn refresh(mut asking: Box<cache::Refresh>) {
 }
 
 /// The answer of an upstream, its body made into another one where the route says so.
-async fn shaped(exchange: &Exchange<'_>, outcome: Outcome<'static>) -> Result<Outcome<'static>, Reject> {
-    let Some(rules) = transform::rules(exchange, outcome.status()) else { return Ok(outcome) };
+async fn shaped(exchange: &Exchange<'_>, mut outcome: Outcome<'static>) -> Result<Outcome<'static>, Reject> {
+    let status = outcome.status();
+    let Some(rules) = transform::rules(exchange, status) else {
+        transform::shape_head(exchange, status, outcome.headers());
+        return Ok(outcome);
+    };
     // Boxed: the routes without rules need not carry the room.
     let Reply { status, headers, body } = Box::pin(whole(exchange, outcome, rules.bytes)).await?;
     transform::shape(exchange, rules, status, headers, &body).map(Outcome::Reply)

@@ -97,9 +97,68 @@ pub(crate) fn write_claim(value: Json<'_>, out: &mut Vec<u8>) -> bool {
     true
 }
 
+/// The same for a header; false where it would not read there as it does in the token.
+pub(crate) fn write_header_claim(value: Json<'_>, out: &mut Vec<u8>) -> bool {
+    says_one_thing(value) && write_claim(value, out)
+}
+
+/// Whether a claim reads in a header as it does in the token. One with control characters or spaces at its ends would
+/// read as another (`admin` for `admin` with a line feed), and so would an element with a comma in a list.
+fn says_one_thing(claim: Json<'_>) -> bool {
+    match claim {
+        Json::String(text) => text.trim() == text && !text.contains(char::is_control),
+        Json::List(items) => items
+            .iter()
+            .all(|item| says_one_thing(item) && item.as_str().is_none_or(|text| !text.contains(','))),
+        _ => true,
+    }
+}
+
 impl Exchange<'_> {
     /// A cookie's value (RFC 6265 section 4.2); the first one of that name.
     pub(crate) fn cookie(&self, wanted: &str) -> Option<&[u8]> {
         credentials::cookie_values(&self.kit.head.headers, wanted).next()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tollgate_token::introspection::Answer;
+    use tollgate_token::{Algorithms, Audience, Exp, Expectations};
+
+    use super::*;
+
+    #[test]
+    fn claims_that_would_read_as_others_are_not_forwarded() {
+        for (claim, expect) in [
+            (json!("admin"), true),
+            (json!("Ada Lovelace"), true),
+            (json!(""), true),
+            (json!(7), true),
+            (json!(["a", "b"]), true),
+            (json!("admin\n"), false),
+            (json!(" admin"), false),
+            (json!("a\r\nX-Evil: evil"), false),
+            (json!("a\u{0}b"), false),
+            (json!(["a,admin"]), false),
+            (json!(["a", "b "]), false),
+        ] {
+            let answer = Answer::read(json!({ "active": true, "claim": claim }).to_string().as_bytes());
+            let claims = answer.expect("an answer").claims(&anything(), 0).expect("claims");
+            let found = claims.object().get("claim").expect("the claim");
+            assert_eq!(says_one_thing(found), expect, "{claim}");
+        }
+    }
+
+    fn anything() -> Expectations {
+        Expectations {
+            issuer: None,
+            audience: Audience::Any,
+            algorithms: Algorithms::NONE,
+            leeway_s: 0,
+            exp: Exp::Optional,
+            typ: None,
+        }
     }
 }

@@ -26,13 +26,14 @@ routes:
 struct World {
     issuer: Issuer,
     origin: Origin,
+    _other: Option<Origin>,
     gateway: Gateway,
 }
 
 fn world() -> World {
     let (issuer, origin) = (Issuer::start(), Origin::echo());
     let gateway = gateway!(ROUTES, ISSUER = issuer.url(), ORIGIN = origin.url());
-    World { issuer, origin, gateway }
+    World { issuer, origin, _other: None, gateway }
 }
 
 impl World {
@@ -405,4 +406,86 @@ fn pages_of_other_sites_reach_nothing_of_the_admin_side() {
     }
     assert_eq!(gateway.readyz()["draining"], false);
     assert_eq!(gateway.generation(), 1);
+}
+
+const READERS: &str = r#"
+trusted_proxies: [@TRUSTED@]
+issuers:
+  main: { issuer: @ISSUER@, audience: [api], algorithms: [RS256] }
+upstreams:
+  by-user: { targets: [@ORIGIN@, @OTHER@], balance: { hash: "header:x-user" } }
+routes:
+  - { name: chosen, path: /chosen, headers: { x-forwarded-proto: https }, respond: { body: chosen } }
+  - { path: /chosen, respond: { body: other } }
+  - { path: /guarded, guard: [{ if: "!('x-real-ip' in request.headers)" }], respond: { body: ok } }
+  - { path: /shown, respond: { body: "[{header:x-forwarded-for}{header:x-real-ip}{header:forwarded}{header:x_forwarded_host}]" } }
+  - { path: /limited, rate_limit: [{ rate: 1/h, burst: 1, per: "header:x-real-ip" }], respond: { body: ok } }
+  - path: /user
+    auth: { jwt: main, optional: true, forward: { x-user: sub } }
+    respond: { body: "[{header:x-user}]" }
+  - path: /user/guarded
+    auth: { jwt: main, optional: true, forward: { x-user: sub } }
+    guard: [{ if: "'x-user' in request.headers && request.headers['x-user'] == 'admin'" }]
+    respond: { body: ok }
+  - path: /user/limited
+    auth: { jwt: main, optional: true, forward: { x-user: sub } }
+    rate_limit: [{ rate: 1/h, burst: 1, per: "header:x-user" }]
+    respond: { body: ok }
+  - { path: /user/hashed, auth: { jwt: main, optional: true, forward: { x-user: sub } }, to: by-user }
+"#;
+
+fn readers(trusted: &str) -> World {
+    let (issuer, origin) = (Issuer::start(), Origin::echo());
+    let other = Origin::echo();
+    let gateway = gateway!(
+        READERS,
+        TRUSTED = trusted,
+        ISSUER = issuer.url(),
+        ORIGIN = origin.url(),
+        OTHER = other.url()
+    );
+    World { issuer, origin, _other: Some(other), gateway }
+}
+
+/// What only a trusted proxy may say is gone before the gateway itself reads it, too.
+#[test]
+fn nothing_in_the_gateway_reads_forwarding_headers_of_strangers() {
+    let world = readers("127.0.0.9");
+    let text = |path: &str, lines: &str| world.get(path, lines).text();
+    assert_eq!(text("/chosen", "X-Forwarded-Proto: https\r\n"), "other");
+    world.check("/guarded", "X-Real-IP: 10.0.0.1\r\n", "ok");
+    let all = "X-Forwarded-For: 1.1.1.1\r\nX-Real-IP: 2.2.2.2\r\nForwarded: for=3.3.3.3\r\nX_Forwarded_Host: a\r\n";
+    assert_eq!(text("/shown", all), "[]");
+    world.check("/limited", "X-Real-IP: 10.0.0.1\r\n", "ok");
+    world.check("/limited", "X-Real-IP: 10.0.0.2\r\n", "rate_limited");
+
+    let world = readers("127.0.0.1");
+    assert_eq!(world.get("/chosen", "X-Forwarded-Proto: https\r\n").text(), "chosen");
+    assert!(world.get("/shown", all).text().starts_with("[1.1.1.12.2.2.2"), "of a trusted proxy it is there");
+}
+
+/// A header that a claim goes into says the same to the gateway as to the service.
+#[test]
+fn nothing_in_the_gateway_reads_a_claims_header_of_the_client() {
+    let world = readers("127.0.0.9");
+    let token = |sub: &str| {
+        format!("Authorization: Bearer {}\r\n", world.issuer.token(json!({ "sub": sub, "aud": "api" })))
+    };
+    tollgate_testkit::wait_for("the issuer's keys", || world.get("/user", &token("a")).status == 200);
+    let forged = "X-User: admin\r\nX_User: admin\r\n";
+    assert_eq!(world.get("/user", forged).text(), "[]");
+    assert_eq!(world.get("/user", &format!("{forged}{}", token("u1"))).text(), "[u1]");
+    world.check("/user/guarded", forged, "guard_failed");
+    world.check("/user/guarded", &format!("{forged}{}", token("u1")), "guard_failed");
+    world.check("/user/guarded", &token("admin"), "ok");
+    world.check("/user/limited", "X-User: a\r\n", "ok");
+    world.check("/user/limited", "X-User: b\r\n", "rate_limited");
+    let target = |lines: &str| world.get("/user/hashed", lines).json()["headers"]["host"].clone();
+    let first = target(&token("u1"));
+    for other in 0..8 {
+        assert_eq!(target(&format!("X-User: {other}\r\n{}", token("u1"))), first, "by the claim");
+    }
+    let others: std::collections::BTreeSet<String> =
+        (0..20).map(|n| target(&token(&format!("u{n}"))).to_string()).collect();
+    assert_eq!(others.len(), 2, "other callers, other targets: {others:?}");
 }

@@ -10,6 +10,7 @@ mod flights;
 mod introspect;
 mod key;
 mod known;
+mod own;
 mod require;
 mod token;
 
@@ -24,6 +25,7 @@ use crate::exchange::{Exchange, Reject};
 use crate::identity::Identity;
 
 pub(crate) use known::Known;
+pub(crate) use own::disown;
 
 /// Why a caller is not let through, before it becomes an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +50,7 @@ pub(crate) async fn identify(exchange: &mut Exchange<'_>) -> Result<(), Reject> 
     let refuse = |refused| challenge::reject(auth, refused);
     // Set before anything is required of it, so that the log of a refusal says who was refused.
     exchange.identity = caller(exchange, auth).await.map_err(refuse)?;
+    own::own(exchange, auth);
     let verdict = match &exchange.identity {
         Some(identity) => require::check(auth, identity, &active.plan).map_err(refuse),
         None if auth.optional => Ok(()),

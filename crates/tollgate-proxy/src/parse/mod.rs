@@ -7,7 +7,7 @@ mod handshake;
 use tollgate_plan::Reason;
 use tollgate_plan::host::Host;
 use tollgate_plan::path::normalize;
-use tollgate_wire::{Method, RequestHead, name};
+use tollgate_wire::{Method, RequestHead, name, speaks_for_client};
 
 use crate::client::Client;
 use crate::exchange::{Exchange, Facts, Id, Reject};
@@ -34,9 +34,12 @@ pub(crate) fn facts(worker: &Worker, active: &Active, client: &Client, head: &Re
     facts
 }
 
-/// Takes away what a client says of its own certificate, in every spelling, and puts the truth there: conditions,
-/// templates, limits and logs read it as the upstream does.
-pub(crate) fn own_headers(active: &Active, client: &Client, head: &mut RequestHead) {
+/// Takes away what only a trusted proxy may say, and what a client says of its own certificate, in every spelling, and puts
+/// the truth there: conditions, templates, limits and logs read it as the upstream does.
+pub(crate) fn own_headers(active: &Active, client: &Client, facts: &Facts, head: &mut RequestHead) {
+    if !facts.trusted && head.headers.entries().any(speaks_for_client) {
+        head.headers.retain_entries(|entry| !speaks_for_client(entry));
+    }
     let subject = client.subject();
     if subject.is_none() && active.plan.subject_headers.is_empty() {
         return;

@@ -1,7 +1,7 @@
 //! The headers in which a proxy speaks for itself: who the client is, which request this is, who was on the way.
 //!
-//! The gateway owns them. Copies from an untrusted client go, in every spelling; a trusted proxy's stay, in the
-//! standard spelling only, for the others it cannot vouch for.
+//! The gateway owns them. Copies from an untrusted client are gone when the request gets here; a trusted proxy's stay, in
+//! the standard spelling only, for the others it cannot vouch for.
 
 use tollgate_wire::{EntryRef, Name, Version, name, speaks_for_client};
 
@@ -20,7 +20,7 @@ pub(super) fn keeps(exchange: &Exchange<'_>, entry: EntryRef<'_>) -> bool {
         return true;
     }
     let rewritten = entry.is(&name::X_FORWARDED_FOR) || entry.is(&name::X_REQUEST_ID);
-    exchange.facts.trusted && !rewritten && !entry.name().contains(&b'_')
+    !rewritten && !entry.name().contains(&b'_')
 }
 
 /// Writes the gateway's own lines.
