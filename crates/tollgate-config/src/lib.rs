@@ -17,6 +17,7 @@ mod spec;
 mod units;
 
 mod bounds;
+mod outside;
 mod source_map;
 mod sources;
 

@@ -14,7 +14,7 @@ use crate::diagnostic::Code;
 use crate::mask;
 use crate::report::{Finding, Report};
 use crate::resolve::{self, Matches, Reader};
-use crate::shape::{At, OneOrMany, Shape, Slot};
+use crate::shape::{At, OneOrMany, Shape, Slot, content_of};
 use crate::source_map::Span;
 use crate::sources::Sources;
 use crate::spec::{Included, Root};
@@ -22,7 +22,7 @@ use crate::yaml::{self, Tree};
 use crate::{Failed, Loaded};
 
 pub(crate) fn from_file(path: &Path, sources: &dyn Sources) -> Result<Loaded, Failed> {
-    let mut load = Load { reader: Reader::new(sources), report: Report::default(), more: None };
+    let mut load = Load::new(sources, Report::default());
     let text = load.read(path, &|why| Finding::file(Code::Unreadable, path, format!("the file {why}")));
     let Some(text) = text else { return Err(load.fail()) };
     load.run(path, text)
@@ -30,7 +30,7 @@ pub(crate) fn from_file(path: &Path, sources: &dyn Sources) -> Result<Loaded, Fa
 
 /// Where the admin side is, and its token, whatever is wrong with the rest of the file.
 pub(crate) fn admin(path: &Path, sources: &dyn Sources) -> Result<Admin, Failed> {
-    let mut load = Load { reader: Reader::new(sources), report: Report::default(), more: None };
+    let mut load = Load::new(sources, Report::default());
     let text = load.read(path, &|why| Finding::file(Code::Unreadable, path, format!("the file {why}")));
     let main = text.and_then(|text| {
         let tree = load.parse(path, &text)?;
@@ -52,7 +52,7 @@ pub(crate) fn from_file_and(
     sources: &dyn Sources,
     more: (&Path, &str),
 ) -> Result<Loaded, Failed> {
-    let mut load = Load { reader: Reader::new(sources), report: Report::default(), more: None };
+    let mut load = Load::new(sources, Report::default());
     load.more = Some((more.0.to_owned(), more.1.into()));
     let text = load.read(path, &|why| Finding::file(Code::Unreadable, path, format!("the file {why}")));
     let Some(text) = text else { return Err(load.fail()) };
@@ -61,8 +61,7 @@ pub(crate) fn from_file_and(
 
 pub(crate) fn from_text(name: &str, text: &str, sources: &dyn Sources) -> Result<Loaded, Failed> {
     let path = Path::new(name);
-    let mut load =
-        Load { reader: Reader::new(sources), report: Report::new(sources.withholds()), more: None };
+    let mut load = Load::new(sources, Report::new(sources.withholds()));
     load.reader.note(path);
     if text.len() as u64 > bounds::FILE_BYTES {
         let limit = crate::units::show_size(bounds::FILE_BYTES);
@@ -77,6 +76,14 @@ struct Load<'s> {
     report: Report,
     /// An included file that no pattern names.
     more: Option<(PathBuf, Arc<str>)>,
+    /// A part of the configuration could not be read, which is in the report.
+    partial: bool,
+}
+
+impl<'s> Load<'s> {
+    fn new(sources: &'s dyn Sources, report: Report) -> Load<'s> {
+        Load { reader: Reader::new(sources), report, more: None, partial: false }
+    }
 }
 
 impl Load<'_> {
@@ -99,6 +106,7 @@ impl Load<'_> {
             referred: &referred,
             cores: self.reader.cores(),
             now: self.reader.now(),
+            partial: self.partial,
         };
         let Some((plan, proofs)) = compile::compile(&input, &mut self.report) else {
             return Err(self.fail());
@@ -126,11 +134,23 @@ impl Load<'_> {
         match std::str::from_utf8(&bytes) {
             Ok(text) => Some(text.into()),
             Err(error) => {
-                let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
-                self.report.push(fault(&format!("is not UTF-8 text: see line {line}")));
+                let finding = fault("is not UTF-8 text").hint("save it as UTF-8");
+                let at = self.not_text(path, &bytes, error.valid_up_to());
+                self.report.push(finding.at(at, "here"));
                 None
             }
         }
+    }
+
+    /// The place in a file at which it is no text.
+    fn not_text(&mut self, path: &Path, bytes: &[u8], at: usize) -> Span {
+        let text = String::from_utf8_lossy(bytes);
+        let masks = mask::by_lines(&text);
+        let file = self.report.sources.add(path.to_path_buf(), text.into());
+        self.report.sources.mask(file, masks);
+        // What comes before is text, and so as long as it was.
+        let start = at as u32;
+        Span { file, start, end: start + char::REPLACEMENT_CHARACTER.len_utf8() as u32 }
     }
 
     /// Parses a file and resolves what its scalars refer to.
@@ -169,7 +189,11 @@ impl Load<'_> {
                     return included;
                 }
                 match seen.insert(self.reader.identity(&file), Some(*span)) {
-                    None => included.extend(self.include(&file, *span)),
+                    None => {
+                        let file = self.include(&file, *span);
+                        self.partial |= file.is_none();
+                        included.extend(file);
+                    }
                     Some(first) => self.twice(&file, *span, first),
                 }
             }
@@ -194,26 +218,32 @@ impl Load<'_> {
             Ok(Matches::Pattern(files)) if files.is_empty() => Finding::warning(
                 Code::BadInclude,
                 span,
-                format!("no file matches `{}`", directory.join(pattern).display()),
+                format!(
+                    "no file matches `{}`",
+                    self.report.sources.shown_path(&directory.join(pattern), span)
+                ),
             ),
             Ok(Matches::Pattern(files)) => return files,
-            Err(why) => Finding::error(Code::BadInclude, span, format!("the include {why}")),
+            Err(why) => {
+                self.partial = true;
+                Finding::error(Code::BadInclude, span, format!("the include {why}"))
+            }
         };
         self.report.push(finding);
         Vec::new()
     }
 
     fn include(&mut self, file: &Path, span: Span) -> Option<Included> {
-        let fault = |why: &str| {
-            Finding::error(Code::BadInclude, span, format!("the included file `{}` {why}", file.display()))
-        };
+        let shown = self.report.sources.shown_path(file, span);
+        let fault =
+            |why: &str| Finding::error(Code::BadInclude, span, format!("the included file `{shown}` {why}"));
         let text = self.read(file, &fault)?;
         let tree = self.parse(file, &text)?;
         Included::read(tree.root(), "", &mut self.report)
     }
 
     fn twice(&mut self, file: &Path, span: Span, first: Option<Span>) {
-        let name = file.display();
+        let name = self.report.sources.shown_path(file, span);
         self.report.push(match first {
             Some(first) => {
                 Finding::error(Code::BadInclude, span, format!("the file `{name}` is included twice"))
@@ -232,8 +262,11 @@ impl Load<'_> {
                     files.insert(path.clone(), bytes);
                 }
                 Err(why) => {
-                    let message = format!("the file `{}` {why}", path.display());
-                    self.report.push(Finding::error(Code::Unreadable, *span, message));
+                    let shown = self.report.sources.shown_path(path, *span);
+                    let message = format!("the file `{shown}` {why}");
+                    let hint =
+                        content_of(&shown).map(|file| format!("if `{file}` is meant, write the path itself"));
+                    self.report.push(Finding::error(Code::Unreadable, *span, message).maybe_hint(hint));
                 }
             }
         }
@@ -248,8 +281,11 @@ impl Load<'_> {
         };
         let folder = resolve::directory(path);
         if let Some(why) = self.reader.lacks_folder(folder) {
-            let message =
-                format!("the folder `{}` {why}: the access log could not be written", folder.display());
+            let shown = match self.report.sources.shown_path(path, *span) {
+                whole if whole.contains("${") => format!("the folder of `{whole}`"),
+                _ => format!("the folder `{}`", folder.display()),
+            };
+            let message = format!("{shown} {why}: the access log could not be written");
             let finding = Finding::warning(Code::Unreadable, *span, message);
             self.report.push(finding.hint("the gateway does not start without it; it makes no folders"));
         }

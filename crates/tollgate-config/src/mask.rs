@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::yaml::{NodeRef, Tree};
+use crate::yaml::{Entry, NodeRef, Tree};
 
 pub(crate) mod cel;
 pub(crate) mod lua;
@@ -31,6 +31,9 @@ const SECRETS: &[&str] = &["keys"];
 
 /// Keys of maps that go to services or say what clients send: what looks like a credential in them is one.
 const SENT: &[&str] = &["set_query", "query", "set_headers", "add_headers", "headers"];
+
+/// How the first line of a private key in PEM ends. It is a secret wherever it stands, also where a path should.
+const PRIVATE_KEY: &str = "PRIVATE KEY-----";
 
 /// Words in the name of a parameter, a header or a member that holds a credential.
 const CREDENTIALS: &[&str] = &[
@@ -117,6 +120,10 @@ pub(crate) fn by_keys(tree: &Tree, text: &str) -> Vec<Range<usize>> {
     for node in tree.nodes() {
         let Some(scalar) = node.scalar() else { continue };
         let (bytes, written) = written(node, text);
+        if scalar.text.contains(PRIVATE_KEY) {
+            masks.push(bytes);
+            continue;
+        }
         if scalar.text.contains('@') {
             masks.extend(userinfo(written).map(|part| bytes.start + part.start..bytes.start + part.end));
         }
@@ -137,6 +144,16 @@ fn says(key: &str) -> Says {
         _ if is_nearly(key, &["if", "guard"]) => Says::Expression,
         _ => Says::Nothing,
     }
+}
+
+/// The secrets in the value of a key that is not known where it stands: of one whose name is that of a credential.
+pub(crate) fn of_unknown(entry: Entry<'_>, text: &str) -> Vec<Range<usize>> {
+    let mut masks = Vec::new();
+    let lower = entry.key.to_ascii_lowercase();
+    if names_credential(entry.key) || ["pass", "pw", "hmac", "hash", "sas"].contains(&lower.as_str()) {
+        mask(entry.value, text, &mut masks);
+    }
+    masks
 }
 
 /// The entries of `consumers`.
@@ -235,10 +252,15 @@ pub(crate) fn by_lines(text: &str) -> Vec<Range<usize>> {
     let mut start = 0;
     // The indentation of a secret key whose value may go on in deeper lines.
     let mut open: Option<usize> = None;
+    let mut pem = false;
     for line in text.split_inclusive('\n') {
         let body = line.trim_end();
         let indent = body.len() - body.trim_start().len();
-        if !body.is_empty() && open.is_some_and(|outer| indent > outer) {
+        pem |= body.contains("BEGIN") && body.contains(PRIVATE_KEY);
+        if pem {
+            masks.push(start + indent..start + body.len());
+            pem = !(body.contains("-----END") || body.is_empty());
+        } else if !body.is_empty() && open.is_some_and(|outer| indent > outer) {
             masks.push(start + indent..start + body.len());
         } else if !body.is_empty() {
             open = None;

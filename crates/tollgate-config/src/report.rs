@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bounds;
 use crate::diagnostic::{Code, Diagnostic, Related, Severity};
+use crate::outside::Outside;
 use crate::source_map::{SourceMap, Span};
 
 /// Bytes of a block's first line that are looked at: a file of one long line must not be walked each time.
@@ -14,6 +15,8 @@ const HEAD_BYTES: usize = 256;
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) sources: SourceMap,
+    /// What no message tells.
+    pub(crate) outside: Outside,
     diagnostics: Vec<Diagnostic>,
     /// An aliased block is walked wherever it is used; its faults are reported once.
     seen: HashSet<(&'static str, Option<Span>, String, Vec<Span>)>,
@@ -70,9 +73,29 @@ impl Finding {
         self
     }
 
+    /// The place within the file that it is about, or else one that takes part.
+    pub(crate) fn at(mut self, span: Span, message: &str) -> Self {
+        match self.place {
+            Place::File(_) => self.place = Place::Span(span),
+            Place::Span(_) => self.related.push((span, message.to_owned())),
+        }
+        self
+    }
+
     pub(crate) fn related(mut self, span: Span, message: impl Into<String>) -> Self {
         self.related.push((span, message.into()));
         self
+    }
+}
+
+/// What to do about an error of a kind, where nothing better is known.
+fn usual_hint(finding: &Finding) -> Option<&'static str> {
+    match finding.code {
+        Code::Unreadable | Code::BadInclude if finding.message.ends_with("does not exist") => {
+            Some("a relative path begins at the folder of the file in which it stands")
+        }
+        Code::DuplicateName | Code::Conflict if !finding.related.is_empty() => Some("keep one of the two"),
+        _ => None,
     }
 }
 
@@ -93,10 +116,17 @@ impl Report {
     }
 
     pub(crate) fn push(&mut self, mut finding: Finding) {
+        let others = finding.related.iter_mut().map(|(_, message)| message);
+        for text in others.chain(&mut finding.hint).chain([&mut finding.message]) {
+            self.outside.withhold(text);
+        }
         if self.withheld && finding.code == Code::Unreadable {
             (finding.code, finding.severity) = (Code::NotLookedAt, Severity::Warning);
         }
         self.left_out |= finding.code == Code::NotLookedAt;
+        if finding.severity == Severity::Error && finding.hint.is_none() {
+            finding.hint = usual_hint(&finding).map(str::to_owned);
+        }
         let span = match &finding.place {
             Place::Span(span) => Some(*span),
             Place::File(_) => None,

@@ -77,6 +77,9 @@ impl Walk<'_> {
             Core::Int(number) if !self.is_masked(node) && !above.values => {
                 return i64::try_from(number).map_or_else(|_| number.to_string().into(), Value::from);
             }
+            Core::Float(number) if number.is_finite() && !self.is_masked(node) && !above.values => {
+                return number.into();
+            }
             _ => {}
         }
         if above.hides(&scalar.text) {

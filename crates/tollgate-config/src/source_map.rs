@@ -127,6 +127,14 @@ impl SourceMap {
         written.trim_matches(['"', '\'']).escape_debug().to_string()
     }
 
+    /// A path as a message may tell it: as it is written where `${…}` stands in it.
+    pub(crate) fn shown_path(&self, path: &Path, span: Span) -> String {
+        match self.text(span).contains("${") {
+            true => self.shown(span),
+            false => path.display().to_string(),
+        }
+    }
+
     /// What was written at a span, when none of it is secret.
     pub(crate) fn public_text(&self, span: Span) -> Option<&str> {
         let range = span.start as usize..span.end as usize;

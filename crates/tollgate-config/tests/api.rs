@@ -84,7 +84,8 @@ fn diagnostics_have_the_json_of_the_admin_side() {
         *all.iter().find(|found| found["code"] == "duplicate_key").expect("the finding"),
         json!({
             "severity": "error", "file": "t.yaml", "line": 3, "column": 21, "code": "duplicate_key",
-            "message": "`targets` is written twice", "hint": null,
+            "message": "`targets` is written twice",
+            "hint": "keep one of the two: neither is added to the other",
             "related": [{ "file": "t.yaml", "line": 3, "column": 8, "message": "first written here" }],
         })
     );

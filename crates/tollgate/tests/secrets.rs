@@ -242,3 +242,24 @@ fn literal_secrets_are_masked_wherever_the_configuration_is_shown() {
         secrets.check("check", &said);
     }
 }
+
+/// `/readyz` needs no token and tells what a reload met.
+#[test]
+fn a_key_written_for_its_path_is_nowhere_in_what_a_reload_says() {
+    let route = "routes: [{ path: /, respond: { body: x } }]\n";
+    let gateway = Gateway::start(binary!(), route, &[]);
+    let mut secrets = Secrets::default();
+    let key = "-----BEGIN PRIVATE KEY-----\nS3CRET-key/of/some/length\n-----END PRIVATE KEY-----\n";
+    secrets.add("a private key", "S3CRET-");
+    std::fs::write(gateway.dir().join("a.key"), key).unwrap();
+    std::fs::write(gateway.dir().join("word"), "S3CRET-name/of\n").unwrap();
+    let tls = "tls: { certificates: [{ cert: '${file:word}', key: '${file:a.key}' }] }";
+    let guard = "routes: [{ path: /, guard: [{ if: '${file:word}' }], respond: { body: x } }]\n";
+    gateway.replace_file(&format!("listeners: [{{ address: '127.0.0.1:0', {tls} }}]\n{guard}"));
+    wait_for("the reload", || gateway.readyz()["last_reload"]["ok"] == false);
+    let ready = gateway.admin("/readyz").text();
+    assert!(ready.contains("`key` must be a path, found the content of `a.key`"), "{ready}");
+    assert!(ready.contains("the file `${file:word}` does not exist"), "{ready}");
+    secrets.check("/readyz", &ready);
+    secrets.check("standard error", &gateway.stderr().text());
+}

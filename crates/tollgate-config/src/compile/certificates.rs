@@ -21,7 +21,7 @@ pub(super) fn roots(
     match parse(contents.get(path)?) {
         Ok(roots) => Some(roots.into()),
         Err(why) => {
-            report.push(bad_file(path, *span, why));
+            report.push(bad_file(path, *span, why, &report.sources));
             None
         }
     }

@@ -117,7 +117,8 @@ impl<'a> Schemas<'a> {
             let refuse = |why: String| {
                 let message = match source {
                     SchemaSource::File(file) => {
-                        format!("`{}` is no schema that works here: {why}", file.value.display())
+                        let shown = report.sources.shown_path(&file.value, file.span);
+                        format!("`{shown}` is no schema that works here: {why}")
                     }
                     SchemaSource::Inline(_) => format!("this is no schema that works here: {why}"),
                 };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tollgate_plan::consumer::{Consumer, ConsumerId, Consumers, KeyHash, Password};
 
 use super::File;
+use super::names::RENAME;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{At, List, Rows, Slot};
@@ -57,7 +58,9 @@ impl People {
         if let Some(first) = places.names.insert(name.value.0.clone(), name.span) {
             let message = format!("two consumers are named `{}`", report.sources.shown(name.span));
             report.push(
-                Finding::error(Code::DuplicateName, name.span, message).related(first, "the first one"),
+                Finding::error(Code::DuplicateName, name.span, message)
+                    .related(first, "the first one")
+                    .hint(RENAME),
             );
         }
         let id = ConsumerId(self.consumers.list.len() as u32);
@@ -88,7 +91,9 @@ impl People {
         if let Some(first) = places.users.insert(name.clone(), user.span) {
             let message = format!("two consumers have the user `{}`", report.sources.shown(user.span));
             report.push(
-                Finding::error(Code::DuplicateName, user.span, message).related(first, "the first one"),
+                Finding::error(Code::DuplicateName, user.span, message)
+                    .related(first, "the first one")
+                    .hint(RENAME),
             );
         }
         let password = Password { phc: password.0.as_str().into(), consumer: id };

@@ -8,6 +8,7 @@ use tollgate_plan::issuer::{HttpUrl, Introspection, Issuer, IssuerId, KeyFetch, 
 use tollgate_plan::secret::Secret;
 use tollgate_token::{Algorithms, Audience, Exp, Expectations};
 
+use super::names::RENAME;
 use super::{Contents, File, certificates, keys};
 use crate::bounds;
 use crate::diagnostic::Code;
@@ -40,7 +41,7 @@ pub(super) fn collect(files: &[File<'_>], contents: &Contents, report: &mut Repo
         if let Some(first) = issuers.named.get(name) {
             let message = format!("two issuers are named `{name}`");
             let finding = Finding::error(Code::DuplicateName, pair.key, message);
-            report.push(finding.related(first.key, "the first one"));
+            report.push(finding.related(first.key, "the first one").hint(RENAME));
             continue;
         }
         if issuers.named.len() == bounds::ISSUERS {

@@ -8,7 +8,7 @@ use super::Contents;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::At;
-use crate::source_map::Span;
+use crate::source_map::{SourceMap, Span};
 
 /// Characters of a `kid` that a message repeats.
 const SHOWN_ID: usize = 64;
@@ -97,7 +97,7 @@ fn warn_skipped(key: &Skipped, file: &At<PathBuf>, report: &mut Report) {
         Some(id) => format!(" (`{}`)", id.chars().take(SHOWN_ID).collect::<String>().escape_debug()),
         None => String::new(),
     };
-    let (number, path) = (key.index + 1, file.value.display());
+    let (number, path) = (key.index + 1, report.sources.shown_path(&file.value, file.span));
     let message = format!("key {number}{name} of the file `{path}` is not used: {}", key.why);
     report.push(Finding::warning(Code::BadKeys, file.span, message));
 }
@@ -109,18 +109,20 @@ fn usable(keys: KeySet, file: &At<PathBuf>, wanted: &Wanted, report: &mut Report
     let served: Algorithms = keys.keys().iter().flat_map(|key| key.algorithms().iter()).collect();
     let idle: Vec<Algorithm> = wanted.algorithms.iter().filter(|one| !served.contains(*one)).collect();
     for algorithm in idle {
-        let message = format!("no key of the file `{}` is for `{algorithm}`", file.value.display());
+        let shown = report.sources.shown_path(&file.value, file.span);
+        let message = format!("no key of the file `{shown}` is for `{algorithm}`");
         report.push(Finding::warning(Code::NoEffect, wanted.span, message));
     }
     Some(keys)
 }
 
 fn bad(file: &At<PathBuf>, why: &str, report: &mut Report) -> Option<KeySet> {
-    report.push(bad_file(&file.value, file.span, why));
+    report.push(bad_file(&file.value, file.span, why, &report.sources));
     None
 }
 
 /// A file of keys or certificates that cannot be used.
-pub(super) fn bad_file(path: &Path, span: Span, why: &str) -> Finding {
-    Finding::error(Code::BadKeys, span, format!("the file `{}` cannot be used: {why}", path.display()))
+pub(super) fn bad_file(path: &Path, span: Span, why: &str, sources: &SourceMap) -> Finding {
+    let shown = sources.shown_path(path, span);
+    Finding::error(Code::BadKeys, span, format!("the file `{shown}` cannot be used: {why}"))
 }

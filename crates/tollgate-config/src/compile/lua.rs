@@ -107,7 +107,8 @@ impl<'a> Compiled<'a> {
         // A file that could not be read is in the report and not in the map.
         let bytes = self.files.get(path)?;
         let Ok(text) = std::str::from_utf8(bytes) else {
-            let message = format!("the script `{}` is not UTF-8 text", path.display());
+            let shown = report.sources.shown_path(path, *span);
+            let message = format!("the script `{shown}` is not UTF-8 text");
             report.push(Finding::error(Code::BadScript, *span, message));
             return None;
         };
@@ -143,9 +144,16 @@ impl<'a> Compiled<'a> {
             Ok(script) => Some(script),
             Err(error) => {
                 let place = within(*span, error.line, report);
+                // It quotes pieces of the script, and so of what came from outside.
+                let said = match report.sources.text(*span).contains("${") {
+                    true => {
+                        "it is not told which, since `${…}` stands in it; `with` hands values to a script"
+                    }
+                    false => &error.message,
+                };
                 let message = match place {
-                    Some(_) => format!("the script has a fault: {}", error.message),
-                    None => format!("the script has a fault{}: {}", at_line(error.line), error.message),
+                    Some(_) => format!("the script has a fault: {said}"),
+                    None => format!("the script has a fault{}: {said}", at_line(error.line)),
                 };
                 let place = place.unwrap_or_else(|| report.head(*span));
                 report.push(Finding::error(Code::BadScript, place, message));

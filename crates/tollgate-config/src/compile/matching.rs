@@ -4,6 +4,8 @@ use tollgate_plan::route::RouteId;
 use tollgate_plan::table::{HeaderCondition, QueryCondition, RouteSpec};
 
 use super::merge::Layers;
+use crate::diagnostic::Code;
+use crate::report::{Finding, Report};
 use crate::shape::{Dict, Int, List, OneOrMany, Pattern, Slot};
 
 /// The matching side of a route. `None` when a part of it is faulty: what is left would match too much.
@@ -32,6 +34,21 @@ pub(super) fn spec(id: RouteId, path: &Pattern, layers: &Layers<'_>) -> Option<R
             .collect(),
         priority: priority.map_or(0, |Int(priority)| *priority),
     })
+}
+
+/// Warns of a list that could be taken for "none" and is "any", where it does not put a default away.
+pub(super) fn warn_empty(layers: &Layers<'_>, report: &mut Report) {
+    let methods = layers.only(|keys| keys.methods).filter(|at| at.value.0.is_empty());
+    let hosts = layers.only(|keys| keys.host).filter(|at| at.value.0.is_empty());
+    let found = [
+        (methods.map(|at| at.key), "`methods` is empty: every method is served"),
+        (hosts.map(|at| at.key), "`host` is empty: every host is served"),
+    ];
+    for (key, message) in found {
+        if let Some(key) = key {
+            report.push(Finding::warning(Code::NoEffect, key, message).hint("remove the key, or name some"));
+        }
+    }
 }
 
 /// The values, each once: naming one twice means nothing more.

@@ -4,7 +4,7 @@
 //! `response` are merged key by key, one level deep: a route's `set_headers` replaces that of the defaults,
 //! and leaves their `remove_headers` in force.
 
-use crate::shape::Slot;
+use crate::shape::{At, Slot};
 use crate::spec::{Request, Response, Shared};
 
 /// Where a route's keys come from, the nearest first.
@@ -20,6 +20,13 @@ impl<'a> Layers<'a> {
     /// The deciding slot of a key.
     pub(super) fn key<T>(&self, key: impl Fn(&Shared<'a>) -> &'a Slot<T>) -> &'a Slot<T> {
         first(self.layers.iter().map(key))
+    }
+
+    /// What a key says, where no layer behind says anything of it that it would replace.
+    pub(super) fn only<T>(&self, key: impl Fn(&Shared<'a>) -> &'a Slot<T>) -> Option<&'a At<T>> {
+        let mut said = self.layers.iter().map(key).filter(|slot| slot.key().is_some());
+        let first = said.next()?;
+        first.given().filter(|_| said.next().is_none())
     }
 
     /// The deciding slot of a key of `request`.

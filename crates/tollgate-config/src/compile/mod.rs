@@ -63,6 +63,8 @@ pub(crate) struct Input<'a> {
     pub(crate) cores: usize,
     /// In Unix seconds.
     pub(crate) now: i64,
+    /// A part of the configuration is missing, which is in the report: what is not there may be in it.
+    pub(crate) partial: bool,
 }
 
 /// Bytes of files, by path.

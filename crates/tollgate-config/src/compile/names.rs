@@ -17,16 +17,31 @@ pub(super) struct Names {
     last: HashMap<String, usize>,
 }
 
+/// The route in metrics of requests that no route takes.
+const UNMATCHED: &str = "none";
+
+/// What to do about a name that is taken.
+pub(super) const RENAME: &str = "give one of them another name";
+
 impl Names {
     /// Takes every given name first: a made one never takes a given one away.
     pub(super) fn new<'a>(routes: impl ExactSizeIterator<Item = &'a At<Route>>, report: &mut Report) -> Self {
         let made = HashSet::with_capacity(routes.len());
         let mut given: HashMap<String, Span> = HashMap::new();
         for At { value: name, span, .. } in routes.filter_map(|route| route.value.name.given()) {
+            if name.0 == UNMATCHED {
+                let message =
+                    format!("metrics call requests that no route takes `{UNMATCHED}`, too: the two are one");
+                report.push(
+                    Finding::warning(Code::DuplicateName, *span, message).hint("give the route another name"),
+                );
+            }
             if let Some(first) = given.get(&name.0) {
                 let message = format!("two routes are named `{}`", report.sources.shown(*span));
                 report.push(
-                    Finding::error(Code::DuplicateName, *span, message).related(*first, "the first one"),
+                    Finding::error(Code::DuplicateName, *span, message)
+                        .related(*first, "the first one")
+                        .hint(RENAME),
                 );
             } else {
                 given.insert(name.0.clone(), *span);

@@ -39,7 +39,7 @@ pub(super) fn compile(
     parts: &mut Parts<'_>,
     report: &mut Report,
 ) -> Routes {
-    let written = written(files, report);
+    let written = written(input, files, report);
     let mut names = Names::new(written.iter().map(|written| written.route), report);
     let mut routes = Routes::with_capacity(written.len());
     for Written { route, defaults } in written {
@@ -49,6 +49,7 @@ pub(super) fn compile(
         let id = RouteId(routes.places.len() as u32);
         routes.places.push(path.span);
         let spec = matching::spec(id, &path.value, &layers);
+        matching::warn_empty(&layers, report);
         let name = match &route.value.name {
             Slot::Given(name) => name.value.0.clone(),
             Slot::Absent | Slot::Faulty(_) => made_name(&mut names, spec.as_ref(), &path.value),
@@ -80,7 +81,7 @@ fn shared(defaults: &Slot<spec::Defaults>) -> Option<spec::Shared<'_>> {
 }
 
 /// Every route that was written, within bounds.
-fn written<'a>(files: &[File<'a>], report: &mut Report) -> Vec<Written<'a>> {
+fn written<'a>(input: &Input<'_>, files: &[File<'a>], report: &mut Report) -> Vec<Written<'a>> {
     let mut all = Vec::new();
     for file in files {
         let Some(Rows(rows)) = file.routes.value() else { continue };
@@ -91,7 +92,7 @@ fn written<'a>(files: &[File<'a>], report: &mut Report) -> Vec<Written<'a>> {
         report.push(Finding::error(Code::TooLarge, over.route.key, message));
         all.truncate(bounds::ROUTES);
     }
-    let faulty = files.iter().any(|file| matches!(file.routes, Slot::Faulty(_)));
+    let faulty = input.partial || files.iter().any(|file| matches!(file.routes, Slot::Faulty(_)));
     if all.is_empty() && !faulty {
         let finding = Finding::error(Code::MissingKey, whole(), "there are no routes");
         report.push(finding.hint("add `routes:` with at least a `path:` and a `to:`"));

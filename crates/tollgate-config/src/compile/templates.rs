@@ -106,7 +106,12 @@ impl<'a> Templates<'a> {
                 Finding::error(Code::BadTemplate, place, &*fault.message).related(named, "named here")
             }
             None => {
-                let message = format!("`{}`: {}", file.display(), fault.message);
+                let own = path.file_name().is_some_and(|own| own.to_string_lossy() == fault.name);
+                let shown = match own {
+                    true => report.sources.shown_path(path, named),
+                    false => file.display().to_string(),
+                };
+                let message = format!("`{shown}`: {}", fault.message);
                 Finding::error(Code::BadTemplate, named, message)
             }
         });

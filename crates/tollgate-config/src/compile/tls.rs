@@ -1,6 +1,6 @@
 //! Certificates and keys for listeners and upstreams: read, and made sure that they fit together.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -52,7 +52,7 @@ pub(super) fn listener(
         let (Some(cert), Some(key)) = (one.cert.given(), one.key.given()) else { continue };
         let Some(identity) = identity(cert, key, input, report) else { continue };
         if at > 0 && identity.names.is_empty() {
-            let path = cert.value.display();
+            let path = report.sources.shown_path(&cert.value, cert.span);
             let message =
                 format!("the certificate `{path}` is never shown: it has no DNS name to choose it by");
             report.push(Finding::warning(Code::NoEffect, cert.span, message));
@@ -163,7 +163,7 @@ fn roots(slot: &Slot<PathBuf>, input: &Input<'_>, report: &mut Report) -> Option
     let mut store = RootCertStore::empty();
     for der in roots.iter() {
         if store.add(CertificateDer::from(der.as_ref())).is_err() {
-            report.push(bad_file(path, *span, "a certificate in it is damaged"));
+            report.push(bad_file(path, *span, "a certificate in it is damaged", &report.sources));
             return None;
         }
     }
@@ -182,7 +182,7 @@ fn identity(
     let (chain, key_der) = (chain?, key_der?);
     let leaf = chain.first()?;
     let Some(said) = Certificate::parse(leaf) else {
-        report.push(bad_file(&cert.value, cert.span, "its first certificate is damaged"));
+        report.push(bad_file(&cert.value, cert.span, "its first certificate is damaged", &report.sources));
         return None;
     };
     warn_of_time(&said, cert, input.now, report);
@@ -207,14 +207,14 @@ fn chain(bytes: &[u8], cert: &At<PathBuf>, report: &mut Report) -> Option<Vec<Ce
         Ok(_) => "it has no `BEGIN CERTIFICATE` block",
         Err(_) => "it is no well-formed PEM",
     };
-    report.push(bad_file(&cert.value, cert.span, why));
+    report.push(bad_file(&cert.value, cert.span, why, &report.sources));
     None
 }
 
 fn private_key(bytes: &[u8], key: &At<PathBuf>, report: &mut Report) -> Option<PrivateKeyDer<'static>> {
     let has = |label: &[u8]| bytes.windows(label.len()).any(|part| part == label);
     if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
-        let finding = bad_file(&key.value, key.span, "the key is encrypted");
+        let finding = bad_file(&key.value, key.span, "the key is encrypted", &report.sources);
         let hint = "decrypt it with `openssl pkey -in KEY -out PLAIN`, readable for the gateway's user only";
         report.push(finding.hint(hint));
         return None;
@@ -226,7 +226,7 @@ fn private_key(bytes: &[u8], key: &At<PathBuf>, report: &mut Report) -> Option<P
         true => "it has no private key, but a certificate: `cert` and `key` may be swapped",
         false => "it has no private key in PEM",
     };
-    report.push(bad_file(&key.value, key.span, why));
+    report.push(bad_file(&key.value, key.span, why, &report.sources));
     None
 }
 
@@ -240,7 +240,7 @@ fn fits(
 ) -> Option<()> {
     let Ok(signing) = default_provider().key_provider.load_private_key(key_der.clone_key()) else {
         let why = "TLS cannot use the key: it must be RSA (2048 bits or more), ECDSA or Ed25519";
-        report.push(bad_file(&key.value, key.span, why));
+        report.push(bad_file(&key.value, key.span, why, &report.sources));
         return None;
     };
     let pair =
@@ -249,7 +249,12 @@ fn fits(
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => return Some(()),
         Err(Error::InconsistentKeys(_)) => {}
         Err(_) => {
-            report.push(bad_file(&cert.value, cert.span, "its first certificate is damaged"));
+            report.push(bad_file(
+                &cert.value,
+                cert.span,
+                "its first certificate is damaged",
+                &report.sources,
+            ));
             return None;
         }
     }
@@ -260,9 +265,8 @@ fn fits(
             "`openssl x509 -noout -pubkey -in CERT` and `openssl pkey -pubout -in KEY` print the same when they fit"
         }
     };
-    let shown = |path: &Path| path.display().to_string();
-    let message =
-        format!("the key `{}` is not that of the certificate `{}`", shown(&key.value), shown(&cert.value));
+    let shown = |file: &At<PathBuf>| report.sources.shown_path(&file.value, file.span);
+    let message = format!("the key `{}` is not that of the certificate `{}`", shown(key), shown(cert));
     let finding = Finding::error(Code::BadKeys, key.span, message).related(cert.span, "the certificate");
     report.push(finding.hint(hint));
     None
@@ -272,7 +276,7 @@ fn warn_of_time(said: &Certificate, cert: &At<PathBuf>, now: i64, report: &mut R
     if said.is_valid_at(now) {
         return;
     }
-    let path = cert.value.display();
+    let path = report.sources.shown_path(&cert.value, cert.span);
     let days = |seconds: i64| match seconds / 86_400 {
         0 => "less than a day".to_owned(),
         1 => "one day".to_owned(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tollgate_plan::upstream::{Address, Pool, Target, Upstream, UpstreamId};
 
+use super::names::RENAME;
 use super::{File, Input, oauth2, resilience, tls};
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
@@ -37,7 +38,7 @@ pub(super) fn collect(files: &[File<'_>], input: &Input<'_>, report: &mut Report
         if let Some(first) = upstreams.named.get(name) {
             let message = format!("two upstreams are named `{name}`");
             let finding = Finding::error(Code::DuplicateName, pair.key, message);
-            report.push(finding.related(first.key, "the first one"));
+            report.push(finding.related(first.key, "the first one").hint(RENAME));
             continue;
         }
         let upstream = pair.value.as_ref().and_then(|block| named(name, &block.value, input, report));

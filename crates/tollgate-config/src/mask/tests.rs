@@ -64,8 +64,28 @@ fn secrets_are_found_by_key() {
         ("respond: { json: { code: a } }", vec![]),
         ("lua: { file: a.lua, with: { a: b, c: [{ d: 1 }], e: \"${E}\" } }", vec!["b", "1"]),
         ("lua: { wiht: { a: b } }", vec!["b"]),
+        ("x: \"-----BEGIN PRIVATE KEY----- MII\"", vec!["\"-----BEGIN PRIVATE KEY----- MII\""]),
+        ("x: \"-----BEGIN PUBLIC KEY----- MII\"", vec![]),
     ] {
         check_by_key(text, &expect);
+    }
+}
+
+/// Whatever it is called, and wherever it stands: what is not known there shows no credential.
+#[test]
+fn the_values_of_unknown_keys_that_look_like_credentials_are_hidden() {
+    let (route, store) =
+        ("routes: [{ path: /, to: \"http://127.0.0.1:1\" }]", "sink: object_store, url: s3://b/x");
+    for line in [
+        format!("access_log: {{ {store}, store: {{ secret_key: SEKRIT, sas_token: SEKRIT, api_key: SEKRIT }} }}"),
+        "issuers: { a: { issuer: me, audience: any, algorithms: [HS256], shared_secret: SEKRIT, hmac: SEKRIT } }".into(),
+        "admin: { key: SEKRIT, pass: SEKRIT }".into(),
+        "redis: { url: \"redis://127.0.0.1\", auth: SEKRIT }".into(),
+    ] {
+        let text = format!("{line}\n{route}\n");
+        let failed = crate::load_text("t.yaml", &text, &crate::MemorySources::default()).unwrap_err();
+        let shown = crate::render(&failed.diagnostics, &failed.sources, false);
+        assert!(shown.contains("unknown key") && !shown.contains("SEKRIT"), "{shown}");
     }
 }
 
@@ -109,6 +129,10 @@ fn secrets_are_found_in_text_that_is_no_yaml() {
         ("with:\n  a: b\nx: [", vec!["a: b"]),
         ("request: { set_query: { a: b }, x: [\n", vec!["{ a: b }, x: ["]),
         ("if: a ? b : c == d\n", vec!["a ? b : c == d"]),
+        (
+            "x: |\n  -----BEGIN RSA PRIVATE KEY-----\n  MII\n  -----END RSA PRIVATE KEY-----\ny: [",
+            vec!["-----BEGIN RSA PRIVATE KEY-----", "MII", "-----END RSA PRIVATE KEY-----"],
+        ),
     ] {
         assert_eq!(hidden(text, by_lines(text)), expect, "{text:?}");
     }

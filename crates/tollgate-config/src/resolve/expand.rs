@@ -8,6 +8,7 @@ use std::path::Path;
 use super::{Reader, beside};
 use crate::bounds;
 use crate::diagnostic::Code;
+use crate::outside::Outside;
 use crate::report::{Finding, Report};
 use crate::source_map::{FileId, Span};
 use crate::yaml::{Scalar, Tree};
@@ -16,27 +17,37 @@ use crate::yaml::{Scalar, Tree};
 const TEMPLATE_NAMES: &[&str] =
     &["host", "path", "query", "method", "scheme", "client_ip", "request_id", "route", "consumer"];
 
+/// Faults of one scalar that are told.
+const FAULTS: usize = 100;
+
 /// Expands every scalar of a file.
 pub(crate) fn expand(tree: &mut Tree<'_>, file: FileId, reader: &mut Reader<'_>, report: &mut Report) {
     let path = report.sources.path(file).map(Path::to_path_buf).unwrap_or_default();
     for (span, scalar) in tree.scalars_mut().filter(|(_, scalar)| scalar.text.contains('$')) {
-        let mut expansion =
-            Expansion { path: &path, out: String::new(), foreign: Vec::new(), withheld: false, reader };
-        match expansion.run(&scalar.text) {
-            Ok(()) if expansion.withheld => {
+        let mut expansion = Expansion {
+            path: &path,
+            out: String::new(),
+            foreign: Vec::new(),
+            withheld: false,
+            reader,
+            outside: &mut report.outside,
+        };
+        let faults = expansion.run(&scalar.text);
+        match expansion.withheld {
+            _ if !faults.is_empty() => {
+                for fault in faults {
+                    let place = scalar_part(span, scalar, &fault.at, report);
+                    report.push(Finding::error(fault.code, place, fault.message).maybe_hint(fault.hint));
+                }
+                // What cannot be known must not be judged: an unknown value raises no second error.
+                scalar.unknown = true;
+            }
+            true => {
                 let message = "what `${…}` stands for is not looked at here, nor what depends on it";
                 report.push(Finding::warning(Code::NotLookedAt, span, message));
                 scalar.unknown = true;
             }
-            Ok(()) => *scalar = expansion.finish(scalar.plain),
-            Err(fault) => {
-                let place = scalar_part(span, scalar, &fault.at, report);
-                let mut finding = Finding::error(fault.code, place, fault.message);
-                finding = finding.maybe_hint(fault.hint);
-                report.push(finding);
-                // What cannot be known must not be judged: an unknown value raises no second error.
-                scalar.unknown = true;
-            }
+            false => *scalar = expansion.finish(scalar.plain),
         }
     }
 }
@@ -48,6 +59,7 @@ struct Expansion<'a, 's> {
     /// Something that it stands for is withheld.
     withheld: bool,
     reader: &'a mut Reader<'s>,
+    outside: &'a mut Outside,
 }
 
 struct Fault {
@@ -58,8 +70,9 @@ struct Fault {
 }
 
 impl Expansion<'_, '_> {
-    fn run(&mut self, text: &str) -> Result<(), Fault> {
-        let mut rest = text;
+    /// Expands a text; what is wrong with it, up to [`FAULTS`].
+    fn run(&mut self, text: &str) -> Vec<Fault> {
+        let (mut rest, mut faults) = (text, Vec::new());
         while let Some(dollar) = rest.find('$') {
             let (before, from) = rest.split_at(dollar);
             self.out.push_str(before);
@@ -73,9 +86,13 @@ impl Expansion<'_, '_> {
                     let Some(end) = from.find('}') else {
                         let message = "`${` is never closed".to_owned();
                         let hint = Some("write `}` after the name, or `$$` for a dollar sign".to_owned());
-                        return Err(Fault { code: Code::BadExpansion, at: at..text.len(), message, hint });
+                        faults.push(Fault { code: Code::BadExpansion, at: at..text.len(), message, hint });
+                        return faults;
                     };
-                    self.one(&from[2..end], at..at + end + 1)?;
+                    faults.extend(self.one(&from[2..end], at..at + end + 1).err());
+                    if faults.len() == FAULTS {
+                        return faults;
+                    }
                     &from[end + 1..]
                 }
                 _ => {
@@ -85,7 +102,7 @@ impl Expansion<'_, '_> {
             };
         }
         self.out.push_str(rest);
-        Ok(())
+        faults
     }
 
     /// One `${…}`; `inner` is what stands between the braces.
@@ -98,7 +115,10 @@ impl Expansion<'_, '_> {
             }
             let path = beside(self.path, path);
             return match self.file(&path) {
-                Ok(text) => self.insert(&text, at),
+                Ok(text) => {
+                    self.outside.note(&text, &format!("${{{inner}}}"));
+                    self.insert(&text, at)
+                }
                 Err(why) => fault(Code::BadExpansion, format!("the file `{}` {why}", path.display()), None),
             };
         }
@@ -116,7 +136,10 @@ impl Expansion<'_, '_> {
         }
         let value = self.reader.sources.variable(name);
         match (value.filter(|value| !value.is_empty() || default.is_none()), default) {
-            (Some(value), _) => self.insert(&value, at),
+            (Some(value), _) => {
+                self.outside.note(&value, &format!("${{{inner}}}"));
+                self.insert(&value, at)
+            }
             (None, Some(default)) if default.contains("${") => {
                 fault(Code::BadExpansion, "a default cannot hold another `${`".to_owned(), None)
             }

@@ -1,6 +1,7 @@
 //! Blocks: maps with known keys.
 
 use crate::diagnostic::Code;
+use crate::mask;
 use crate::report::{Finding, Report};
 use crate::shape::{BlockDoc, Catalogue};
 use crate::source_map::Span;
@@ -123,14 +124,23 @@ pub(crate) fn wrong_type(node: NodeRef<'_>, what: &str, wanted: &str, report: &m
         true => format!("{name} has no value; it must be {wanted}"),
         false => format!("{name} must be {wanted}, found {}", node.kind()),
     };
-    let hint = node.is_null().then(|| "remove the key, or give it a value".to_owned());
-    report.push(Finding::error(Code::WrongType, span, message).maybe_hint(hint));
+    let hint = match wanted {
+        _ if node.is_null() => Some("remove the key, or give it a value"),
+        "a list" => Some("write `[…]`, or each element on a line of its own behind `-`"),
+        "a map" | "a map of keys" => Some("write `key: value` on the lines below, further to the right"),
+        _ => None,
+    };
+    report.push(Finding::error(Code::WrongType, span, message).maybe_hint(hint.map(str::to_owned)));
 }
 
 pub(crate) fn duplicate_key(entry: Entry<'_>, first: Span, report: &mut Report) {
     let message = format!("`{}` is written twice", entry.key);
     let finding = Finding::error(Code::DuplicateKey, entry.key_span, message);
-    report.push(finding.related(first, "first written here"));
+    report.push(
+        finding
+            .related(first, "first written here")
+            .hint("keep one of the two: neither is added to the other"),
+    );
 }
 
 pub(crate) fn missing_key(block: Span, title: &str, key: &str, report: &mut Report) {
@@ -152,12 +162,16 @@ pub(crate) fn unknown_key(entry: Entry<'_>, title: &str, keys: &[&str], report: 
         // It is only counted: a hint would be work for nobody.
         return report.push(Finding::error(Code::UnknownKey, entry.key_span, message));
     }
+    let file = entry.value.span().file;
+    if let Some(text) = report.sources.file(file).map(|file| file.text.clone()) {
+        report.sources.mask(file, mask::of_unknown(entry, &text));
+    }
     let keys = keys.iter().copied();
     let hint = habit(entry.key, title)
         .or_else(|| elsewhere(entry.key, title))
         .or_else(|| suggest::did_you_mean(entry.key, keys.clone()))
-        .or_else(|| (keys.len() <= 12).then(|| format!("the keys here are {}", suggest::listing(keys))));
-    report.push(Finding::error(Code::UnknownKey, entry.key_span, message).maybe_hint(hint));
+        .unwrap_or_else(|| format!("the keys here are {}", suggest::listing(keys)));
+    report.push(Finding::error(Code::UnknownKey, entry.key_span, message).hint(hint));
 }
 
 /// What a missing key may be, where its name does not say it.

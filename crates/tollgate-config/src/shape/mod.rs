@@ -22,7 +22,7 @@ pub(crate) use http::{
     AgentMatch, Condition, EditedHeader, HeaderName, HeaderText, HostName, LoggedHeader, Network, PathText,
     Pattern, Text, Verb, is_owned, params_hint, shown, template,
 };
-pub(crate) use scalar::{Int, Name, Percent, Seconds, Size, path_text, plain_name, text};
+pub(crate) use scalar::{Int, Name, Percent, Seconds, Size, content_of, path_text, plain_name, text};
 
 use serde_json::Value;
 

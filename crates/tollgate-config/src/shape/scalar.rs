@@ -279,8 +279,24 @@ pub(crate) fn path_text(node: NodeRef<'_>, what: &str, report: &mut Report) -> O
         ));
         return None;
     }
+    if scalar.text.contains('\n') {
+        let written = shown(node, report);
+        let (found, hint) = match content_of(&written) {
+            Some(file) => (format!("the content of `{file}`"), format!("write the path itself: `{file}`")),
+            None => ("several lines".to_owned(), "write the path of a file that holds them".to_owned()),
+        };
+        let message = format!("`{what}` must be a path, found {found}");
+        report.push(Finding::error(Code::BadValue, node.span(), message).hint(hint));
+        return None;
+    }
     let file = report.sources.path(node.span().file)?;
     Some(crate::resolve::beside(file, &scalar.text))
+}
+
+/// The file whose content is all that is written: `${file:FILE}`.
+pub(crate) fn content_of(written: &str) -> Option<&str> {
+    let file = written.strip_prefix("${file:")?.strip_suffix('}')?;
+    (!file.contains('}')).then_some(file)
 }
 
 /// The placeholder's name when someone wrote `{request_id}` without quotes: YAML reads a map from it.

@@ -46,6 +46,8 @@ fn what_is_no_secret_is_shown_as_it_is_written() {
     ] {
         check(&format!("{text}\n{ROUTE}"), pointer, expect);
     }
+    let numbers = "routes: [{ path: /, respond: { json: { f: 1.5, n: 2, t: \"1.5\" } } }]\n";
+    check(numbers, "/routes/0/respond/json", json!({ "f": 1.5, "n": 2, "t": "1.5" }));
 }
 
 #[test]

@@ -139,7 +139,7 @@ impl Shape for Phc {
     }
 
     fn describe(_: &mut Catalogue) -> Description {
-        Description::new("PHC string", json!({ "type": "string", "pattern": r"^\$argon2id\$|\$\{" }))
+        Description::new("PHC string", json!({ "type": "string", "pattern": r"^\$\$?argon2id\$|\$\{" }))
     }
 }
 

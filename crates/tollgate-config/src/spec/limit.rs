@@ -87,6 +87,14 @@ pub(crate) struct Rate {
 
 const UNITS: &[(char, u64)] = &[('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
 
+/// What people write for the units.
+const WORDS: &[(char, &[&str])] = &[
+    ('s', &["s", "sec", "secs", "second", "seconds"]),
+    ('m', &["m", "min", "mins", "minute", "minutes"]),
+    ('h', &["h", "hr", "hrs", "hour", "hours"]),
+    ('d', &["d", "day", "days"]),
+];
+
 impl Rate {
     /// The time of its unit.
     pub(crate) fn period(self) -> Duration {
@@ -99,8 +107,8 @@ impl Rate {
         let (count, unit) = text.split_once('/').ok_or_else(|| example.to_owned())?;
         let found = UNITS.iter().find(|(known, _)| unit.len() == 1 && unit.starts_with(*known));
         let Some((unit, _)) = found else {
-            let first = unit.trim().chars().next().map(|first| first.to_ascii_lowercase());
-            let meant = UNITS.iter().find(|(known, _)| first == Some(*known));
+            let word = unit.trim().to_ascii_lowercase();
+            let meant = WORDS.iter().find(|(_, words)| words.contains(&&*word));
             return Err(match meant {
                 Some((unit, _)) if !count.is_empty() => format!("write `{}/{unit}`", count.trim()),
                 _ => "the units are s, m, h, d".to_owned(),
@@ -251,6 +259,9 @@ mod tests {
             ("100/sec", "write `100/s`"),
             ("100 / S", "write `100/s`"),
             ("100/5s", "the units are s, m, h, d"),
+            ("10/ms", "the units are s, m, h, d"),
+            ("10/month", "the units are s, m, h, d"),
+            ("10/Minute", "write `10/m`"),
             ("100/", "the units are s, m, h, d"),
             ("0/s", "a rate of 0 would refuse everybody; to close a route, use `respond`"),
             ("1000000001/s", "a rate counts 1000000000 at most"),

@@ -127,7 +127,7 @@ impl Shape for Filter {
             Err(error) => {
                 let at = error.offset.min(scalar.text.len());
                 let span = scalar.part(node.span(), report.sources.text(node.span()), at..scalar.text.len());
-                let message = format!("`{what}` is no filter: {}", error.message);
+                let message = format!("`{what}` is no filter: {}", scalar.fault(&error.message));
                 report.push(Finding::error(Code::BadValue, span, message));
                 None
             }
@@ -153,8 +153,8 @@ impl Shape for Condition {
                 let span = scalar.part(node.span(), report.sources.text(node.span()), at..scalar.text.len());
                 let hint = (!error.names.is_empty())
                     .then(|| format!("there are {}", suggest::listing(error.names.iter().copied())));
-                let message =
-                    format!("`{what}` is no expression: {}", mask::cel::masked_message(&error.message));
+                let fault = mask::cel::masked_message(&error.message);
+                let message = format!("`{what}` is no expression: {}", scalar.fault(&fault));
                 report.push(Finding::error(Code::BadValue, span, message).maybe_hint(hint));
                 None
             }

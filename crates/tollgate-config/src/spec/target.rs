@@ -121,7 +121,10 @@ enum Fault {
 impl Fault {
     fn into_finding(self, span: Span, shown: &str) -> Finding {
         match self {
-            Fault::Bad(why) => Finding::error(Code::BadValue, span, format!("bad URL `{shown}`: {why}")),
+            Fault::Bad(why) => {
+                let hint = "write it as in `http://10.0.0.5:3000` or `https://orders.internal/v1`";
+                Finding::error(Code::BadValue, span, format!("bad URL `{shown}`: {why}")).hint(hint)
+            }
             Fault::Hint(hint) => {
                 Finding::error(Code::BadValue, span, format!("bad URL `{shown}`")).hint(hint)
             }

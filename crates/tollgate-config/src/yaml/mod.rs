@@ -195,6 +195,12 @@ impl<'t> Scalar<'t> {
         Cow::Owned(out)
     }
 
+    /// What a compiler says of the text. It quotes pieces of what it was given, and so of what came from outside.
+    pub(crate) fn fault<'a>(&self, said: &'a str) -> &'a str {
+        let hidden = "it is not told what is wrong, since `${…}` stands in it";
+        if self.foreign.is_empty() { said } else { hidden }
+    }
+
     /// The span of a part of the text; `span` and `written` are the whole scalar's.
     pub(crate) fn part(&self, span: Span, written: &str, part: Range<usize>) -> Span {
         // Escapes, folding and expansions move text: then the whole scalar is meant.

@@ -18,6 +18,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("TOKEN", "0123456789"),
     ("BRACES", "a{b}c{path}\"\\"),
     ("WORD", "value-of-word"),
+    ("LETTERS", "value_of_letters"),
     ("LINES", "value-of-word\nx: y"),
     ("NEWLINE", "a\nb"),
     ("YAML", "[{ path: /, to: http://127.0.0.1:1 }]"),
