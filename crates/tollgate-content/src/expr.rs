@@ -5,12 +5,14 @@
 //! bounded size and nests comprehensions at most [`NESTED_MAX`] deep, and a list of more than [`LIST_MAX`] elements is
 //! not looked at, which makes the expression fail. A failed expression holds for nobody.
 
+mod never;
+mod reading;
+
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use cel::common::ast::{EntryExpr, Expr as Node};
 use cel::objects::{Key, Map};
-use cel::{Context, Env, IdedExpr, Program, Value};
+use cel::{Context, Env, Program, Value};
 
 /// Bytes of an expression.
 const TEXT_MAX: usize = 4096;
@@ -40,8 +42,6 @@ const FUNCTIONS: &[&str] = &[
     "endsWith",
     "int",
     "matches",
-    "max",
-    "min",
     "size",
     "startsWith",
     "string",
@@ -61,6 +61,7 @@ pub struct Expr {
     program: Program,
     text: Box<str>,
     wants: Vec<Want>,
+    params: Vec<Box<str>>,
 }
 
 /// What an expression has to be told.
@@ -114,11 +115,13 @@ impl Expr {
                 names: &[],
             },
         })?;
-        let mut reading =
-            Reading { program: &program, wants: Vec::new(), bound: Vec::new(), nodes: 0, nested: 0 };
-        reading.read(program.expression())?;
-        let wants = reading.wants;
-        Ok(Expr { program, text: text.into(), wants })
+        let (wants, params) = reading::read(&program)?;
+        let expr = Expr { program, text: text.into(), wants, params };
+        // What speaks of nothing is the same for every request.
+        if expr.wants.is_empty() && expr.holds(&|_| serde_json::Value::Null).is_err() {
+            return Err(fail(0, "it is no boolean, or cannot be evaluated: it never holds"));
+        }
+        Ok(expr)
     }
 
     /// The text.
@@ -129,6 +132,11 @@ impl Expr {
     /// What it has to be told.
     pub fn wants(&self) -> &[Want] {
         &self.wants
+    }
+
+    /// The members of `params` that it asks for, and does not ask first whether they are there.
+    pub fn params(&self) -> impl Iterator<Item = &str> {
+        self.params.iter().map(|name| &**name)
     }
 
     /// Whether it holds.
@@ -162,121 +170,6 @@ fn offset(text: &str, (line, column): (isize, isize)) -> usize {
     let rest = text.get(before..).unwrap_or_default();
     let column = usize::try_from(column - 1).unwrap_or(0);
     before + rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at)
-}
-
-/// Looks at an expression's parts once.
-struct Reading<'a> {
-    program: &'a Program,
-    wants: Vec<Want>,
-    /// Names that comprehensions give to elements.
-    bound: Vec<&'a str>,
-    nodes: usize,
-    nested: usize,
-}
-
-impl<'a> Reading<'a> {
-    fn read(&mut self, at: &'a IdedExpr) -> Result<(), ExprError> {
-        self.nodes += 1;
-        if self.nodes > NODES_MAX {
-            return self.fail(at, "the expression has too many parts".to_owned(), &[]);
-        }
-        match &at.expr {
-            Node::Unspecified | Node::Literal(_) => Ok(()),
-            Node::Ident(name) => self.name(at, name),
-            Node::Select(select) => match &select.operand.expr {
-                Node::Ident(name) if name == "request" && !self.bound.contains(&"request") => {
-                    self.request(at, &select.field)
-                }
-                _ => self.read(&select.operand),
-            },
-            Node::Call(call) => {
-                let known = !call.func_name.starts_with(|first: char| first.is_ascii_alphabetic())
-                    || FUNCTIONS.contains(&call.func_name.as_str());
-                if !known {
-                    let message = format!("there is no function `{}`", call.func_name);
-                    return self.fail(at, message, FUNCTIONS).map_err(|error| ExprError {
-                        // The place of a call is that of its parenthesis.
-                        offset: error.offset.saturating_sub(call.func_name.len()),
-                        ..error
-                    });
-                }
-                call.target.as_deref().into_iter().chain(&call.args).try_for_each(|part| self.read(part))
-            }
-            Node::List(list) => list.elements.iter().try_for_each(|part| self.read(part)),
-            Node::Map(map) => map.entries.iter().try_for_each(|entry| self.entry(&entry.expr)),
-            Node::Struct(_) => self.fail(at, "there are no message types here".to_owned(), &[]),
-            Node::Comprehension(over) => {
-                self.read(&over.iter_range)?;
-                self.nested += 1;
-                if self.nested > NESTED_MAX {
-                    let message = format!("more than {NESTED_MAX} comprehensions stand in each other");
-                    return self.fail(at, message, &[]);
-                }
-                let outside = self.bound.len();
-                self.bound.extend([over.iter_var.as_str(), over.accu_var.as_str()]);
-                self.bound.extend(over.iter_var2.as_deref());
-                let parts = [&over.accu_init, &over.loop_cond, &over.loop_step, &over.result];
-                parts.into_iter().try_for_each(|part| self.read(part))?;
-                self.bound.truncate(outside);
-                self.nested -= 1;
-                Ok(())
-            }
-        }
-    }
-
-    fn entry(&mut self, entry: &'a EntryExpr) -> Result<(), ExprError> {
-        match entry {
-            EntryExpr::StructField(field) => self.read(&field.value),
-            EntryExpr::MapEntry(entry) => {
-                self.read(&entry.key)?;
-                self.read(&entry.value)
-            }
-        }
-    }
-
-    fn name(&mut self, at: &'a IdedExpr, name: &str) -> Result<(), ExprError> {
-        if self.bound.contains(&name) || TYPES.contains(&name) {
-            return Ok(());
-        }
-        match VARIABLES.into_iter().find(|known| *known == name) {
-            Some("request") => {
-                // Not one member of it but all: `request["method"]`.
-                REQUEST.into_iter().for_each(|member| self.want(Want::Request(member)));
-                Ok(())
-            }
-            Some(known) => {
-                self.want(Want::Variable(known));
-                Ok(())
-            }
-            None => self.fail(at, format!("there is no `{name}`"), &VARIABLES),
-        }
-    }
-
-    fn request(&mut self, at: &'a IdedExpr, name: &str) -> Result<(), ExprError> {
-        match REQUEST.into_iter().find(|known| *known == name) {
-            Some(known) => {
-                self.want(Want::Request(known));
-                Ok(())
-            }
-            None => {
-                let message = format!("a request has no `{name}`");
-                // The place of a member is that of the dot in front of it.
-                self.fail(at, message, &REQUEST)
-                    .map_err(|error| ExprError { offset: error.offset + 1, ..error })
-            }
-        }
-    }
-
-    fn want(&mut self, want: Want) {
-        if !self.wants.contains(&want) {
-            self.wants.push(want);
-        }
-    }
-
-    fn fail(&self, at: &IdedExpr, message: String, names: &'static [&'static str]) -> Result<(), ExprError> {
-        let offset = self.program.source_info().offset_for(at.id).map_or(0, |(start, _)| start as usize);
-        Err(ExprError { offset, message, names })
-    }
 }
 
 /// A JSON value as the language knows it: whole numbers are `int`.
@@ -357,8 +250,13 @@ mod tests {
         check("consumer == null || true", Ok(true));
         check("claims.missing == 1", Err("missing"));
         check("claims.level", Err("no boolean"));
+        check("false", Ok(false));
+        check("claims.flags.a || true", Ok(true));
+        check("dyn(claims.level) == 3 && bool('true')", Ok(true));
+        check("has(claims.level) ? claims.level > 1 : false", Ok(true));
+        check("claims.tenant.matches('^a') && request.headers.exists(name, name == 'x-a')", Ok(true));
         check("claims.tenant > 3", Err(""));
-        check("int('x') == 1", Err(""));
+        check("int(consumer) == 1", Err(""));
     }
 
     #[test]
@@ -380,6 +278,19 @@ mod tests {
             assert!(error.message.contains(message) && error.offset == offset, "{text}: {error:?}");
         };
         check("claim.tenant == 'x'", 0, "there is no `claim`");
+        check("1", 0, "no boolean");
+        check("'a' + 'b'", 4, "no boolean");
+        check("int('x') == 1", 0, "cannot be evaluated");
+        check("request.method", 7, "no boolean");
+        check("claims.a == 1 && request.query.role", 30, "no boolean");
+        check("!consumer || size(claims)", 1, "no boolean");
+        check("claims.a ? 'yes' : 'no'", 11, "no boolean");
+        check("claims.roles.map(r, r)", 16, "no boolean");
+        check("consumer.matches('[0-9')", 17, "no regular expression: unclosed character class");
+        check("matches(consumer, '(') || true", 18, "no regular expression: unclosed group");
+        check("'X-Debug' in request.headers", 0, "names of headers");
+        check("claims.roles.all(r, request.headers['X-Debug'] == r)", 36, "names of headers");
+        check("has(request.headers.Authorization)", 4, "names of headers");
         check("true && usr == 'x'", 8, "there is no `usr`");
         check("request.body == 'x'", 8, "a request has no `body`");
         check("lower(consumer) == 'x'", 0, "there is no function `lower`");
@@ -392,6 +303,19 @@ mod tests {
         assert!(Expr::parse(&many).is_err(), "too many parts");
         assert!(Expr::parse(&format!("{}true{}", "(".repeat(300), ")".repeat(300))).is_err(), "too deep");
         assert!(Expr::parse(&"x".repeat(5000)).is_err(), "too long");
+    }
+
+    #[test]
+    fn parameters_that_are_asked_for() {
+        let check = |text: &str, expect: &[&str]| {
+            let expr = Expr::parse(text).unwrap_or_else(|error| panic!("{text}: {error:?}"));
+            assert_eq!(expr.params().collect::<Vec<_>>(), expect, "{text}");
+        };
+        check("claims.a == params.id && params['kind'] == 'x'", &["id", "kind"]);
+        check("has(params.id) && params.id == '1' && params.b == '2'", &["b"]);
+        check("!('id' in params) || params['id'] == '1'", &[]);
+        check("claims.list.all(params, params.id == 1)", &[]);
+        check("params.all(name, params[name] != '')", &[]);
     }
 
     #[test]
