@@ -14,7 +14,7 @@ pub struct RateLimitId(pub u32);
 /// One token bucket for each value of `per`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RateLimit {
-    /// What makes it the same limit over reloads and gateways: its name or route and place, rate, burst and key.
+    /// What makes it the same limit over reloads and gateways: its name or route and place, rate and key.
     pub identity: Arc<str>,
     /// For people: its `name`, or `100/s per ip`. The label in metrics, and in the answer's detail.
     pub label: Arc<str>,

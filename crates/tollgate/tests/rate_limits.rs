@@ -397,6 +397,43 @@ routes:
     assert!(!passes(&mut client, "/c", &[]));
 }
 
+/// Who lowers a burst in an attack does not give everybody a full bucket with it.
+#[test]
+fn buckets_outlive_another_burst() {
+    let text = |burst: u32| {
+        format!("routes:\n  - {{ path: /, rate_limit: {{ rate: 1/h, burst: {burst}, per: all }}, respond: {{}} }}\n")
+    };
+    let gateway = gateway!(&text(4));
+    let mut client = gateway.client();
+    let mut passed = |times: usize| (0..times).filter(|_| passes(&mut client, "/", &[])).count();
+    assert_eq!(passed(6), 4);
+    reload(&gateway, &text(2));
+    assert_eq!(passed(3), 0, "what is missing is missing");
+    reload(&gateway, &text(5));
+    assert_eq!(passed(6), 3, "and what the burst is larger by is there");
+}
+
+/// What is told is what the share holds that was asked, not the whole limit.
+#[test]
+fn without_its_store_a_limit_tells_of_its_share() {
+    let text = "
+rate_limit_headers: @FORM@
+redis: { url: \"redis://127.0.0.1:9\", timeout: 20ms, instances: 4 }
+routes:
+  - path: /
+    rate_limit: { rate: 8/h, per: all, store: redis, sync: exact }
+    respond: { body: ok }
+";
+    let gateway = gateway!(text, FORM = "standard");
+    let told: Vec<_> = (0..3).map(|_| gateway.get("/").header("ratelimit").map(str::to_owned)).collect();
+    // Two in an hour: one comes back in half of it.
+    let expect = [r#""all";r=1;t=1800"#, r#""all";r=0;t=1800"#, r#""all";r=0;t=1800"#];
+    assert_eq!(told.iter().map(Option::as_deref).collect::<Vec<_>>(), expect.map(Some));
+    let answer = gateway!(text, FORM = "legacy").get("/");
+    let told = ["limit", "remaining", "reset"].map(|name| answer.header(&format!("x-ratelimit-{name}")));
+    assert_eq!(told, [Some("2"), Some("1"), Some("1800")]);
+}
+
 const STORED: &str = "
 redis: { url: \"redis://127.0.0.1:9\", timeout: 20ms, on_failure: @ON_FAILURE@, instances: 4 }
 routes:

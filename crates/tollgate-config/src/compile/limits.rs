@@ -257,16 +257,16 @@ fn plain(written: &Written<'_>) -> RateLimit {
     }
 }
 
-/// Rate, burst, key and store: where they stay, the buckets survive a reload. Quoted, so that nobody's words run into
-/// another's.
+/// Rate, key and store: where they stay, the buckets survive a reload. A bucket knows what it lacks, whatever its burst.
+/// Quoted, so that nobody's words run into another's.
 fn identity(written: &Written<'_>) -> String {
-    let Written { rate, burst, key, store } = written;
+    let Written { rate, key, store, .. } = written;
     let store = match store {
         Store::Local => "local",
         Store::Leased => "leased",
         Store::Exact => "exact",
     };
-    format!("{rate} {burst} {:?} {store}", key.text)
+    format!("{rate} {:?} {store}", key.text)
 }
 
 /// What a limit is called in a header: letters that need no quoting (RFC 9651 section 3.3.3).
