@@ -58,6 +58,10 @@ pub trait Facts {
     fn header<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = &'a [u8]>;
     /// The query as it was sent, without the question mark.
     fn query(&self) -> Option<&[u8]>;
+    /// Whether a condition of a route holds, or may, where not all of the request is known.
+    fn meets(&self, _: RouteId, condition: &HeaderCondition) -> bool {
+        condition.holds(self.header(&condition.name))
+    }
 }
 
 /// The answer of a look-up.

@@ -57,6 +57,21 @@ fn of_scheme<'v>(value: &'v [u8], scheme: &[u8]) -> Option<&'v [u8]> {
     (ends && start.eq_ignore_ascii_case(scheme)).then(|| rest.trim_ascii())
 }
 
+/// What a 401 asks for (RFC 9110 section 11.6.1): a challenge for each kind of credential that is accepted, one line for
+/// each. `error` is what is wrong with the token that came.
+pub(crate) fn challenges(auth: &Auth, error: Option<&str>) -> impl Iterator<Item = Cow<'static, str>> {
+    let bearer = match error {
+        None => Cow::Borrowed(r#"Bearer realm="tollgate""#),
+        Some(why) => Cow::Owned(format!(
+            r#"Bearer realm="tollgate", error="invalid_token", error_description="{why}""#
+        )),
+    };
+    let bearer = (!auth.issuers.is_empty()).then_some(bearer);
+    let key = auth.api_key.is_some().then_some(Cow::Borrowed(r#"ApiKey realm="tollgate""#));
+    let basic = auth.basic.then_some(Cow::Borrowed(r#"Basic realm="tollgate", charset="UTF-8""#));
+    bearer.into_iter().chain(key).chain(basic)
+}
+
 /// Whether tokens, or user and password, are taken from the Authorization header.
 pub(crate) fn from_authorization(auth: &Auth) -> bool {
     auth.basic || auth.token_from.iter().any(is_authorization)

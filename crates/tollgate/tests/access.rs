@@ -134,6 +134,65 @@ fn preflights_are_answered_for_the_method_that_is_asked_about() {
     origin.assert_untouched();
 }
 
+/// Which route answers a request may rest on a header that its preflight only names.
+#[test]
+fn preflights_name_the_headers_that_routes_ask_for() {
+    const ROUTES: &str = r#"
+routes:
+  - path: /only
+    headers: { x-version: "2" }
+    cors: { origins: ["https://app.example.com"], headers: [x-version] }
+    to: @ORIGIN@
+  - path: /both
+    headers: { x-version: "2" }
+    cors: { origins: ["https://app.example.com", "https://new.example.com"], headers: [x-version] }
+    to: @ORIGIN@
+  - path: /both
+    cors: { origins: ["https://app.example.com", "https://old.example.com"], headers: [x-version] }
+    to: @ORIGIN@
+  - path: /there
+    headers: { x-beta: true }
+    cors: { origins: ["https://new.example.com"], headers: [x-beta] }
+    to: @ORIGIN@
+  - path: /there
+    headers: { x-beta: false }
+    cors: { origins: ["https://old.example.com"], headers: [x-beta] }
+    to: @ORIGIN@
+  - path: /cookie
+    headers: { cookie: "~beta=1" }
+    cors: { origins: ["https://new.example.com"], credentials: true }
+    to: @ORIGIN@
+"#;
+    let origin = opinionated();
+    let gateway = gateway!(ROUTES, ORIGIN = origin.url());
+    let mut client = gateway.client();
+    let (new, old) = ("https://new.example.com", "https://old.example.com");
+    for (path, from, named, expect) in [
+        ("/only", APP, "x-version", Some(APP)),
+        ("/only", new, "x-version", None),
+        ("/both", APP, "x-version", Some(APP)),
+        // Which of the two routes it takes stands in the header: both have to allow it.
+        ("/both", new, "x-version", None),
+        ("/both", old, "x-version", None),
+        ("/both", old, "", Some(old)),
+        ("/both", new, "", None),
+        ("/there", new, "x-beta", Some(new)),
+        ("/there", old, "x-beta", None),
+        ("/there", old, "", Some(old)),
+        ("/cookie", new, "", Some(new)),
+    ] {
+        let answer = preflight(&mut client, path, from, "GET", named);
+        let allowed = answer.header("access-control-allow-origin");
+        assert_eq!((answer.status, allowed), (204, expect), "{path} {from} {named}");
+    }
+    assert_eq!(
+        preflight(&mut client, "/only", APP, "GET", "").status,
+        404,
+        "without the header nothing is there"
+    );
+    origin.assert_untouched();
+}
+
 #[test]
 fn what_is_no_preflight_goes_the_normal_way() {
     let origin = opinionated();

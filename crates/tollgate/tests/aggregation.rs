@@ -35,6 +35,10 @@ fn fleet() -> Origin {
                     conn.send("HTTP/1.1 401 Unauthorized\r\nContent-Type: text/plain\r\nWWW-Authenticate: Basic realm=\"bus\"\r\nWWW-Authenticate: Bearer\r\nX-Secret: s\r\nContent-Length: 3\r\n\r\nwho")?;
                     continue;
                 }
+                "/packed" => {
+                    conn.send("HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain\r\nContent-Encoding: gzip\r\nRetry-After: 9\r\nX-Secret: s\r\nContent-Length: 3\r\n\r\nzip")?;
+                    continue;
+                }
                 "/hang" => return conn.wait_end(),
                 "/close" => return Ok(()),
                 "/echo" => {
@@ -274,10 +278,51 @@ fn without_a_required_part_there_is_no_answer() {
     assert_eq!((answer.status, answer.text().as_str(), answer.header("x-secret")), (401, "who", None));
     let challenges = answer.head.all("www-authenticate");
     assert_eq!(challenges, ["Basic realm=\"bus\"", "Bearer"]);
+    let answer = aggregate(&origin, "", &["name: bad, required: true, to: fleet, path: /packed"]).get("/7");
+    assert_eq!((answer.status, answer.text().as_str()), (429, "zip"));
+    let told =
+        ["content-type", "content-encoding", "retry-after", "x-secret"].map(|name| answer.header(name));
+    assert_eq!(told, [Some("text/plain"), Some("gzip"), Some("9"), None], "what says how to read it");
     // None succeeded.
     let parts = ["name: a, to: fleet, path: /error", "name: b, to: fleet, path: /close"];
     let answer = aggregate(&origin, "", &parts).get("/7");
     assert_eq!((answer.status, answer.code().as_str()), (502, "part_failed"));
+}
+
+/// A client is told of the time that an open breaker has left, as it is where one service answers.
+#[test]
+fn an_open_breaker_of_a_part_says_when_to_come_again() {
+    let origin = fleet();
+    let gateway = gateway!(
+        "upstreams:\n  fleet: { targets: [@ORIGIN@], circuit_breaker: { min_requests: 1, window: 10s, open: 30s } }\nroutes:\n  - path: /{id}\n    aggregate:\n      parts:\n        - { name: a, to: fleet, path: /error, required: true }\n",
+        ORIGIN = origin.url()
+    );
+    assert_eq!(gateway.get("/7").code(), "part_failed");
+    let answer = gateway.get("/7");
+    assert_eq!((answer.status, answer.code().as_str()), (503, "circuit_open"));
+    let seconds: u64 = answer.header("retry-after").and_then(|text| text.parse().ok()).expect("seconds");
+    assert!((20..=30).contains(&seconds), "{seconds}");
+}
+
+/// Of a list some elements may fail; where all of them did, the part has nothing.
+#[test]
+fn a_list_of_which_every_element_failed_is_a_part_that_failed() {
+    let origin = fleet();
+    let list = r#"name: list, json: { ids: [2, 2], none: [] }"#;
+    let each = |list: &str, more: &str| {
+        format!(
+            r#"name: stops, to: fleet, path: "/stops/{{item}}", for_each: "{{list.{list}}}", wrap: stops{more}"#
+        )
+    };
+    let get = |part: String| aggregate(&origin, "", &[list, &part]).get("/7");
+    let answer = get(each("ids", ", required: true"));
+    assert_eq!((answer.status, answer.code().as_str()), (502, "part_failed"));
+    let answer = get(each("ids", ", fallback: []"));
+    assert_eq!((answer.status, &answer.json()["stops"]), (200, &json!([])));
+    assert_eq!(completed(&answer), (Some("false"), Some("stops;part_failed")));
+    let answer = get(each("none", ", required: true"));
+    assert_eq!((answer.status, &answer.json()["stops"]), (200, &json!([])));
+    assert_eq!(completed(&answer), (Some("true"), None), "nothing was asked for");
 }
 
 #[test]
@@ -290,12 +335,13 @@ fn parts_see_of_the_client_what_is_listed() {
     };
     let none = seen("", "name: a, to: fleet, path: /echo");
     let headers = none["headers"].to_string().to_ascii_lowercase();
-    for hidden in ["authorization", "cookie", "x-own", "accept-encoding", "range", "if-none-match"] {
+    for hidden in ["authorization", "cookie", "x-own", "gzip", "range", "if-none-match"] {
         assert!(!headers.contains(hidden), "{hidden}: {headers}");
     }
     for told in ["x-request-id", "x-forwarded-for", "via"] {
         assert!(headers.contains(told), "{told}: {headers}");
     }
+    assert_eq!(origin.last().header("accept-encoding"), Some("identity"), "what is read has no coding");
     assert_eq!(origin.last().target(), "/echo", "nothing of the query");
     let some =
         seen("      headers: [x-own]\n      query: [a]\n", "name: a, to: fleet, path: \"/echo?own={id}\"");

@@ -91,7 +91,32 @@ fn the_upstream_is_asked_for_all_of_it_as_it_is() {
         .exchange("GET / HTTP/1.1\r\nHost: t\r\nAccept-Encoding: gzip\r\nRange: bytes=0-1\r\n\r\n");
     assert_eq!(answer.json(), json!({ "method": "GET" }));
     let seen = origin.last();
-    assert_eq!((seen.header("accept-encoding"), seen.header("range")), (None, None));
+    // Without the header a service may use any coding that it likes.
+    assert_eq!((seen.header("accept-encoding"), seen.header("range")), (Some("identity"), None));
+}
+
+/// The answer to HEAD says of what GET is answered with what is known, and nothing of the service's own.
+#[test]
+fn heads_describe_what_would_be_made() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 99\r\nETag: \"x\"\r\nContent-MD5: x\r\nX-Own: 1\r\n\r\n";
+    let origin = Origin::saying(head);
+    let gateway = shaped(&origin, "body: { decode: xml }, encode: negotiate");
+    let ask = |accept: &str| {
+        let answer =
+            gateway.client().exchange(format!("HEAD / HTTP/1.1\r\nHost: t\r\nAccept: {accept}\r\n\r\n"));
+        assert!(answer.body.is_empty(), "{answer:#?}");
+        ["content-type", "content-length", "etag", "content-md5", "transfer-encoding", "x-own", "vary"]
+            .map(|name| answer.header(name).map(str::to_owned))
+    };
+    let told = |kind: &str| {
+        let all = [Some(kind), None, None, None, None, Some("1"), Some("accept")];
+        all.map(|value| value.map(str::to_owned))
+    };
+    assert_eq!(ask("*/*"), told("application/json"));
+    assert_eq!(ask("application/yaml"), told("application/yaml"));
+    let missing = Origin::saying("HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\nETag: \"x\"\r\n\r\n");
+    let answer = shaped(&missing, "body: {}").client().exchange("HEAD / HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert_eq!((answer.header("content-length"), answer.header("etag")), (Some("9"), Some("\"x\"")));
 }
 
 /// The first example of the page: what is configured there makes the one document out of the other.

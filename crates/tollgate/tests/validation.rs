@@ -63,6 +63,32 @@ fn guards() {
     assert_eq!(origin.count(), 1, "only what may pass reaches the service");
 }
 
+/// A 401 says how to identify (RFC 9110 section 15.5.2), whoever answers with it.
+#[test]
+fn a_guard_that_asks_for_credentials_says_which() {
+    let gateway = gateway!(
+        "issuers:\n  main: { issuer: me, audience: [a], algorithms: [HS256], secret: 0123456789abcdef0123456789abcdef }\n\
+         consumers:\n  - { name: app, keys: [\"sha256:@HASH@\"] }\nroutes:\n  - path: /@ANY@\n    \
+         auth: { jwt: main, api_key: { header: x-key }, optional: true }\n    \
+         guard: [{ if: \"consumer == 'app'\", status: 401 }, { if: \"request.path == '/a'\", status: 418 }]\n    \
+         respond: { body: ok }\n",
+        ANY = "*",
+        HASH = "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"
+    );
+    let answer = gateway.get("/a");
+    assert_eq!((answer.status, answer.code().as_str()), (401, "guard_failed"));
+    let challenges = ["Bearer realm=\"tollgate\"", "ApiKey realm=\"tollgate\""];
+    assert_eq!(answer.head.all("www-authenticate"), challenges);
+    let ask = |path: &str| {
+        gateway.client().exchange(format!("GET {path} HTTP/1.1\r\nHost: test\r\nX-Key: key\r\n\r\n"))
+    };
+    assert_eq!(ask("/a").status, 200);
+    let answer = ask("/b");
+    let title = answer.json()["title"].clone();
+    assert_eq!((answer.status, title.as_str()), (418, Some("Bad Request")), "a status without a phrase");
+    assert_eq!(answer.header("www-authenticate"), None);
+}
+
 #[test]
 fn bodies() {
     let (gateway, origin) = start();

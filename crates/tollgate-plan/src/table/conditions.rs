@@ -11,6 +11,7 @@ use tollgate_wire::Name;
 
 use super::Facts;
 use crate::query;
+use crate::route::RouteId;
 
 /// Compiled size of one condition's regular expression, in bytes.
 const REGEX_BYTES_MAX: usize = 1024 * 1024;
@@ -22,6 +23,13 @@ pub struct HeaderCondition {
     pub name: Name,
     /// What its value must be.
     pub value: ValueMatch,
+}
+
+impl HeaderCondition {
+    /// Whether it holds for the lines of that name.
+    pub fn holds<V: AsRef<[u8]>>(&self, values: impl Iterator<Item = V>) -> bool {
+        self.value.holds(values)
+    }
 }
 
 /// A condition on a query parameter.
@@ -102,9 +110,10 @@ impl Conditions {
         self.headers.len() + self.query.len()
     }
 
-    pub(super) fn hold(&self, facts: &impl Facts) -> bool {
+    /// Whether they hold; the route is theirs.
+    pub(super) fn hold(&self, route: RouteId, facts: &impl Facts) -> bool {
         let query = facts.query().unwrap_or_default();
-        self.headers.iter().all(|c| c.value.holds(facts.header(&c.name)))
+        self.headers.iter().all(|condition| facts.meets(route, condition))
             && self.query.iter().all(|c| c.value.holds(query::values(query, &c.name)))
     }
 }

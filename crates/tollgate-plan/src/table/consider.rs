@@ -131,7 +131,7 @@ fn look(
         return Err(Why::Path);
     }
     for condition in &entry.conditions.headers {
-        if !condition.value.holds(facts.header(&condition.name)) {
+        if !facts.meets(entry.id, condition) {
             return Err(Why::Header(condition.name.clone()));
         }
     }

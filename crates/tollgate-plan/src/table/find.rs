@@ -158,7 +158,7 @@ impl<F: Facts> Search<'_, F> {
                     continue;
                 }
             }
-            if !entry.conditions.hold(self.facts) {
+            if !entry.conditions.hold(entry.id, self.facts) {
                 continue;
             }
             match fit {

@@ -16,9 +16,10 @@ use crate::worker::Kit;
 pub(crate) fn cors(exchange: &mut Exchange<'_>) -> Option<Reply<'static>> {
     let active = exchange.active.clone();
     let cors = active.route(exchange.route)?.cors.as_deref()?;
-    let Kit { head, carried, .. } = &mut *exchange.kit;
+    let Kit { head, carried, preflighted, .. } = &mut *exchange.kit;
     if exchange.preflight {
-        let headers = preflight(cors, &head.headers);
+        let others = preflighted.iter().filter_map(|id| active.route(Some(*id))?.cors.as_deref());
+        let headers = preflight(cors, others, &head.headers);
         let allowed = headers.contains(&name::ACCESS_CONTROL_ALLOW_ORIGIN);
         exchange.note(|trail| {
             let said =
@@ -65,17 +66,21 @@ fn answer(cors: &Cors, request: &HeaderBlock, out: &mut HeaderBlock) {
     }
 }
 
-/// What a preflight is told: everything that is allowed, or nothing when something it asks for is not.
-fn preflight(cors: &Cors, request: &HeaderBlock) -> HeaderBlock {
+/// What a preflight is told: everything that is allowed, or nothing when something it asks for is not, be it by the rules of
+/// another route that the request may take.
+fn preflight<'a>(
+    cors: &Cors,
+    mut others: impl Iterator<Item = &'a Cors>,
+    request: &HeaderBlock,
+) -> HeaderBlock {
     let mut out = HeaderBlock::default();
     out.append(&name::VARY, b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers");
-    let asked = request.get(&name::ACCESS_CONTROL_REQUEST_METHOD).and_then(Method::parse);
-    let method = asked.is_some_and(|method| allows_method(cors, &method));
-    let (Some(origin), true, Some(headers)) =
-        (allowed_origin(cors, request), method, allowed_headers(cors, request))
-    else {
+    let Some((origin, headers)) = allowed(cors, request) else { return out };
+    // Nor is it sent with cookies to a route that wants none.
+    let agrees = |other: &Cors| allowed(other, request).is_some() && (other.credentials || !cors.credentials);
+    if !others.all(agrees) {
         return out;
-    };
+    }
     allow_origin(cors, origin, &mut out);
     let methods: Vec<&str> = cors.methods.iter().map(Method::as_str).collect();
     out.append(&name::ACCESS_CONTROL_ALLOW_METHODS, methods.join(", ").as_bytes());
@@ -84,6 +89,13 @@ fn preflight(cors: &Cors, request: &HeaderBlock) -> HeaderBlock {
     }
     out.append(&name::ACCESS_CONTROL_MAX_AGE, itoa::Buffer::new().format(cors.max_age.as_secs()).as_bytes());
     out
+}
+
+/// The origin and the request headers that a preflight is told of; none where not all that it asks for is allowed.
+fn allowed<'a>(cors: &Cors, request: &'a HeaderBlock) -> Option<(&'a [u8], String)> {
+    let asked = request.get(&name::ACCESS_CONTROL_REQUEST_METHOD).and_then(Method::parse);
+    asked.filter(|method| allows_method(cors, method))?;
+    Some((allowed_origin(cors, request)?, allowed_headers(cors, request)?))
 }
 
 fn allow_origin(cors: &Cors, origin: &[u8], out: &mut HeaderBlock) {

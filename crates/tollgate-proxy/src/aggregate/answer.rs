@@ -11,13 +11,13 @@ use tollgate_content::{Node, Object, Raw, merge};
 use tollgate_plan::Reason;
 use tollgate_plan::aggregate::{Aggregate, Part};
 use tollgate_policy::cache::Parts;
-use tollgate_wire::{HeaderBlock, name};
+use tollgate_wire::{HeaderBlock, name, vary_on};
 
 use super::part::{Came, Failed, Target};
 use crate::exchange::{Exchange, Reject, Reply};
 
 /// What is made of a part is no object, so it cannot be merged with others.
-const NO_OBJECT: &Failed = &Failed { reason: Reason::PartFailed, answer: None };
+const NO_OBJECT: &Failed = &Failed { reason: Reason::PartFailed, retry_after: None, answer: None };
 
 /// How long a page may hold up its worker. What it may look at is counted and ends sooner; this is for what is not, such
 /// as texts that a template puts together.
@@ -142,7 +142,7 @@ fn data(
     }
     headers.append(&name::CONTENT_TYPE, encoding.media_type().as_bytes());
     if aggregate.encode.is_none() {
-        headers.append(&name::VARY, b"accept");
+        vary_on(headers, "accept");
     }
     Ok(body)
 }
@@ -216,18 +216,12 @@ fn refuse(
 ) -> Result<Reply<'static>, Reject> {
     if let Some(own) = failed.answer.as_ref().filter(|own| (400..500).contains(&own.status)) {
         exchange.seen.unkept.set(true);
-        let mut headers = HeaderBlock::default();
-        if let Some(kind) = &own.content_type {
-            headers.append(&name::CONTENT_TYPE, kind);
-        }
-        for challenge in &own.challenges {
-            headers.append(&name::WWW_AUTHENTICATE, challenge);
-        }
+        let mut headers = own.headers.clone();
         headers.append(&name::CACHE_CONTROL, b"no-store");
         tell(exchange, failures, &mut headers);
         return Ok(Reply { status: own.status, headers, body: Cow::Owned(own.body.clone()) });
     }
-    let mut reject = Reject::new(failed.reason, detail);
+    let mut reject = Reject { retry_after: failed.retry_after, ..Reject::new(failed.reason, detail) };
     tell(exchange, failures, &mut reject.headers);
     Err(reject)
 }

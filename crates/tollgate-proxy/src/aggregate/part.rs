@@ -15,7 +15,7 @@ use tollgate_plan::aggregate::{Call, Part, PartBody, Source, Times};
 use tollgate_plan::template::{Template, Var};
 use tollgate_plan::upstream::UpstreamId;
 use tollgate_policy::cache::Came as Answered;
-use tollgate_wire::{Method, ResponseHead, name, write_header};
+use tollgate_wire::{HeaderBlock, Method, Name, ResponseHead, name, write_header};
 
 use super::values::Known;
 use super::{Work, answer};
@@ -48,6 +48,8 @@ pub(super) type Target = Result<(u16, Rc<str>), Failed>;
 #[derive(Debug, Clone)]
 pub(super) struct Failed {
     pub(super) reason: Reason,
+    /// Seconds after which another try makes sense, where that is known.
+    pub(super) retry_after: Option<u64>,
     /// The service's own answer, where that is why.
     pub(super) answer: Option<Rc<Own>>,
 }
@@ -56,27 +58,29 @@ pub(super) struct Failed {
 #[derive(Debug)]
 pub(super) struct Own {
     pub(super) status: u16,
-    pub(super) content_type: Option<Vec<u8>>,
-    /// What a 401 asks for (RFC 9110 section 11.6.1): without it that is no answer.
-    pub(super) challenges: Vec<Vec<u8>>,
+    /// What is passed of its head.
+    pub(super) headers: HeaderBlock,
     pub(super) body: Vec<u8>,
 }
 
+/// What says how to read the body of an answer that passes, and when to come again.
+const OF_OWN: [Name; 3] = [name::CONTENT_TYPE, name::CONTENT_ENCODING, name::RETRY_AFTER];
+
 impl Own {
     fn of(head: &ResponseHead, body: Vec<u8>) -> Own {
-        let headers = &head.headers;
-        let challenges = match head.status {
-            401 => headers.get_all(&name::WWW_AUTHENTICATE).map(<[u8]>::to_vec).collect(),
-            _ => Vec::new(),
-        };
-        let content_type = headers.get(&name::CONTENT_TYPE).map(<[u8]>::to_vec);
-        Own { status: head.status, content_type, challenges, body }
+        // What a 401 asks for (RFC 9110 section 11.6.1): without it that is no answer.
+        let challenges = (head.status == 401).then_some(name::WWW_AUTHENTICATE);
+        let mut headers = HeaderBlock::default();
+        for name in OF_OWN.iter().chain(&challenges) {
+            head.headers.get_all(name).for_each(|value| headers.append(name, value));
+        }
+        Own { status: head.status, headers, body }
     }
 }
 
 impl Failed {
     pub(super) fn of(reason: Reason) -> Failed {
-        Failed { reason, answer: None }
+        Failed { reason, retry_after: None, answer: None }
     }
 
     fn undecoded(why: Undecoded) -> Failed {
@@ -88,7 +92,7 @@ impl Failed {
 }
 
 impl Came {
-    /// Whether the part failed as a whole. Elements and targets that fail make an answer incomplete, no more.
+    /// Whether the part failed as a whole. Some elements, and targets, that fail make an answer incomplete, no more.
     pub(super) fn is_nothing(&self) -> bool {
         matches!(self, Came::Failed(_))
     }
@@ -168,7 +172,12 @@ impl Work<'_, '_> {
         };
         let takers = concurrency.min(waiting.borrow().len());
         all((0..takers).map(|_| -> Pin<Box<dyn Future<Output = ()>>> { Box::pin(taker()) }).collect()).await;
-        Ok(Came::Each(came.into_inner()))
+        let came = came.into_inner();
+        // Of a list without elements nothing failed.
+        match came.first() {
+            Some(Err(first)) if came.iter().all(Result::is_err) => Err(first.clone()),
+            _ => Ok(Came::Each(came)),
+        }
     }
 
     /// Asks every target; where hosts stand for a service that DNS knows, each of them.
@@ -222,7 +231,7 @@ impl Work<'_, '_> {
             keep: true,
             room: Some(&self.room),
         };
-        let failed = |reject: Reject| Failed::of(reject.reason);
+        let failed = |reject: Reject| Failed { retry_after: reject.retry_after, ..Failed::of(reject.reason) };
         let fetched =
             fetch(exchange.worker, &exchange.active, call.upstream, request, bounds).await.map_err(failed)?;
         let Fetched { head, body, unkept } = fetched;
@@ -234,7 +243,7 @@ impl Work<'_, '_> {
             // What the service says of one element of a list nobody is told.
             let kept = item.is_none() && self.keep(body.len()).is_ok();
             let answer = kept.then(|| Rc::new(Own::of(&head, body)));
-            return Err(Failed { reason: Reason::PartFailed, answer });
+            return Err(Failed { answer, ..Failed::of(Reason::PartFailed) });
         }
         exchange.worker.spare.keep_response(head);
         // What has no body by its status or method, and a target whose status says all that there is to say.

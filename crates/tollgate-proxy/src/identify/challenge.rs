@@ -1,12 +1,11 @@
 //! Refusals of callers, with the challenges that HTTP wants on them.
 
-use std::borrow::Cow;
-
 use tollgate_plan::Reason;
 use tollgate_plan::auth::Auth;
 use tollgate_wire::name;
 
 use super::Refused;
+use crate::credentials::challenges;
 use crate::exchange::Reject;
 
 /// The refusal as an answer: a 401 names each kind of credential that is accepted (RFC 9110 section 11.6.1), one
@@ -22,26 +21,11 @@ pub(super) fn reject(auth: &Auth, refused: Refused) -> Reject {
     }
 }
 
-fn challenge(auth: &Auth, refused: Refused, mut reject: Reject) -> Reject {
-    if !auth.issuers.is_empty() {
-        let bearer = match refused.reason {
-            // Without a token nothing is said of errors (RFC 6750 section 3.1).
-            Reason::TokenMissing => Cow::Borrowed(r#"Bearer realm="tollgate""#),
-            reason if is_of_token(reason) => Cow::Owned(format!(
-                r#"Bearer realm="tollgate", error="invalid_token", error_description="{}""#,
-                refused.why
-            )),
-            _ => Cow::Borrowed(r#"Bearer realm="tollgate""#),
-        };
-        reject = reject.with(&name::WWW_AUTHENTICATE, bearer.as_bytes());
-    }
-    if auth.api_key.is_some() {
-        reject = reject.with(&name::WWW_AUTHENTICATE, br#"ApiKey realm="tollgate""#);
-    }
-    if auth.basic {
-        reject = reject.with(&name::WWW_AUTHENTICATE, br#"Basic realm="tollgate", charset="UTF-8""#);
-    }
-    reject
+fn challenge(auth: &Auth, refused: Refused, reject: Reject) -> Reject {
+    // Without a token nothing is said of errors (RFC 6750 section 3.1).
+    let error = is_of_token(refused.reason).then_some(refused.why);
+    challenges(auth, error)
+        .fold(reject, |reject, challenge| reject.with(&name::WWW_AUTHENTICATE, challenge.as_bytes()))
 }
 
 fn insufficient_scope(auth: &Auth) -> String {

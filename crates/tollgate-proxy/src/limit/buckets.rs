@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tollgate_plan::Reason;
 use tollgate_plan::limit::{RateLimitId, RouteLimits, Store};
-use tollgate_policy::limit::Decision;
+use tollgate_policy::limit::{Decision, Quota};
 
 use super::{explain, key, stored};
 use crate::exchange::{Exchange, Reject};
+use crate::live::limits::LimitLive;
 use crate::worker::{Active, Worker};
 
 /// How often buckets that are full again are looked for while nobody calls.
@@ -18,8 +19,17 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Verdict {
     pub(crate) limit: RateLimitId,
     pub(crate) decision: Decision,
+    /// It was this gateway's share of the limit that was asked, because the store could not be.
+    pub(super) share: bool,
     /// What would have to be given back.
     pub(super) taken: Taken,
+}
+
+impl Verdict {
+    /// What the bucket holds that was asked.
+    pub(super) fn quota<'a>(&self, live: &'a LimitLive) -> &'a Quota {
+        if self.share { &live.share.1 } else { &live.quota }
+    }
 }
 
 /// Where a token was taken.
@@ -94,8 +104,9 @@ async fn ask(exchange: &mut Exchange<'_>, active: &Active, id: RateLimitId) -> R
     };
     worker.spare.keep_buffer(key);
     let Some((taken, decision)) = asked? else { return Ok(()) };
+    let share = matches!(taken, Taken::Share { .. });
     let taken = if decision.allowed { taken } else { Taken::Nowhere };
-    exchange.kit.verdicts.push(Verdict { limit: id, decision, taken });
+    exchange.kit.verdicts.push(Verdict { limit: id, decision, share, taken });
     if decision.allowed {
         return Ok(());
     }
@@ -121,7 +132,7 @@ fn give_back(exchange: &mut Exchange<'_>, active: &Active) {
         if taken == Taken::Nowhere {
             continue;
         }
-        verdict.decision.remaining = (verdict.decision.remaining + 1).min(live.quota.burst());
+        verdict.decision.remaining = (verdict.decision.remaining + 1).min(verdict.quota(live).burst());
         let mut key = worker.spare.buffer();
         key::write(exchange, &limit.per, &mut key);
         let buckets = &worker.shared.buckets;

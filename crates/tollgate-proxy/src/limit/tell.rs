@@ -62,7 +62,7 @@ fn write_standard(route: &RouteLive, limits: &LimitsLive, verdicts: &[Verdict], 
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b";r=");
         out.extend_from_slice(digits.format(decision.remaining).as_bytes());
-        if let Some(seconds) = seconds_to_more(decision, &live.quota) {
+        if let Some(seconds) = seconds_to_more(decision, verdict.quota(live)) {
             out.extend_from_slice(b";t=");
             out.extend_from_slice(digits.format(seconds).as_bytes());
         }
@@ -72,7 +72,7 @@ fn write_standard(route: &RouteLive, limits: &LimitsLive, verdicts: &[Verdict], 
 /// The limit that refused, or else the one with the fewest tokens left.
 fn tightest<'a>(limits: &'a LimitsLive, verdicts: &'a [Verdict]) -> Option<(&'a Verdict, &'a Quota)> {
     let tightest = verdicts.iter().min_by_key(|v| (v.decision.allowed, v.decision.remaining))?;
-    Some((tightest, &limits.limit(tightest.limit)?.quota))
+    Some((tightest, tightest.quota(limits.limit(tightest.limit)?)))
 }
 
 /// Seconds until there is one token more than `remaining`, rounded up; none when there cannot be one. That is what

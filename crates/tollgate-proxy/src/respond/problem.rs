@@ -15,7 +15,7 @@ pub(crate) fn problem(reject: &Reject, request_id: &str) -> Reply<'static> {
     let status = reject.status;
     let document = serde_json::json!({
         "type": "about:blank",
-        "title": reason_phrase(status),
+        "title": title(status),
         "status": status,
         "code": reject.reason.code(),
         "detail": reject.detail,
@@ -37,11 +37,28 @@ pub(crate) fn problem(reject: &Reject, request_id: &str) -> Reply<'static> {
     Reply { status, headers, body: Cow::Owned(document.to_string().into_bytes()) }
 }
 
+/// The phrase of a status. One that has none means what the first of its class does (RFC 9110 section 15).
+fn title(status: u16) -> &'static str {
+    match reason_phrase(status) {
+        "" => reason_phrase(status / 100 * 100),
+        phrase => phrase,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tollgate_plan::Reason;
 
     use super::*;
+
+    #[test]
+    fn every_status_has_a_title() {
+        for (status, expect) in [(404, "Not Found"), (418, "Bad Request"), (599, "Internal Server Error")] {
+            let reject = Reject { status, ..Reject::new(Reason::GuardFailed, "…") };
+            let document: serde_json::Value = serde_json::from_slice(&problem(&reject, "id").body).unwrap();
+            assert_eq!((&document["title"], &document["status"]), (&expect.into(), &status.into()));
+        }
+    }
 
     /// Every reason with the answer it makes: a change of the public contract shows here.
     #[test]

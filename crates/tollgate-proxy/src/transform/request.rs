@@ -61,7 +61,7 @@ fn write_lines(exchange: &Exchange<'_>, route: &Route, told: Told<'_>, out: &mut
     if let Some(validators) = validates {
         write_validators(validators, out);
     }
-    write_own(exchange, told, edits, only, out);
+    write_own(exchange, told, edits, only, reshaped, out);
     if hop.trailers {
         write_header(out, &name::TE, b"trailers");
     }
@@ -87,12 +87,14 @@ fn write_validators(validators: &Validators, out: &mut Vec<u8>) {
     }
 }
 
-/// The lines that the gateway itself writes, and the route's.
+/// The lines that the gateway itself writes, and the route's. `reads` says that it reads the answer's body: without
+/// `Accept-Encoding` a service may use any coding that it likes (RFC 9110 section 12.5.3).
 fn write_own(
     exchange: &Exchange<'_>,
     told: Told<'_>,
     edits: &[HeaderEdit],
     only: Option<&[Name]>,
+    reads: bool,
     out: &mut Vec<u8>,
 ) {
     let headers = &exchange.kit.head.headers;
@@ -106,6 +108,9 @@ fn write_own(
         }
     };
     forwarding::write(exchange, value, &mut put);
+    if reads {
+        put(&name::ACCEPT_ENCODING, b"identity");
+    }
     if let Some(trace) =
         exchange.trace.as_deref().filter(|_| replaces(edits, |edited| *edited == name::TRACEPARENT))
     {
@@ -158,7 +163,7 @@ pub(crate) fn part(exchange: &Exchange<'_>, aggregate: &Aggregate) -> ForParts {
             && !exchange.client.owns(&exchange.active.plan, entry)
             && !replaces(edits, |name| spells(entry, name))
     });
-    write_own(exchange, told, edits, Some(only), &mut out);
+    write_own(exchange, told, edits, Some(only), true, &mut out);
     ForParts { lines: out, query: edited_query(exchange, route, told, Some(&aggregate.query)) }
 }
 
