@@ -397,6 +397,22 @@ routes:
     assert!(!passes(&mut client, "/c", &[]));
 }
 
+/// Who lowers a burst in an attack does not give everybody a full bucket with it.
+#[test]
+fn buckets_outlive_another_burst() {
+    let text = |burst: u32| {
+        format!("routes:\n  - {{ path: /, rate_limit: {{ rate: 1/h, burst: {burst}, per: all }}, respond: {{}} }}\n")
+    };
+    let gateway = gateway!(&text(4));
+    let mut client = gateway.client();
+    let mut passed = |times: usize| (0..times).filter(|_| passes(&mut client, "/", &[])).count();
+    assert_eq!(passed(6), 4);
+    reload(&gateway, &text(2));
+    assert_eq!(passed(3), 0, "what is missing is missing");
+    reload(&gateway, &text(5));
+    assert_eq!(passed(6), 3, "and what the burst is larger by is there");
+}
+
 /// What is told is what the share holds that was asked, not the whole limit.
 #[test]
 fn without_its_store_a_limit_tells_of_its_share() {
