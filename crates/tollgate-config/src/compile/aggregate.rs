@@ -121,6 +121,9 @@ impl One<'_> {
         let shape = shaping::shape(&block.shaping(), report);
         let jq = shaping::jq(&block.shaping(), report);
         let fallback = self.fallback(report);
+        if let Some(condition) = block.if_.given() {
+            self.scope.expression(condition, report);
+        }
         after.sort_unstable();
         after.dedup();
         Some(Part {
@@ -227,6 +230,10 @@ impl One<'_> {
         let Some(fallback) = self.block.fallback.given() else {
             return matches!(self.block.fallback, Slot::Absent).then_some(None);
         };
+        if self.block.required() {
+            let message = "`fallback` changes nothing: where a required part fails, there is no answer";
+            report.push(Finding::warning(Code::NoEffect, fallback.key, message));
+        }
         match fallback.value.0.literal() {
             Some(text) => {
                 debug_assert!(Raw::check(text.as_bytes()).is_ok(), "JSON that was written here");

@@ -332,5 +332,22 @@ fn forward(block: &spec::Auth, report: &mut Report) -> Vec<(Name, ClaimPath)> {
         let message = "`forward` is about claims, and no token is accepted: the headers are only removed";
         report.push(Finding::warning(Code::NoEffect, *key, message));
     }
+    for (header, claim) in dict.iter().filter(|(header, _)| OF_THE_GATEWAY.contains(&header.0)) {
+        let message = format!("`{}` belongs to the gateway and cannot hold a claim", header.0.as_str());
+        let finding = Finding::error(Code::Conflict, claim.key, message);
+        report.push(finding.hint("send the claim under another name, such as `x-user`"));
+    }
     dict.iter().map(|(header, claim)| (header.0.clone(), claim.value.0.clone())).collect()
 }
+
+/// Headers in which the gateway speaks of the client, the request and its way: a claim beside it would be a second line.
+const OF_THE_GATEWAY: [Name; 8] = [
+    name::FORWARDED,
+    name::TRACEPARENT,
+    name::TRACESTATE,
+    name::VIA,
+    name::X_FORWARDED_FOR,
+    name::X_FORWARDED_HOST,
+    name::X_FORWARDED_PROTO,
+    name::X_REQUEST_ID,
+];

@@ -10,6 +10,8 @@ use tollgate_content::schema::Schema;
 use tollgate_plan::checks::{Checks, Guard};
 
 use super::Contents;
+use super::auth::Found;
+use super::edits::Scope;
 use super::interface::Interfaces;
 use super::merge::Layers;
 use crate::bounds;
@@ -71,16 +73,12 @@ impl<'a> Schemas<'a> {
         interfaces: &mut Interfaces<'_>,
         layers: &Layers<'_>,
         path: &At<Pattern>,
+        scope: &Scope<'_>,
         report: &mut Report,
     ) -> Option<Box<Checks>> {
         let mut checks = Checks::default();
         let guards = layers.key(|keys| keys.guard).value().map(|List(list)| list.as_slice());
-        for At { value: guard, .. } in guards.unwrap_or_default() {
-            let Some(spec::Expression(expr)) = guard.if_.value() else { continue };
-            let detail = guard.detail.value().map_or(DETAIL, String::as_str);
-            let status = guard.status().0 as u16;
-            checks.guards.push(Guard { holds: expr.clone(), status, detail: detail.into() });
-        }
+        checks.guards = guards.unwrap_or_default().iter().filter_map(|at| guard(at, scope, report)).collect();
         if let Some(block) = layers.key(|keys| keys.validate).value() {
             checks.interface = interfaces.of_route(&block.openapi, path, report);
             checks.body = self.schema(&block.body, report);
@@ -130,6 +128,19 @@ impl<'a> Schemas<'a> {
         self.compiled.insert(place, made.clone());
         made
     }
+}
+
+fn guard(At { value: block, .. }: &At<spec::Guard>, scope: &Scope<'_>, report: &mut Report) -> Option<Guard> {
+    let condition = block.if_.given()?;
+    scope.expression(condition, report);
+    let status = block.status().0 as u16;
+    if let Some(at) = block.status.given().filter(|_| status == 401 && matches!(scope.auth, Found::Public)) {
+        let message = "401 says how to identify, and the route takes no credentials";
+        let finding = Finding::error(Code::Conflict, at.span, message).related(scope.path, "the route");
+        report.push(finding.hint("write 403, or say under `auth` which credentials it takes"));
+    }
+    let detail = block.detail.value().map_or(DETAIL, String::as_str);
+    Some(Guard { holds: condition.value.0.clone(), status, detail: detail.into() })
 }
 
 /// What a file with a schema holds: YAML where its name says so, else JSON.

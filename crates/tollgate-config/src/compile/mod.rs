@@ -10,6 +10,7 @@ mod certificates;
 mod checks;
 mod consumers;
 mod edits;
+mod expressions;
 mod interface;
 mod issuers;
 mod keys;

@@ -132,7 +132,7 @@ fn build(
     };
     let scripts = parts.scripts.of_route(layers, report);
     let path = route.value.path.given()?;
-    let checks = parts.schemas.of_route(&mut parts.interfaces, layers, path, report);
+    let checks = parts.schemas.of_route(&mut parts.interfaces, layers, path, scope, report);
     let inputs = (request.as_deref(), scripts.as_deref());
     let cache = cache::cache(&route.value, layers, scope.auth, &action, inputs, report);
     let mirror = action::mirror(layers.key(|keys| keys.mirror), parts, report);
@@ -180,6 +180,11 @@ fn warn_no_effect(route: &spec::Route, action: &Action, report: &mut Report) {
         ("lua", route.lua.key(), true),
     ];
     let parts = matches!(action, Action::Aggregate(_));
+    let body = route.response.value().and_then(|block| block.body.key()).filter(|_| !parts);
+    if let Some(key) = body {
+        let message = "`body` changes nothing: the route does not forward";
+        report.push(Finding::warning(Code::NoEffect, key, message));
+    }
     for (name, key, of_parts) in keys {
         if let Some(key) = key.filter(|_| !(parts && of_parts)) {
             let message = format!("`{name}` changes nothing: the route does not forward");

@@ -11,7 +11,8 @@ use crate::yaml::NodeRef;
 
 block! {
     /// Answers to browsers of other origins (CORS, Fetch Standard section 3.3). The gateway answers preflights itself;
-    /// a refused one is 204 without CORS headers. Answers that the gateway makes carry the headers too.
+    /// a refused one is 204 without CORS headers. It is answered for the route that the request would take; where that
+    /// rests on what stands in a header, every such route has to allow it. Answers that the gateway makes carry the headers too.
     "cors" Cors {
         /// Origins that may read answers: `https://app.example.com`, `https://*.example.com` (one label or more before
         /// the rest), or `*` alone for every origin, which excludes `credentials`.

@@ -33,7 +33,7 @@ pub(crate) use action::{Destination, Health, HealthSet, Mirror, Respond, To};
 pub(crate) use aggregate::{Aggregate, MergeRule, Part};
 pub(crate) use auth::{ApiKey, Auth, AuthSetting, ClaimValue, repeated};
 pub(crate) use cache::CacheSetting;
-pub(crate) use checks::{Interface, SchemaSource, Validate};
+pub(crate) use checks::{Guard, Interface, SchemaSource, Validate};
 pub(crate) use consumer::{Basic, Consumer};
 pub(crate) use issuer::{Audience, Claim, Exp, Issuer, IssuerName, ServiceUrl};
 pub(crate) use json::Json;
