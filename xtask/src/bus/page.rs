@@ -130,8 +130,8 @@ fn bus(measured: &Measured) -> String {
     format!(
         "\n## One bus\n\n`/bus` of bus 1, by 16 clients who each ask again as soon as they have their answer: their times are those of a queue of 16. Every answer \
          was\nlooked at: status, `X-Tollgate-Completed`, members of all four devices, and that what the route takes out is not there.\n\n{}\n\
-         - Devices of the example are gateways whose script answers; four of them and the clients take more of the machine than the gateway does. nginx in \
-         their\n  place, with the same answers, leaves it to the gateway. {}\n\
+         - Devices of the example are gateways whose script answers, on the same two cores as clients, gateway and whatever else runs. nginx in their place, with the \
+         same\n  answers, wants less of them. {}\n\
          - \"CPU used\" is of one core, and counts what the kernel did for the process. The gateway has a thread for each of the two cores; without a quota \
          it\n  may use both. The load average counts clients and devices, too.\n",
         table.0,
