@@ -120,26 +120,35 @@ impl fmt::Display for UnknownAlgorithm {
 impl std::error::Error for UnknownAlgorithm {}
 
 /// A set of algorithms.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Algorithms(u16);
+#[derive(Clone, Copy, Default)]
+pub struct Algorithms {
+    bits: u16,
+    /// What it was made of first; two sets with the same members are the same all the same.
+    first: Option<Algorithm>,
+}
 
 impl Algorithms {
     /// The set without a member: nothing verifies.
-    pub const NONE: Self = Self(0);
+    pub const NONE: Self = Self { bits: 0, first: None };
 
     /// Whether the set holds it.
     pub fn contains(self, algorithm: Algorithm) -> bool {
-        self.0 & algorithm.bit() != 0
+        self.bits & algorithm.bit() != 0
     }
 
     /// Whether the set holds nothing.
     pub fn is_empty(self) -> bool {
-        self.0 == 0
+        self.bits == 0
     }
 
     /// Whether an HS* is in the set.
     pub fn has_hmac(self) -> bool {
         self.iter().any(Algorithm::is_hmac)
+    }
+
+    /// The one that it was made of first.
+    pub fn first(self) -> Option<Algorithm> {
+        self.first
     }
 
     /// The members, in the order of [`Algorithm::ALL`].
@@ -150,15 +159,26 @@ impl Algorithms {
 
 impl FromIterator<Algorithm> for Algorithms {
     fn from_iter<I: IntoIterator<Item = Algorithm>>(members: I) -> Self {
-        Self(members.into_iter().fold(0, |bits, algorithm| bits | algorithm.bit()))
+        members.into_iter().fold(Self::NONE, |set, algorithm| Self {
+            bits: set.bits | algorithm.bit(),
+            first: set.first.or(Some(algorithm)),
+        })
     }
 }
 
 impl From<Algorithm> for Algorithms {
     fn from(only: Algorithm) -> Self {
-        Self(only.bit())
+        Self { bits: only.bit(), first: Some(only) }
     }
 }
+
+impl PartialEq for Algorithms {
+    fn eq(&self, other: &Self) -> bool {
+        self.bits == other.bits
+    }
+}
+
+impl Eq for Algorithms {}
 
 impl fmt::Debug for Algorithms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -186,6 +206,9 @@ mod tests {
     fn a_set_holds_what_it_was_made_of() {
         let set: Algorithms = [Algorithm::ES256, Algorithm::RS256, Algorithm::ES256].into_iter().collect();
         assert_eq!(set.iter().collect::<Vec<_>>(), [Algorithm::RS256, Algorithm::ES256]);
+        let turned: Algorithms = [Algorithm::RS256, Algorithm::ES256].into_iter().collect();
+        assert_eq!((set.first(), turned.first()), (Some(Algorithm::ES256), Some(Algorithm::RS256)));
+        assert!(set == turned, "the order makes no difference but for who signs");
         assert!(!set.has_hmac() && !set.is_empty() && Algorithms::NONE.is_empty());
         assert!(Algorithms::from(Algorithm::HS512).has_hmac());
     }

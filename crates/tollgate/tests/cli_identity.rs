@@ -180,7 +180,7 @@ const CONFIGURATION: &str = "
 issuers:
   files: { issuer: https://id.test/, audience: [api, other], algorithms: [ES256], jwks_file: jwks.json }
   shared: { issuer: https://hs.test/, audience: any, algorithms: [HS512], secret: '${SECRET:-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef}' }
-  far: { issuer: https://far.test/, audience: [api], algorithms: [RS256] }
+  far: { issuer: https://far.test/, audience: [api], algorithms: [ES256, RS256] }
   opaque: { introspection: { url: https://far.test/introspect, client_id: gw, client_secret: hunter2-hunter2 } }
 routes:
   - { path: /a, auth: { jwt: [files, shared, far, opaque] }, respond: {} }
@@ -221,6 +221,7 @@ fn the_configuration_says_who_and_for_whom() {
     assert!(late.stderr.contains("expired"), "{late:#?}");
     let far = tollgate(dir.path(), &["token", "--issuer", "far"], "", 0);
     assert!(far.stderr.contains("jwks_file"), "{far:#?}");
+    assert_eq!(decode(far.stdout.trim()).0["alg"], "ES256", "the first of the issuer's");
 }
 
 #[test]

@@ -91,8 +91,7 @@ fn make(arguments: &TokenArgs) -> Result<Minted, No> {
 /// The key of the file, the issuer's secret, or a new key, which the file then gets.
 fn signer(arguments: &TokenArgs, issuer: &Issuer, own: Option<Signer>) -> Result<By, No> {
     let theirs = own.as_ref().map(Signer::algorithm);
-    let algorithm =
-        arguments.alg.or(theirs).or(issuer.expect.algorithms.iter().next()).unwrap_or(Algorithm::RS256);
+    let algorithm = arguments.alg.or(theirs).or(issuer.expect.algorithms.first()).unwrap_or(Algorithm::RS256);
     if !issuer.expect.algorithms.contains(algorithm) {
         let names: Vec<&str> = issuer.expect.algorithms.iter().map(Algorithm::as_str).collect();
         return Err(No::from(format!("the issuer allows {}, and not {algorithm}", names.join(", "))));
