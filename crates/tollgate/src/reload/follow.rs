@@ -82,6 +82,8 @@ pub(super) struct Follower {
     /// The last look, and when it began to look like that.
     seen: (u64, Instant),
     warned: bool,
+    /// Somebody was told that it is loaded when its writer closes it, whatever it then holds.
+    promised: bool,
 }
 
 enum Verdict {
@@ -104,6 +106,7 @@ impl Follower {
             applied,
             seen: (0, Instant::now()),
             warned: false,
+            promised: false,
         }
     }
 
@@ -115,14 +118,12 @@ impl Follower {
             self.watch.absorb();
             let wait = match self.verdict(asked_at) {
                 Verdict::Wait(time) => time,
-                Verdict::Refuse(path) => return Attempt { asked, outcome: Outcome::BeingWritten(path) },
+                Verdict::Refuse(path) => return self.promise(asked, path),
                 Verdict::Load => match self.load(asked.is_empty()).await {
                     Some(outcome) => return Attempt { asked, outcome },
                     None if asked_at.is_some_and(|at: Instant| at.elapsed() >= self.pace.asked) => {
-                        return Attempt {
-                            asked,
-                            outcome: Outcome::BeingWritten(self.source.path().to_owned()),
-                        };
+                        let path = self.source.path().to_owned();
+                        return self.promise(asked, path);
                     }
                     None => Duration::ZERO,
                 },
@@ -136,6 +137,11 @@ impl Follower {
                 () = tokio::time::sleep(wait) => {}
             }
         }
+    }
+
+    fn promise(&mut self, asked: Vec<Request>, path: PathBuf) -> Attempt {
+        self.promised = true;
+        Attempt { asked, outcome: Outcome::BeingWritten(path) }
     }
 
     /// The last attempt was applied.
@@ -170,7 +176,7 @@ impl Follower {
         if look.fingerprint != self.seen.0 {
             self.seen = (look.fingerprint, now);
         }
-        if !look.changed {
+        if !look.changed && !self.promised {
             self.rest();
             return Verdict::Wait(self.pace.poll);
         }
@@ -218,6 +224,7 @@ impl Follower {
             return None;
         }
         self.reads = reads;
+        self.promised = false;
         self.rest();
         let known = self.applied.as_ref().is_some_and(|applied| applied.same_contents(&self.reads));
         match result {

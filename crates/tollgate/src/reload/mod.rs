@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tollgate_admin::{Reloaded, Reloads};
 use tollgate_config::{Diagnostic, Failed, Loaded, Severity};
-use tollgate_proxy::Control;
+use tollgate_proxy::{ApplyError, Control};
 
 use crate::config_file;
 use crate::source::Source;
@@ -117,7 +117,12 @@ async fn apply(loaded: Loaded, control: &Control, reloads: &Reloads) -> Reloaded
         }
         Err(error) => {
             tracing::error!("configuration not applied, the old one goes on: {error}");
-            reject(vec![config_file::fault("not_applied", &error.to_string())], control, reloads)
+            let mut fault = config_file::fault("not_applied", &error.to_string());
+            if let (ApplyError::Bind { .. }, Some(hint)) = (&error, fault.get_mut("hint")) {
+                *hint =
+                    "the address must be one of this machine, and free: `ss -ltnp` shows who has it".into();
+            }
+            reject(vec![fault], control, reloads)
         }
     }
 }

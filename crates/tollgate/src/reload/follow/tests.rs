@@ -197,6 +197,25 @@ async fn asking_does_not_load_a_half_written_file_either() {
     bench.expect_routes(4).await;
 }
 
+/// Who was told that it is written waits for it, also where nothing is new in the end.
+#[tokio::test]
+async fn what_was_being_written_is_loaded_when_its_writer_closes_it() {
+    let mut bench = Bench::new(BY_EVENTS, one_file);
+    let text = fs::read_to_string(bench.path("tollgate.yaml")).unwrap();
+    let (half, rest) = text.split_at(text.len() / 2);
+    let mut file = File::create(bench.path("tollgate.yaml")).unwrap();
+    file.write_all(half.as_bytes()).unwrap();
+    bench.expect_nothing().await;
+    bench.requests.try_send(None).unwrap();
+    let attempt = bench.next().await;
+    assert!(matches!(attempt.outcome, Outcome::BeingWritten(_)), "{}", name(&attempt.outcome));
+    bench.follower.refused();
+    file.write_all(rest.as_bytes()).unwrap();
+    drop(file);
+    bench.expect_routes(1).await;
+    bench.expect_nothing().await;
+}
+
 #[tokio::test]
 async fn a_file_that_grows_between_two_looks_is_not_believed() {
     let mut bench = Bench::new(BY_POLLING, one_file);
