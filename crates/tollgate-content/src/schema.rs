@@ -3,6 +3,7 @@
 //! Drafts from 4 to 2020-12, by `$schema`; 2020-12 without. Nothing is fetched: what a `$ref` points at stands in the
 //! same document. Formats are checked, and patterns are run by the engine that is linear in the text.
 
+mod meaning;
 pub(crate) mod strict;
 
 use std::fmt;
@@ -25,8 +26,8 @@ const PATTERN_MAX: usize = 1 << 20;
 /// A schema, compiled.
 pub struct Schema {
     validator: Validator,
-    /// What it says of each member, which tells what a text of that name means.
-    properties: Map<String, Value>,
+    /// As it is written, which tells what texts mean.
+    document: Value,
     required: Vec<String>,
 }
 
@@ -45,10 +46,9 @@ impl Schema {
             let place = if place.is_empty() { String::new() } else { format!(" at {place}") };
             format!("{error}{place}")
         })?;
-        let properties = document.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
         let required = document.get("required").and_then(Value::as_array);
         let required = required.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
-        Ok(Schema { validator, properties, required })
+        Ok(Schema { validator, document: document.clone(), required })
     }
 
     /// Compiles the schema that stands at a place in one of several documents.
@@ -56,12 +56,13 @@ impl Schema {
         let document = json!({ "$ref": place });
         let validator =
             options().with_registry(documents).build(&document).map_err(|error| error.to_string())?;
-        Ok(Schema { validator, properties: Map::new(), required: Vec::new() })
+        Ok(Schema { validator, document: Value::Null, required: Vec::new() })
     }
 
     /// The members that it names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.properties.keys().chain(&self.required).map(String::as_str)
+        let properties = self.document.get("properties").and_then(Value::as_object);
+        properties.into_iter().flat_map(Map::keys).chain(&self.required).map(String::as_str)
     }
 
     /// Checks a JSON document. A name that stands twice in an object is a fault: who reads the document next may take
@@ -71,14 +72,11 @@ impl Schema {
         self.judge(&value, document.len() <= SEVERAL_MAX)
     }
 
-    /// Checks names with texts, or lists of texts where a name came more than once. A text means what the schema's
-    /// `type` says: a number, a boolean, or a list; `commas` says that a list may stand in one text.
+    /// Checks names with texts, or lists of texts where a name came more than once. A text means what the schema
+    /// asks for: a number, a boolean, or a list; `commas` says that a list may stand in one text.
     pub fn check_texts(&self, texts: Map<String, Value>, commas: bool) -> Result<(), String> {
-        let mean = |(name, value)| {
-            let value = match self.properties.get(&name) {
-                Some(schema) => meant(schema, value, commas),
-                None => value,
-            };
+        let mean = |(name, value): (String, Value)| {
+            let value = meaning::meant(&self.document, &name, value, commas);
             (name, value)
         };
         self.judge(&Value::Object(texts.into_iter().map(mean).collect()), true)
@@ -117,42 +115,6 @@ fn told(error: &ValidationError<'_>) -> String {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text,
     }
-}
-
-/// What a text means by the schema of its name; itself where it means nothing of that kind, which is then the fault.
-fn meant(schema: &Value, value: Value, commas: bool) -> Value {
-    if !types(schema).any(|name| name == "array") {
-        return one(schema, value);
-    }
-    let parts = match value {
-        Value::Array(parts) => parts,
-        Value::String(text) if commas => text.split(',').map(|part| part.trim().into()).collect(),
-        single => vec![single],
-    };
-    let none = Value::Null;
-    let items = schema.get("items").unwrap_or(&none);
-    Value::Array(parts.into_iter().map(|part| one(items, part)).collect())
-}
-
-fn one(schema: &Value, value: Value) -> Value {
-    let Value::String(text) = &value else { return value };
-    if types(schema).any(|name| name == "string") {
-        return value;
-    }
-    let mean = |name| match name {
-        "integer" | "number" if text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => {
-            serde_json::from_str::<serde_json::Number>(text).ok().map(Value::Number)
-        }
-        "boolean" => text.parse().ok().map(Value::Bool),
-        _ => None,
-    };
-    types(schema).find_map(mean).unwrap_or(value)
-}
-
-fn types(schema: &Value) -> impl Iterator<Item = &str> {
-    let named = schema.get("type");
-    let several = named.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    named.and_then(Value::as_str).into_iter().chain(several)
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ fn what_a_request_says() {
         "return req.headers['x-one'], req.headers['X-ONE'], req.headers.accept, req.headers.none",
         "1 1 a, b nil",
     );
+    check("req.headers.cookie = {'a=1', 'b=2'} return req.headers.cookie", "a=1; b=2");
     check("return req.headers.host, req.headers['a b'], req.headers['']", "api.example.com nil nil");
     check("return req.params.id, req.params.x", "7 nil");
     check("return req.claims.sub, req.claims.roles, req.claims.address.country", "u1 [\"admin\"] DE");

@@ -38,7 +38,11 @@ pub(super) fn install(environment: &mut Environment<'static>) {
     environment.remove_global("debug");
     for (name, price, filter) in texts().into_iter().chain(lists()) {
         environment.add_filter(name, move |state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>| {
-            call(price, &filter, state, args.into_values()).map(charged)
+            let args = args.into_values();
+            match of_nothing(name, args.first()) {
+                Some(nothing) => Ok(nothing),
+                None => call(price, &filter, state, args).map(charged),
+            }
         });
     }
     for (name, price, function) in [
@@ -113,6 +117,18 @@ fn lists() -> Vec<(&'static str, Price, Value)> {
         ("chain", Plain, Value::from_function(filters::chain)),
         ("zip", Plain, Value::from_function(filters::zip)),
     ]
+}
+
+/// What is made of a value that is not there, or null, where the library knows nothing to make of it: the page of an
+/// incomplete answer is a page.
+fn of_nothing(filter: &str, value: Option<&Value>) -> Option<Value> {
+    value.filter(|value| value.is_none() || value.is_undefined())?;
+    match filter {
+        "length" | "count" => Some(Value::from(0)),
+        "first" | "last" => Some(Value::UNDEFINED),
+        "items" | "dictsort" | "split" | "lines" => Some(Value::from(Vec::<Value>::new())),
+        _ => None,
+    }
 }
 
 fn call(

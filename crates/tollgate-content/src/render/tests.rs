@@ -25,6 +25,21 @@ fn members_of_the_document_are_variables() {
     check(&[("a.html", "{% for stop in stops %}<li>{{ stop.name }}{% endfor %}")], bus, "<li>Ü<li>B");
     check(&[("a.html", "{% for name in answer %}{{ name }} {% endfor %}")], bus, "id stops note n on ");
     check(&[("a.html", "[{{ note }}{{ nothing }}{{ nothing.at.all }}]")], bus, "[]");
+    // Whatever is made of it.
+    for text in ["{{ V|length }}", "{{ V|count }}"] {
+        for value in ["note", "nothing", "nothing.at.all"] {
+            check(&[("a.html", &text.replace('V', value))], bus, "0");
+        }
+    }
+    let each = ["items", "dictsort", "split(',')", "lines"]
+        .map(|filter| format!("{{% for x in V|{filter} %}}x{{% endfor %}}"));
+    for text in
+        each.iter().map(String::as_str).chain(["{{ V|first }}", "{{ V|last }}", "{{ (V|first).name }}"])
+    {
+        for value in ["note", "nothing", "nothing.at.all"] {
+            check(&[("a.html", &text.replace('V', value))], bus, "");
+        }
+    }
     check(&[("a.html", "{% if failed.driver %}{{ failed.driver }}{% endif %}")], bus, "upstream_timeout");
     check(&[("a.html", "{{ answer|length }}")], "[1,2]", "2");
     check(&[("a.html", "{{ failed }}")], r#"{"failed":"mine"}"#, "mine");

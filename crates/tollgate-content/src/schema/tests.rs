@@ -124,6 +124,46 @@ fn texts_mean_what_the_schema_says() {
 }
 
 #[test]
+fn texts_mean_what_schemas_say_by_way_of_others() {
+    let check = |schema: Value, texts: &[(&str, bool)]| {
+        let compiled = Schema::compile(&schema).unwrap();
+        for (text, valid) in texts {
+            let all = json!({ "page": text }).as_object().unwrap().clone();
+            assert_eq!(compiled.check_texts(all, true).is_ok(), *valid, "{schema}: {text}");
+        }
+    };
+    let of_page = |page: Value| json!({ "properties": { "page": page } });
+    let whole = [("1", true), ("0", false), ("x", false), ("", false)];
+    check(
+        json!({ "$defs": { "p": { "type": "integer", "minimum": 1 } }, "properties": { "page": { "$ref": "#/$defs/p" } } }),
+        &whole,
+    );
+    check(of_page(json!({ "allOf": [{ "type": "integer" }, { "minimum": 1 }] })), &whole);
+    check(json!({ "allOf": [of_page(json!({ "type": "integer", "minimum": 1 }))] }), &whole);
+    check(json!({ "additionalProperties": { "type": "integer", "minimum": 1 } }), &whole);
+    check(
+        of_page(json!({ "anyOf": [{ "type": "integer" }, { "const": "all" }] })),
+        &[("1", true), ("all", true), ("x", false)],
+    );
+    check(
+        of_page(json!({ "enum": [1, 2, "x", true] })),
+        &[("1", true), ("3", false), ("x", true), ("true", true)],
+    );
+    check(of_page(json!({ "minimum": 3 })), &[("3", true), ("2", false)]);
+    check(
+        of_page(json!({ "anyOf": [{ "type": "integer" }, { "type": "string" }] })),
+        &[("1", true), ("x", true)],
+    );
+    let tags = json!({ "$defs": { "t": { "enum": [1, 2] } }, "properties": { "page": { "type": "array", "items": { "$ref": "#/$defs/t" } } } });
+    check(tags, &[("1,2", true), ("1,3", false)]);
+    // What refers to itself comes to an end.
+    check(
+        json!({ "$ref": "#", "properties": { "page": { "$ref": "#/properties/page", "type": "integer" } } }),
+        &[],
+    );
+}
+
+#[test]
 fn drafts() {
     // In draft 7 `definitions` and a list of `items`; in 2020-12 `prefixItems`.
     let seven = json!({

@@ -62,7 +62,8 @@ pub(super) fn copy(lua: &Lua, desk: &Desk, side: Side) -> mlua::Result<Table> {
     })
 }
 
-/// The value under a name: lines joined by comma, a list of `set-cookie`.
+/// The value under a name: lines joined by comma, those of `cookie` by semicolon (RFC 9113 section 8.2.3), a list of
+/// `set-cookie`.
 fn get(lua: &Lua, headers: &HeaderBlock, name: &[u8]) -> mlua::Result<Value> {
     let Ok(name) = Name::from_bytes(name) else { return Ok(Value::Nil) };
     let mut values = headers.get_all(&name);
@@ -75,9 +76,10 @@ fn get(lua: &Lua, headers: &HeaderBlock, name: &[u8]) -> mlua::Result<Value> {
         return Ok(Value::Table(list));
     }
     let Some(second) = values.next() else { return string(lua, first) };
-    let mut joined = [first, b", ", second].concat();
+    let between: &[u8] = if name == name::COOKIE { b"; " } else { b", " };
+    let mut joined = [first, between, second].concat();
     for value in values {
-        joined.extend_from_slice(b", ");
+        joined.extend_from_slice(between);
         joined.extend_from_slice(value);
     }
     string(lua, joined)
