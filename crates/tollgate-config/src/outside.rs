@@ -9,6 +9,9 @@ use std::fmt;
 /// secret worth the name.
 const SHORTEST: usize = 8;
 
+/// Lines of one value that are known one by one: a file of keys and certificates has fewer.
+const LINES: usize = 4_096;
+
 /// The values of a load, each with what is written in its place.
 #[derive(Default)]
 pub(crate) struct Outside {
@@ -20,7 +23,7 @@ impl Outside {
     /// Remembers a value and what is written in its place, such as `${NAME}`.
     pub(crate) fn note(&mut self, value: &str, written: &str) {
         // Messages of one line quote one line of it, or break none.
-        for part in value.lines().map(str::trim).chain([value]) {
+        for part in value.lines().take(LINES).map(str::trim).chain([value]) {
             self.add(part, written);
             self.add(&part.escape_debug().to_string(), written);
         }
@@ -35,8 +38,9 @@ impl Outside {
 
     /// Puts what is written in the place of what it stood for.
     pub(crate) fn withhold(&self, text: &mut String) {
-        for ((_, value), written) in &self.values {
-            if value.len() <= text.len() && text.contains(value.as_str()) {
+        // Those that are longer than the text are in none of it.
+        for ((_, value), written) in self.values.range((Reverse(text.len()), String::new())..) {
+            if text.contains(value.as_str()) {
                 *text = text.replace(value.as_str(), written);
             }
         }

@@ -141,6 +141,8 @@ fn from_a_url_and_changed_there() {
     );
     shelf.put(500, "");
     gateway.stderr().wait_line("answered 500; the configuration that is there goes on");
+    shelf.put(503, "");
+    gateway.stderr().wait_line("answered 503; the configuration that is there goes on");
     assert_eq!(gateway.get("/").text(), "two");
     assert_eq!(gateway.metrics().sum("tollgate_config_reloads_total", &["result=\"rejected\""]), 1.0);
     assert_eq!(fs::read_to_string(&kept).expect("it can be read"), texts[1]);

@@ -94,6 +94,7 @@ fn a_hand_over_names_the_new_process() {
     gateway.signal(Signal::USR2);
     let message = manager.next();
     let pid: i32 = field(&message, "MAINPID").and_then(|pid| pid.parse().ok()).expect(&message);
+    assert_eq!(field(&message, "STATUS"), Some("serving; configuration 1"), "the new one's");
     let new = Pid::from_raw(pid).expect("a process id");
     // systemd does not wait for the end of a main process that is somebody else's child: a stop would kill it at once.
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is there");

@@ -18,7 +18,7 @@ pub(crate) async fn attend(
     mut asked: mpsc::Receiver<Request>,
     loader: mpsc::Sender<Request>,
 ) {
-    let mut failing = false;
+    let mut failing: Option<String> = None;
     loop {
         let request = tokio::select! {
             request = asked.recv() => match request {
@@ -28,7 +28,7 @@ pub(crate) async fn attend(
             () = tokio::time::sleep(spread(control.plan().reload_every)) => None,
         };
         let outcome = remote.fetch().await;
-        let failed = outcome.is_err();
+        let failed = outcome.as_ref().err().map(ToString::to_string);
         match (outcome, request) {
             (Ok(Fetched::Same), None) => {}
             (Ok(_), request) => {
@@ -44,13 +44,13 @@ pub(crate) async fn attend(
                 // Who asked may have gone.
                 let _ = request.map(|request| request.send(refused));
             }
-            // Said once; that it is over, too.
-            (Err(why), None) if !failing => {
+            // Each reason is said once; that it is over, too.
+            (Err(_), None) if failing == failed => {}
+            (Err(why), None) => {
                 tracing::warn!("{}: {why}; the configuration that is there goes on", remote.shown());
             }
-            (Err(_), None) => {}
         }
-        if failing && !failed {
+        if failing.is_some() && failed.is_none() {
             tracing::info!("{}: answers again", remote.shown());
         }
         failing = failed;

@@ -67,9 +67,9 @@ impl Supervisor {
         self.say(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={microseconds}\nSTATUS=draining"));
     }
 
-    /// Another process is the one to watch from now on. This one has nothing more to say.
+    /// Another process, which serves, is the one to watch from now on. This one has nothing more to say.
     pub(crate) fn replaced_by(&self, pid: u32) {
-        self.say(&format!("MAINPID={pid}"));
+        self.say(&format!("MAINPID={pid}\nSTATUS=serving; configuration 1"));
         if let Some(line) = &self.line {
             line.cut.store(true, Relaxed);
         }
