@@ -320,6 +320,8 @@ fn a_list_of_which_every_element_failed_is_a_part_that_failed() {
     let answer = get(each("ids", ", fallback: []"));
     assert_eq!((answer.status, &answer.json()["stops"]), (200, &json!([])));
     assert_eq!(completed(&answer), (Some("false"), Some("stops;part_failed")));
+    let answer = get(each("ids", ""));
+    assert_eq!((answer.status, &answer.json()["stops"]), (200, &json!([null, null])));
     let answer = get(each("none", ", required: true"));
     assert_eq!((answer.status, &answer.json()["stops"]), (200, &json!([])));
     assert_eq!(completed(&answer), (Some("true"), None), "nothing was asked for");
@@ -383,6 +385,13 @@ fn parts_send_bodies() {
     );
     let request = "POST /7 HTTP/1.1\r\nHost: test\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
     let mut client = gateway.client();
+    let coded = request.replace("Content-Type", "Content-Encoding: gzip\r\nContent-Type");
+    assert_eq!(client.exchange(&coded).status, 200);
+    let seen = origin.requests();
+    let of = |method: &str| seen.iter().find(|seen| seen.method() == method).expect("a part's request");
+    let told = ["POST", "PUT"]
+        .map(|method| (of(method).header("content-type"), of(method).header("content-encoding")));
+    assert_eq!(told, [(Some("text/plain"), Some("gzip")), (Some("application/json"), None)]);
     for _ in 0..2 {
         let answer = client.exchange(request);
         let wanted = json!({ "first": { "body": "abcde" }, "second": { "method": "PUT", "body": "{\"id\":\"7\",\"q\":\"\\\"\"}" } });

@@ -173,9 +173,10 @@ impl Work<'_, '_> {
         let takers = concurrency.min(waiting.borrow().len());
         all((0..takers).map(|_| -> Pin<Box<dyn Future<Output = ()>>> { Box::pin(taker()) }).collect()).await;
         let came = came.into_inner();
-        // Of a list without elements nothing failed.
+        // Of a list without elements nothing failed. Where nothing stands for it, one of nulls says how many there would be.
+        let counts = part.required || part.fallback.is_some();
         match came.first() {
-            Some(Err(first)) if came.iter().all(Result::is_err) => Err(first.clone()),
+            Some(Err(first)) if counts && came.iter().all(Result::is_err) => Err(first.clone()),
             _ => Ok(Came::Each(came)),
         }
     }
@@ -304,8 +305,11 @@ impl Work<'_, '_> {
         let body = match &call.body {
             PartBody::Nothing => None,
             PartBody::Request => {
-                if let Some(kind) = exchange.kit.head.headers.get(&name::CONTENT_TYPE) {
-                    write_header(&mut outgoing.lines, &name::CONTENT_TYPE, kind);
+                // What says how to read it goes along: its type, and its coding.
+                for name in [&name::CONTENT_TYPE, &name::CONTENT_ENCODING] {
+                    for value in exchange.kit.head.headers.get_all(name) {
+                        write_header(&mut outgoing.lines, name, value);
+                    }
                 }
                 Some(buffer::with_request_body(exchange, <[u8]>::to_vec))
             }
