@@ -189,6 +189,20 @@ fn the_size_of_the_head() {
     assert_problem(&endless.response(), "headers_too_large");
 }
 
+/// Neither has to be written because the other one is.
+#[test]
+fn the_limit_that_is_not_written_gives_way() {
+    let origin = Origin::ok();
+    let target = |length: usize| format!("GET /{} HTTP/1.1\r\nHost: test\r\n\r\n", "a".repeat(length - 1));
+    let small = start("header_bytes: 4KiB", &origin);
+    for (length, status) in [(4_000, 200), (4_090, 431), (4_200, 414)] {
+        assert_eq!(small.client().exchange(target(length)).status, status, "a target of {length} bytes");
+    }
+    let large = start("uri_bytes: 40KiB", &origin);
+    assert_eq!(large.client().exchange(target(39_000)).status, 200);
+    assert_eq!(large.client().exchange(target(42_000)).status, 414);
+}
+
 #[test]
 fn the_number_of_header_lines() {
     let origin = Origin::ok();

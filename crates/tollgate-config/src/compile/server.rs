@@ -1,6 +1,5 @@
 //! Listeners, limits, workers, shutdown, admin.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,15 +29,7 @@ const ADMIN_TOKEN_LETTERS_MIN: usize = 16;
 
 pub(super) fn limits(slot: &Slot<spec::Limits>, report: &mut Report) -> Limits {
     let block = slot.value().cloned().unwrap_or_default();
-    let (header_bytes, uri_bytes) = (block.header_bytes().0, block.uri_bytes().0);
-    if uri_bytes > header_bytes {
-        let place =
-            block.uri_bytes.given().map(|at| at.span).or(block.header_bytes.given().map(|at| at.span));
-        let message = "`uri_bytes` is more than `header_bytes`, which counts the request line too";
-        let hint =
-            format!("`uri_bytes` is {}, `header_bytes` is {}", show_size(uri_bytes), show_size(header_bytes));
-        report.push(Finding::error(Code::Conflict, place.unwrap_or(block.span), message).hint(hint));
-    }
+    let (header_bytes, uri_bytes) = head_sizes(&block, report);
     Limits {
         connections: block.connections().count(),
         header_bytes: usize::try_from(header_bytes).unwrap_or(usize::MAX),
@@ -53,6 +44,23 @@ pub(super) fn limits(slot: &Slot<spec::Limits>, report: &mut Report) -> Limits {
         http2_streams: u32::try_from(block.http2_streams().0).unwrap_or(u32::MAX),
         memory: memory(&block, report),
     }
+}
+
+/// The head has room for the target: the one of the two that is not written gives way to the other.
+fn head_sizes(block: &spec::Limits, report: &mut Report) -> (u64, u64) {
+    let (header_bytes, uri_bytes) = (block.header_bytes().0, block.uri_bytes().0);
+    match (block.header_bytes.given(), block.uri_bytes.given()) {
+        _ if uri_bytes <= header_bytes => {}
+        (Some(_), None) => return (header_bytes, header_bytes),
+        (None, _) => return (uri_bytes, uri_bytes),
+        (Some(_), Some(At { span, .. })) => {
+            let message = "`uri_bytes` is more than `header_bytes`, which counts the request line too";
+            let (uri, header) = (show_size(uri_bytes), show_size(header_bytes));
+            let hint = format!("`uri_bytes` is {uri}, `header_bytes` is {header}");
+            report.push(Finding::error(Code::Conflict, *span, message).hint(hint));
+        }
+    }
+    (header_bytes, uri_bytes)
 }
 
 fn memory(block: &spec::Limits, report: &mut Report) -> Option<u64> {
@@ -186,21 +194,12 @@ pub(super) fn listeners(input: &Input<'_>, admin: SocketAddr, report: &mut Repor
             Finding::error(Code::BadValue, *span, message).hint("remove the key to listen on 0.0.0.0:8080"),
         );
     }
-    let mut seen: HashMap<&ListenAddress, Span> = HashMap::new();
+    let mut places = Places { admin, taken: Vec::with_capacity(blocks.len()) };
     let mut listeners = Vec::with_capacity(blocks.len());
     for block in blocks {
         let tls = tls::listener(&block.value.tls, input, report);
         let Some(At { value: address, span, .. }) = block.value.address.given() else { continue };
-        if takes_admin(&address.address, admin) {
-            let message = format!("`{}` is the admin side's address", report.sources.shown(*span));
-            let hint = "the admin side is never public; give one of them another port";
-            report.push(Finding::error(Code::DuplicateName, *span, message).hint(hint));
-        }
-        let any_port = matches!(&address.address, ListenAddress::Tcp(address) if address.port() == 0);
-        if let Some(first) = seen.insert(&address.address, *span).filter(|_| !any_port) {
-            let message = format!("two listeners on `{}`", report.sources.shown(*span));
-            report.push(Finding::error(Code::DuplicateName, *span, message).related(first, "the first one"));
-        }
+        places.claim(&address.address, *span, report);
         listeners.push(Listener {
             address: address.address.clone(),
             name: address.text.as_str().into(),
@@ -227,15 +226,42 @@ fn mode(block: &spec::Listener, address: &ListenAddress, report: &mut Report) ->
     Some(*mode)
 }
 
-/// Whether a listener would answer where the admin side is expected.
-fn takes_admin(listener: &ListenAddress, admin: SocketAddr) -> bool {
-    match listener {
-        ListenAddress::Tcp(listener) => {
-            let (a, b) = (listener.ip(), admin.ip());
-            let same_family = a.is_ipv4() == b.is_ipv4();
-            let overlap = a == b || (same_family && (a.is_unspecified() || b.is_unspecified()));
-            listener.port() != 0 && listener.port() == admin.port() && overlap
+/// Who listens where: no two in one place.
+struct Places {
+    admin: SocketAddr,
+    taken: Vec<(ListenAddress, Span)>,
+}
+
+impl Places {
+    fn claim(&mut self, address: &ListenAddress, span: Span, report: &mut Report) {
+        let shown = report.sources.shown(span);
+        if let ListenAddress::Tcp(tcp) = address
+            && overlap(*tcp, self.admin)
+        {
+            let message = format!("`{shown}` is the admin side's address");
+            let hint = "the admin side is never public; give one of them another port";
+            report.push(Finding::error(Code::DuplicateName, span, message).hint(hint));
         }
-        ListenAddress::Unix(_) => false,
+        let meets = |other: &ListenAddress| match (other, address) {
+            (ListenAddress::Tcp(other), ListenAddress::Tcp(address)) => overlap(*other, *address),
+            (other, address) => other == address,
+        };
+        if let Some((other, first)) = self.taken.iter().find(|(other, _)| meets(other)) {
+            let message = format!("two listeners on `{shown}`");
+            let finding = Finding::error(Code::DuplicateName, span, message).related(*first, "the first one");
+            report.push(match other == address {
+                true => finding.hint("each listener has an address of its own"),
+                false => finding.hint("0.0.0.0 and [::] stand for every address of the machine"),
+            });
+        }
+        self.taken.push((address.clone(), span));
     }
+}
+
+/// Whether the two are one place: the same address, or one that stands for all of the machine's beside another of its family.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let (one, other) = (a.ip(), b.ip());
+    let same_family = one.is_ipv4() == other.is_ipv4();
+    let same = one == other || (same_family && (one.is_unspecified() || other.is_unspecified()));
+    a.port() != 0 && a.port() == b.port() && same
 }

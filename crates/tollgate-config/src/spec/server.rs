@@ -45,11 +45,12 @@ block! {
     "limits" Limits {
         /// Open client connections of the process; the excess is closed at accept and counted.
         connections: Int<1, 10_000_000> = Int(20_000);
-        /// Bytes of a request head.
+        /// Bytes of a request head, and of what stands behind its body. It grows with a `uri_bytes` that is larger.
         header_bytes: Size<512, HEAD_MAX> = Size(32 << 10);
-        /// Header lines of a request head.
+        /// Header lines of a request head, and of what stands behind its body.
         header_count: Int<1, 10_000> = Int(100);
-        /// Bytes of a request target.
+        /// Bytes of a request target. It shrinks with a `header_bytes` that is smaller; where both are written, that
+        /// is an error.
         uri_bytes: Size<64, HEAD_MAX> = Size(8 << 10);
         /// Bytes of a request body; a route may change it. Bodies stream, they are not held.
         body: Size<0, { u64::MAX }> = Size(10 << 20);
