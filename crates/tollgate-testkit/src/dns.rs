@@ -1,12 +1,14 @@
 //! A small DNS server on a free loopback port, whose answers a test changes while it runs (RFC 1035, RFC 2782).
 
 use std::collections::HashMap;
-use std::io;
-use std::net::{IpAddr, UdpSocket};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+use crate::wait::pause;
 
 /// The server looks so often whether it is to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -19,7 +21,7 @@ const SRV: u16 = 33;
 pub struct Dns {
     address: String,
     state: Arc<State>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 #[derive(Default)]
@@ -42,6 +44,8 @@ pub enum Says {
     Failure,
     /// Not a word.
     Silence,
+    /// That its answer does not fit into a datagram; over TCP it gives this one.
+    OverTcp(Box<Says>),
 }
 
 /// One SRV record.
@@ -68,13 +72,17 @@ impl Dns {
     /// Starts on 127.0.0.1. It knows no name.
     #[track_caller]
     pub fn start() -> Dns {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+        let (socket, listener) = bind();
         socket.set_read_timeout(Some(LOOK_EVERY)).expect("a timeout can be set");
+        listener.set_nonblocking(true).expect("a listener need not block");
         let address = socket.local_addr().expect("a bound socket has an address").to_string();
         let state = Arc::<State>::default();
-        let theirs = state.clone();
-        let thread = std::thread::spawn(move || theirs.serve(&socket));
-        Dns { address, state, thread: Some(thread) }
+        let (theirs, others) = (state.clone(), state.clone());
+        let threads = vec![
+            std::thread::spawn(move || theirs.serve(&socket)),
+            std::thread::spawn(move || others.accept(&listener)),
+        ];
+        Dns { address, state, threads }
     }
 
     /// `127.0.0.1:<port>`.
@@ -101,10 +109,21 @@ impl Dns {
 impl Drop for Dns {
     fn drop(&mut self) {
         self.state.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
+}
+
+/// One port for both; another program may have it in one of the two.
+#[track_caller]
+fn bind() -> (UdpSocket, TcpListener) {
+    let pair = || {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+        let address = socket.local_addr().expect("a bound socket has an address");
+        TcpListener::bind(address).ok().map(|listener| (socket, listener))
+    };
+    std::iter::repeat_with(pair).take(100).flatten().next().expect("a port is free in UDP and TCP")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -117,7 +136,7 @@ impl State {
         while !self.stop.load(Ordering::Relaxed) {
             match socket.recv_from(&mut buffer) {
                 Ok((length, client)) => {
-                    if let Some(answer) = self.answer(&buffer[..length]) {
+                    if let Some(answer) = self.answer(&buffer[..length], false) {
                         let _ = socket.send_to(&answer, client);
                     }
                 }
@@ -129,20 +148,53 @@ impl State {
         }
     }
 
+    /// One connection after the other.
+    fn accept(&self, listener: &TcpListener) {
+        while !self.stop.load(Ordering::Relaxed) {
+            match listener.accept() {
+                Ok((client, _)) => {
+                    // A client that is gone already, or keeps its connection for later.
+                    let _ = self.converse(client);
+                }
+                Err(_) => pause(LOOK_EVERY),
+            }
+        }
+    }
+
+    /// Questions and answers, their lengths in front (RFC 1035 section 4.2.2).
+    fn converse(&self, mut client: TcpStream) -> io::Result<()> {
+        client.set_nonblocking(false)?;
+        client.set_read_timeout(Some(LOOK_EVERY))?;
+        loop {
+            let mut length = [0; 2];
+            client.read_exact(&mut length)?;
+            let mut query = vec![0; usize::from(u16::from_be_bytes(length))];
+            client.read_exact(&mut query)?;
+            let Some(answer) = self.answer(&query, true) else { return Ok(()) };
+            let length = u16::try_from(answer.len()).map_err(io::Error::other)?;
+            client.write_all(&[&length.to_be_bytes()[..], &answer].concat())?;
+        }
+    }
+
     /// Header, the question as it came, the records.
-    fn answer(&self, query: &[u8]) -> Option<Vec<u8>> {
+    fn answer(&self, query: &[u8], over_tcp: bool) -> Option<Vec<u8>> {
         let (name, end) = read_name(query)?;
         let question = query.get(12..end + 4)?;
         let kind = u16::from_be_bytes([question[question.len() - 4], question[question.len() - 3]]);
         *lock(&self.asked).entry(name.clone()).or_default() += 1;
         let says = lock(&self.names).get(&name).cloned();
         let mut records: Vec<Vec<u8>> = Vec::new();
-        let mut code = 0;
+        let (mut code, mut truncated) = (0, 0);
+        let says = match says {
+            Some(Says::OverTcp(says)) if over_tcp => Some(*says),
+            other => other,
+        };
         match says {
             None => code = 3,
             Some(Says::Silence) => return None,
             Some(Says::Failure) => code = 2,
             Some(Says::Nothing) => {}
+            Some(Says::OverTcp(_)) => truncated = 2,
             Some(Says::Addresses(all, ttl)) => records.extend(all.iter().filter_map(|ip| match (ip, kind) {
                 (IpAddr::V4(ip), A) => Some(record(A, ttl, &ip.octets())),
                 (IpAddr::V6(ip), AAAA) => Some(record(AAAA, ttl, &ip.octets())),
@@ -155,7 +207,7 @@ impl State {
         }
         let mut out = query.get(..2)?.to_vec();
         let count = u16::try_from(records.len()).ok()?.to_be_bytes();
-        out.extend([0x81, 0x80 | code, 0, 1, count[0], count[1], 0, 0, 0, 0]);
+        out.extend([0x81 | truncated, 0x80 | code, 0, 1, count[0], count[1], 0, 0, 0, 0]);
         out.extend(question);
         records.iter().for_each(|record| out.extend(record));
         Some(out)

@@ -275,6 +275,31 @@ fn names_are_asked_of_the_configured_servers_and_the_next_when_one_is_silent() {
     assert_eq!(answers(&gateway, 3)["a"], 3, "its last address is known");
 }
 
+/// The other one of two servers is down, fails, or is silent.
+#[test]
+fn an_answer_that_is_too_long_for_a_datagram_is_had_over_tcp_whoever_else_is_asked() {
+    let (long, nobody, a) = (Dns::start(), Port::reserve(), origin("a"));
+    long.say("a.internal", Says::OverTcp(Box::new(Says::Addresses(vec![LOCAL], 1))));
+    let many = (0..40).map(|_| record(0, 1, "a.internal", &a)).collect();
+    long.say(NAME, Says::OverTcp(Box::new(Says::Services(many, 1))));
+    let (failing, silent) = (Dns::start(), Dns::start());
+    for name in ["a.internal", NAME] {
+        failing.say(name, Says::Failure);
+        silent.say(name, Says::Silence);
+    }
+    let text = "resolver: { servers: [\"@ONE@\", \"@TWO@\"] }\nupstreams:\n  u: { targets: [\"http://a.internal:@PORT@\"], connect_timeout: 1500ms }\nroutes:\n  - { path: /api, to: u }\n  - { path: /service, to: \"dns+srv://_api._tcp.internal\" }\n";
+    for (what, other) in
+        [("down", nobody.address()), ("failing", failing.address()), ("silent", silent.address())]
+    {
+        for (one, two) in [(other.clone(), long.address()), (long.address(), other.clone())] {
+            let gateway = gateway!(text, ONE = one, TWO = two, PORT = port(&a));
+            let answer = gateway.get("/api");
+            assert_eq!((answer.status, &*answer.text()), (200, "a"), "{what}: {one}, {two}");
+            wait_for("the service to be found", || gateway.get("/service").status == 200);
+        }
+    }
+}
+
 #[test]
 fn a_name_that_vanishes_keeps_its_address_for_requests_and_for_checks() {
     let (dns, a) = (dns(), origin("a"));

@@ -16,7 +16,8 @@ block! {
     /// Whom the names of upstreams, issuers and Redis are asked of. `/etc/hosts` goes before them.
     "resolver" Resolver {
         /// DNS servers: `10.0.0.2`, `127.0.0.1:8600`, `[2001:db8::53]:53`. Names are asked for as they are written,
-        /// without search domains. The next one is asked when one does not answer within 2 s, or fails.
+        /// without search domains. The next one is asked when one fails, or has not answered after a quarter of a
+        /// second; who answered last is asked first.
         servers: List<NameServer>, required;
     }
 }

@@ -8,16 +8,16 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use hickory_resolver::Hosts;
 use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
-use hickory_resolver::{Hosts, TokioResolver};
 use tokio::time::timeout;
 
+use super::each::Each;
 use super::servers::NameServers;
 use super::{Outcome, ResolveError, Service};
 
@@ -51,7 +51,7 @@ enum Source {
 #[derive(Clone)]
 struct Loaded {
     /// The error is kept, so that every question says why there is no answer.
-    resolver: Result<TokioResolver, ResolveError>,
+    servers: Result<Each, ResolveError>,
     hosts: Arc<Hosts>,
 }
 
@@ -77,9 +77,9 @@ impl System {
             if let Some(addresses) = in_hosts(&loaded.hosts, &name) {
                 return Ok((addresses, HOSTS_TTL));
             }
-            let resolver = loaded.resolver?;
+            let servers = loaded.servers?;
             let late = |_| Err(ResolveError::Failed("no answer in time".into()));
-            timeout(QUESTION_MAX, ask(&resolver, name)).await.unwrap_or_else(late)
+            timeout(QUESTION_MAX, ask(&servers, name)).await.unwrap_or_else(late)
         }
     }
 
@@ -92,9 +92,9 @@ impl System {
         let loaded = self.loaded();
         async move {
             let Ok(name) = name else { return Err(ResolveError::BadName) };
-            let resolver = loaded.resolver?;
+            let servers = loaded.servers?;
             let late = |_| Err(ResolveError::Failed("no answer in time".into()));
-            timeout(QUESTION_MAX, ask_services(&resolver, name)).await.unwrap_or_else(late)
+            timeout(QUESTION_MAX, ask_services(&servers, name)).await.unwrap_or_else(late)
         }
     }
 
@@ -112,14 +112,12 @@ impl System {
                 };
                 *known = Some(now);
                 let hosts = Hosts::from_system().unwrap_or_default();
-                self.loaded
-                    .insert(Loaded { resolver: build(config, options), hosts: Arc::new(hosts) })
-                    .clone()
+                self.loaded.insert(Loaded { servers: build(config, options), hosts: Arc::new(hosts) }).clone()
             }
             #[cfg(test)]
             Source::Fixed(config, hosts) => {
                 let fresh = || Loaded {
-                    resolver: build(config.clone(), ResolverOpts::default()),
+                    servers: build(config.clone(), ResolverOpts::default()),
                     hosts: hosts.clone(),
                 };
                 self.loaded.get_or_insert_with(fresh).clone()
@@ -154,16 +152,13 @@ fn stamps() -> Stamps {
     })
 }
 
-fn build(config: ResolverConfig, options: ResolverOpts) -> Result<TokioResolver, ResolveError> {
-    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-    let to_change = builder.options_mut();
-    *to_change = options;
-    to_change.timeout = to_change.timeout.min(SERVER_MAX);
+fn build(config: ResolverConfig, mut options: ResolverOpts) -> Result<Each, ResolveError> {
+    options.timeout = options.timeout.min(SERVER_MAX);
     // Answers are remembered by the caller, who also knows the old ones; two memories would add up their TTLs.
-    to_change.cache_size = 0;
+    options.cache_size = 0;
     // Looked up here: the library would still ask DNS for the family that the file does not have.
-    to_change.use_hosts_file = ResolveHosts::Never;
-    builder.build().map_err(|error| ResolveError::Failed(error.to_string().into()))
+    options.use_hosts_file = ResolveHosts::Never;
+    Each::new(config, &options).map_err(|error| ResolveError::Failed(error.to_string().into()))
 }
 
 fn in_hosts(hosts: &Hosts, name: &Name) -> Option<Vec<IpAddr>> {
@@ -175,9 +170,9 @@ fn in_hosts(hosts: &Hosts, name: &Name) -> Option<Vec<IpAddr>> {
 }
 
 /// Both families at once. What one of them has is enough; the other one may come a little later.
-async fn ask(resolver: &TokioResolver, name: Name) -> Outcome {
-    let mut v4 = pin!(resolver.ipv4_lookup(name.clone()));
-    let mut v6 = pin!(resolver.ipv6_lookup(name));
+async fn ask(servers: &Each, name: Name) -> Outcome {
+    let mut v4 = pin!(servers.ask(name.clone(), RecordType::A));
+    let mut v6 = pin!(servers.ask(name, RecordType::AAAA));
     let (v4, v6) = tokio::select! {
         first = &mut v4 => {
             let second = second(has_addresses(&first), v6).await;
@@ -200,11 +195,8 @@ async fn ask(resolver: &TokioResolver, name: Name) -> Outcome {
 }
 
 /// The records that name a place; one that says that the service is not there names none (RFC 2782: a target of `.`).
-async fn ask_services(
-    resolver: &TokioResolver,
-    name: Name,
-) -> Result<(Vec<Service>, Duration), ResolveError> {
-    let lookup = match resolver.srv_lookup(name).await {
+async fn ask_services(servers: &Each, name: Name) -> Result<(Vec<Service>, Duration), ResolveError> {
+    let lookup = match servers.ask(name, RecordType::SRV).await {
         Ok(lookup) => lookup,
         Err(error) if error.is_no_records_found() => return Err(ResolveError::NoService),
         Err(error) => return Err(ResolveError::Failed(error.to_string().into())),
