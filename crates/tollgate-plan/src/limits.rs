@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tollgate_wire::HeadLimits;
+
 /// The `limits` block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -29,6 +31,17 @@ pub struct Limits {
     pub http2_streams: u32,
     /// Bytes that the process may use, shared out by [`crate::memory::Shares`]; none: no cap.
     pub memory: Option<u64>,
+}
+
+impl Limits {
+    /// Bounds on a head, and on what stands behind a body.
+    pub fn head(&self) -> HeadLimits {
+        HeadLimits {
+            header_bytes: self.header_bytes,
+            header_count: self.header_count,
+            uri_bytes: self.uri_bytes,
+        }
+    }
 }
 
 impl Default for Limits {

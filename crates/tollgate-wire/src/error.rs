@@ -24,6 +24,8 @@ pub enum Offence {
     HeadersTooLarge,
     /// Neither HTTP/1.0 nor HTTP/1.1.
     Version,
+    /// A method that makes a tunnel (RFC 9110 section 9.3.6).
+    Method,
     /// An expectation other than `100-continue` (RFC 9110 section 10.1.1).
     Expectation,
 }
@@ -73,6 +75,8 @@ head_errors! {
     NulByteInStartLine = RequestLine, "the start line has a NUL byte";
     /// A well-formed version that is neither HTTP/1.0 nor HTTP/1.1.
     UnsupportedVersion = Version, "only HTTP/1.0 and HTTP/1.1 are spoken here";
+    /// CONNECT whose target or host is not as that method has them. With those it has it is a head like any other.
+    MalformedConnect = Method, "the method is not served";
     /// The target is longer than `HeadLimits::uri_bytes`.
     UriTooLong = UriTooLong, "the request target is too long";
     /// The head is longer than `HeadLimits::header_bytes`.

@@ -99,7 +99,10 @@ fn fill(
     let facts = head::load(&mut out.headers, buf, end, request.headers)?;
     out.method = Method::parse(method.as_bytes()).ok_or(HeadError::BadMethod)?;
     out.version = if request.version == Some(0) { Version::Http10 } else { Version::Http11 };
-    out.set_target(target.as_bytes(), &facts)?;
+    out.set_target(target.as_bytes(), &facts).map_err(|error| match out.method {
+        Method::Connect => HeadError::MalformedConnect,
+        _ => error,
+    })?;
     out.body = framing::of_request(out.version, &facts)?;
     framing::rewrite_padded_length(&facts, &mut out.headers);
     out.judge(&facts)

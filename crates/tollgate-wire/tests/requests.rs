@@ -42,8 +42,8 @@ fn request_lines_are_refused() {
         (b"GET /a\0b HTTP/1.1\r\n", NulByteInStartLine),
         (b"GET /a\rb HTTP/1.1\r\n", BareCrInStartLine),
         (b"GET /a\nb HTTP/1.1\r\n", BareLfInStartLine),
-        (b"CONNECT a HTTP/1.1\r\n", BadTarget),
-        (b"CONNECT / HTTP/1.1\r\n", BadTarget),
+        (b"CONNECT a HTTP/1.1\r\n", MalformedConnect),
+        (b"CONNECT / HTTP/1.1\r\n", MalformedConnect),
         // The version.
         (b"GET /\r\n", UnsupportedVersion),
         (b"GET / HTTP/0.9\r\n", UnsupportedVersion),
@@ -84,7 +84,7 @@ fn hosts_are_refused() {
         ("GET / HTTP/1.1\r\n\r\n", MissingHost),
         ("GET http://a/ HTTP/1.1\r\n\r\n", MissingHost),
         ("OPTIONS * HTTP/1.1\r\n\r\n", MissingHost),
-        ("CONNECT a:1 HTTP/1.1\r\n\r\n", MissingHost),
+        ("CONNECT a:1 HTTP/1.1\r\n\r\n", MalformedConnect),
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", RepeatedHost),
         ("GET / HTTP/1.1\r\nHost: a\r\nX: y\r\nhOST: b\r\n\r\n", RepeatedHost),
         ("GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", RepeatedHost),
@@ -102,7 +102,7 @@ fn hosts_are_refused() {
         ("GET http://a/ HTTP/1.0\r\nHost: b\r\n\r\n", HostMismatch),
         ("GET http://a:81/ HTTP/1.1\r\nHost: a\r\n\r\n", HostMismatch),
         ("GET https://a/ HTTP/1.1\r\nHost: a:80\r\n\r\n", HostMismatch),
-        ("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", HostMismatch),
+        ("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", MalformedConnect),
     ] {
         refused(head.as_bytes(), offence);
     }
@@ -270,6 +270,7 @@ fn every_offence_of_a_request_has_its_group() {
         (UriTooLong, Offence::UriTooLong),
         (TooManyHeaders, Offence::HeadersTooLarge),
         (UnsupportedVersion, Offence::Version),
+        (MalformedConnect, Offence::Method),
         (UnknownExpectation, Offence::Expectation),
     ] {
         assert_eq!(offence.offence(), group);

@@ -269,7 +269,14 @@ fn methods_and_expectations_that_are_not_served() {
     let gateway = gateway!(ROUTES, ORIGIN = origin.url());
     for (request, code) in [
         ("CONNECT test:443 HTTP/1.1\r\nHost: test:443\r\n\r\n", "method_not_implemented"),
+        ("CONNECT test:443 HTTP/1.1\r\nHost: test\r\n\r\n", "method_not_implemented"),
+        ("CONNECT test:443 HTTP/1.1\r\n\r\n", "method_not_implemented"),
+        ("CONNECT test HTTP/1.1\r\nHost: test\r\n\r\n", "method_not_implemented"),
+        ("CONNECT / HTTP/1.1\r\nHost: test\r\n\r\n", "method_not_implemented"),
+        ("CONNECT http://test/ HTTP/1.1\r\nHost: test\r\n\r\n", "method_not_implemented"),
+        ("CONNECT / HTTP/1.0\r\n\r\n", "method_not_implemented"),
         ("TRACE / HTTP/1.1\r\nHost: test\r\n\r\n", "method_not_implemented"),
+        ("TRACE /..%zz HTTP/1.1\r\nHost: test\r\n\r\n", "method_not_implemented"),
         (
             "POST / HTTP/1.1\r\nHost: test\r\nExpect: 200-ok\r\nContent-Length: 1\r\n\r\nx",
             "expectation_failed",
@@ -279,7 +286,11 @@ fn methods_and_expectations_that_are_not_served() {
             "expectation_failed",
         ),
     ] {
-        assert_problem(&gateway.client().exchange(request), code);
+        let mut client = gateway.client();
+        assert_problem(&client.exchange(request), code);
+        if code == "method_not_implemented" {
+            client.assert_closed();
+        }
     }
     origin.assert_untouched();
     assert_still_serves(&gateway, &origin);

@@ -54,13 +54,7 @@ fn first_wait(worker: &Worker, client: &Client) -> Duration {
 }
 
 pub(crate) fn head_limits(worker: &Worker) -> HeadLimits {
-    let active = worker.active.borrow();
-    let limits = &active.plan.limits;
-    HeadLimits {
-        header_bytes: limits.header_bytes,
-        header_count: limits.header_count,
-        uri_bytes: limits.uri_bytes,
-    }
+    worker.active.borrow().plan.limits.head()
 }
 
 struct Waiting {
@@ -214,6 +208,7 @@ pub(crate) fn refuse(error: HeadError) -> Reject {
         Offence::UriTooLong => Reason::UriTooLong,
         Offence::HeadersTooLarge => Reason::HeadersTooLarge,
         Offence::Version => Reason::VersionNotSupported,
+        Offence::Method => Reason::MethodNotImplemented,
         Offence::Expectation => Reason::ExpectationFailed,
     };
     Reject::new(reason, error.to_string()).closing()
