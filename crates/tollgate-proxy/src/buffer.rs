@@ -141,8 +141,7 @@ impl Reading {
             let rest = bytes.get(used..).unwrap_or_default();
             match self.body.decoder.step(rest) {
                 Err(error) => {
-                    let malformed = Reject::new(Reason::BadFraming, error.to_string()).closing();
-                    return (bytes.len(), Err(malformed));
+                    return (bytes.len(), Err(Reject::malformed_body(error)));
                 }
                 Ok(Step::More { consumed }) => return (used + consumed, Ok(false)),
                 Ok(Step::End { consumed }) => return (used + consumed, Ok(true)),

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tollgate_plan::Reason;
+use tollgate_plan::limits::Limits;
 use tollgate_plan::route::{Route, RouteId};
 use tollgate_plan::upstream::UpstreamId;
 use tollgate_wire::{
-    BodyDecoder, BodyLength, ChunkLimits, HeaderBlock, Method, Name, RequestHead, ResponseHead, Version, name,
+    BodyDecoder, BodyLength, ChunkError, ChunkLimits, HeaderBlock, Method, Name, Offence, RequestHead,
+    ResponseHead, Version, name,
 };
 
 use crate::client::Client;
@@ -273,15 +275,15 @@ pub(crate) struct RequestBody {
 }
 
 impl RequestBody {
-    /// The body that the head announces; none when there is none.
-    pub(crate) fn of(head: &RequestHead, max: u64) -> Option<Box<RequestBody>> {
+    /// The body that the head announces, of at most `max` bytes; none when there is none.
+    pub(crate) fn of(head: &RequestHead, limits: &Limits, max: u64) -> Option<Box<RequestBody>> {
         (!matches!(head.body, BodyLength::None | BodyLength::Length(0))).then(|| {
             // On HTTP/2 the stream knows the end, and compares it with the length that was announced; trailers may
             // follow even so.
             let framed = head.version == Version::Http2;
             let length = if framed { BodyLength::UntilClose } else { head.body };
             Box::new(RequestBody {
-                decoder: BodyDecoder::new(length, &ChunkLimits::default()),
+                decoder: BodyDecoder::new(length, &ChunkLimits::behind(&limits.head())),
                 length: head.body,
                 max,
                 expects_continue: head.expect_continue,
@@ -340,6 +342,15 @@ impl Reject {
     /// The refusal of a body of more than `max` bytes, announced or counted.
     pub(crate) fn body_too_large(max: u64) -> Reject {
         Reject::new(Reason::BodyTooLarge, format!("a request body here has {max} bytes at most"))
+    }
+
+    /// The refusal of a body whose framing is wrong, or of what stands behind it.
+    pub(crate) fn malformed_body(error: ChunkError) -> Reject {
+        let reason = match error.offence() {
+            Offence::HeadersTooLarge => Reason::HeadersTooLarge,
+            _ => Reason::BadFraming,
+        };
+        Reject::new(reason, error.to_string()).closing()
     }
 
     /// The answer carries this header too.
@@ -409,7 +420,7 @@ impl<'c> Exchange<'c> {
         facts: Facts,
         origin: Origin,
     ) -> Exchange<'c> {
-        let body = RequestBody::of(&kit.head, active.plan.limits.body);
+        let body = RequestBody::of(&kit.head, &active.plan.limits, active.plan.limits.body);
         let seen = Seen {
             started: client.began(worker),
             status: Cell::new(0),

@@ -6,6 +6,7 @@
 use crate::ascii;
 use crate::block::HeaderBlock;
 use crate::error::ChunkError;
+use crate::head::HeadLimits;
 use crate::trailer::{self, TrailersOf};
 
 /// Bounds on the framing of a chunked body.
@@ -30,6 +31,14 @@ impl Default for ChunkLimits {
             trailer_bytes: 8 * 1024,
             trailer_count: 32,
         }
+    }
+}
+
+impl ChunkLimits {
+    /// What stands behind a body has the bounds of the head before it.
+    pub fn behind(head: &HeadLimits) -> ChunkLimits {
+        let (trailer_bytes, trailer_count) = (head.header_bytes, head.header_count);
+        ChunkLimits { trailer_bytes, trailer_count, ..ChunkLimits::default() }
     }
 }
 

@@ -24,6 +24,11 @@ pub struct HeadLimits {
     pub uri_bytes: usize,
 }
 
+impl HeadLimits {
+    /// Bounds on the head of a response: who answers can attack, too.
+    pub const RESPONSE: HeadLimits = HeadLimits { header_bytes: 64 * 1024, header_count: 128, uri_bytes: 0 };
+}
+
 impl Default for HeadLimits {
     fn default() -> HeadLimits {
         HeadLimits { header_bytes: 32 * 1024, header_count: 100, uri_bytes: 8 * 1024 }

@@ -209,9 +209,83 @@ fn trailers_pass_both_ways() {
     assert_eq!(answer.trailers.len(), 1, "{answer:#?}");
     assert!(answer.trailers[0].0.eq_ignore_ascii_case("x-sum"));
     assert_eq!(answer.trailers[0].1, "1");
+    assert!(answer.header("trailer").is_some(), "{answer:#?}");
     // Without TE nobody may rely on trailers, but the answer is whole and the connection goes on.
-    assert_eq!(client.get("/").text(), "ok");
-    assert_eq!(client.get("/").text(), "ok");
+    for _ in 0..2 {
+        let answer = client.get("/");
+        assert_eq!((answer.text().as_str(), answer.header("trailer")), ("ok", None), "none is announced");
+    }
+}
+
+/// The gateway reads such an answer to its end first, and passes its body alone.
+#[test]
+fn trailers_of_an_answer_that_is_held_are_neither_announced_nor_sent() {
+    let origin = Origin::saying(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n",
+    );
+    const HELD: &str = "routes:
+  - path: /*
+    to: @ORIGIN@
+    lua: |
+      function response(res, req)
+        res.headers['x-length'] = tostring(#res.body)
+      end
+";
+    let gateway = gateway!(HELD, ORIGIN = origin.url());
+    let answer =
+        gateway.client().exchange("GET / HTTP/1.1\r\nHost: test\r\nTE: trailers\r\nConnection: TE\r\n\r\n");
+    assert_eq!((answer.text().as_str(), answer.header("x-length")), ("ok", Some("2")));
+    assert_eq!((answer.trailers.len(), answer.header("trailer")), (0, None), "{answer:#?}");
+}
+
+/// What stands behind a body has the bounds of the head before it: of an answer's, 64 KiB and 128 lines.
+#[test]
+fn trailers_of_answers_are_bounded_as_their_heads() {
+    let ask = "GET / HTTP/1.1\r\nHost: test\r\nTE: trailers\r\nConnection: TE\r\n\r\n";
+    for (lines, bytes, good) in [(128, 400, true), (129, 1, false), (1, 65_000, true), (1, 65_600, false)] {
+        let trailers: String = (0..lines).map(|at| format!("X-{at}: {}\r\n", "a".repeat(bytes))).collect();
+        let origin = Origin::saying(format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n{trailers}\r\n"
+        ));
+        let gateway = start(&origin);
+        let mut client = gateway.client();
+        client.send(ask);
+        let answer = client.try_response();
+        let what = format!("{lines} lines of {bytes}");
+        match answer.map(|answer| (answer.status, answer.trailers.len())) {
+            Ok((200, count)) => assert!(good && count == lines, "{what}: {count} trailers"),
+            other => {
+                assert!(!good, "{what}: {other:?}");
+                assert_eq!(gateway.record_of("/")["reason"], "upstream_protocol", "{what}");
+            }
+        }
+    }
+}
+
+/// A client's, those of `limits`.
+#[test]
+fn trailers_of_requests_are_bounded_as_their_heads() {
+    let origin = Origin::ok();
+    let gateway = gateway!(
+        "limits: { header_bytes: 4KiB, header_count: 40 }\nroutes:\n  - { path: /*, to: @ORIGIN@ }\n  - { path: /held, validate: { body: { type: string } }, to: @ORIGIN@ }\n",
+        ORIGIN = origin.url()
+    );
+    for (lines, bytes, good) in [(40, 80, true), (41, 1, false), (1, 4_000, true), (1, 4_100, false)] {
+        for path in ["/", "/held"] {
+            let trailers: String =
+                (0..lines).map(|at| format!("X-{at}: {}\r\n", "a".repeat(bytes))).collect();
+            let mut client = gateway.client();
+            client.send(format!(
+                "POST {path} HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n\
+                 4\r\n\"ok\"\r\n0\r\n{trailers}\r\n"
+            ));
+            let answer = client.response();
+            match good {
+                true => assert_eq!(answer.status, 200, "{path}: {lines} lines of {bytes}: {answer:#?}"),
+                false => assert_problem(&answer, "headers_too_large"),
+            }
+        }
+    }
 }
 
 #[test]

@@ -165,6 +165,42 @@ fn one_retry_when_a_pooled_connection_was_dead() {
     }
 }
 
+/// Also of a request with a body, as long as that is small.
+#[test]
+fn one_retry_of_a_small_body_when_a_pooled_connection_was_dead() {
+    let put = |method: &str, bytes: usize| {
+        let body = "x".repeat(bytes);
+        format!("{method} /2 HTTP/1.1\r\nHost: test\r\nContent-Length: {bytes}\r\n\r\n{body}")
+    };
+    let chunked =
+        "PUT /2 HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    for (request, body) in [
+        (put("PUT", 5), Some(5)),
+        (put("DELETE", 5), Some(5)),
+        (chunked.to_owned(), Some(5)),
+        (put("PUT", 16 * 1024), Some(16 * 1024)),
+        (put("PUT", 16 * 1024 + 1), None),
+        (put("POST", 5), None),
+    ] {
+        let origin = Origin::start(behaviour::dies_on_reuse);
+        let gateway =
+            gateway!("workers: 1\nroutes:\n  - { path: /*, to: @ORIGIN@ }\n", ORIGIN = origin.url());
+        let mut client = gateway.client();
+        assert_eq!(client.get("/1").text(), "first");
+        let answer = client.exchange(&request);
+        let what = request.get(..60).unwrap_or(&request);
+        match body {
+            Some(bytes) => {
+                assert_eq!(answer.status, 200, "{what}: {answer:#?}");
+                assert_eq!((origin.last().body.len(), origin.last().complete), (bytes, true), "{what}");
+            }
+            None => assert_problem(&answer, "upstream_reset"),
+        }
+        let attempts = if body.is_some() { 2 } else { 1 };
+        assert_eq!(gateway.record_of("/2")["attempts"], attempts, "{what}");
+    }
+}
+
 /// The same for a request that is not idempotent: it may have been acted upon, so it is not sent twice.
 #[test]
 fn no_retry_of_what_may_have_been_done() {

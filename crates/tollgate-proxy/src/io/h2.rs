@@ -17,7 +17,7 @@ use bytes::{Buf, Bytes};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::HeaderMap;
-use tollgate_wire::{HeadError, HeaderBlock, TrailersOf};
+use tollgate_wire::{HeadError, HeadLimits, HeaderBlock, TrailersOf};
 
 use super::Gone;
 pub(crate) use fields::is_connection_specific;
@@ -141,9 +141,9 @@ impl H2Stream {
     }
 
     /// What stood behind the body, once a read has come to its end; empty when nothing did.
-    pub(crate) fn take_trailers(&self) -> Result<HeaderBlock, HeadError> {
+    pub(crate) fn take_trailers(&self, limits: &HeadLimits) -> Result<HeaderBlock, HeadError> {
         match self.incoming.borrow_mut().trailers.take() {
-            Some(trailers) => trailer_block(&trailers, self.from),
+            Some(trailers) => trailer_block(&trailers, self.from, limits),
             None => Ok(HeaderBlock::default()),
         }
     }

@@ -36,6 +36,14 @@ impl Stream {
         matches!(self, Stream::Tls(tls) if tls.is_alpn(protocol))
     }
 
+    /// Why the TLS handshake, which looked like a success here, was none for the other side.
+    pub(crate) fn refusal(&self) -> Option<rustls::Error> {
+        match self {
+            Stream::Tls(tls) => tls.refusal(),
+            _ => None,
+        }
+    }
+
     /// The stream of an HTTP/2 connection, where it is one.
     #[inline]
     pub(crate) fn h2(&self) -> Option<&H2Stream> {

@@ -20,7 +20,7 @@ use std::task::{Context, Poll, Waker, ready};
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
-use rustls::{ClientConfig, ProtocolVersion, ServerConfig};
+use rustls::{AlertDescription, ClientConfig, ProtocolVersion, ServerConfig};
 
 use super::Gone;
 use super::socket::Socket;
@@ -134,6 +134,28 @@ impl Tls {
             Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
             _ => "TLSv1.3",
         }
+    }
+
+    /// The alert with which the other side refused our part of the handshake. In TLS 1.3 it says so behind its own part,
+    /// in the place of its first bytes (RFC 8446 section 4.4.2.4).
+    pub(crate) fn refusal(&self) -> Option<rustls::Error> {
+        let session = self.session.borrow();
+        let Some(failure @ rustls::Error::AlertReceived(alert)) = &session.failure else { return None };
+        matches!(
+            alert,
+            AlertDescription::HandshakeFailure
+                | AlertDescription::NoCertificate
+                | AlertDescription::BadCertificate
+                | AlertDescription::UnsupportedCertificate
+                | AlertDescription::CertificateRevoked
+                | AlertDescription::CertificateExpired
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::CertificateRequired
+                | AlertDescription::UnknownCA
+                | AlertDescription::AccessDenied
+                | AlertDescription::DecryptError
+        )
+        .then(|| failure.clone())
     }
 
     /// Looks at the certificate that the other side showed.

@@ -63,6 +63,15 @@ impl Conn {
         }
     }
 
+    /// Why the other side never took the connection for made.
+    pub(crate) fn refusal(&self) -> Option<rustls::Error> {
+        match &self.hold {
+            Hold::Whole(_) if self.reused.get() => None,
+            Hold::Whole(_) => self.io.refusal(),
+            Hold::Stream(lease) => lease.refusal(),
+        }
+    }
+
     /// Keeps the connection for the next request. The caller has seen the end of the answer, and nothing behind it.
     pub(crate) fn release(self: Rc<Self>, now: Instant) {
         match &self.hold {

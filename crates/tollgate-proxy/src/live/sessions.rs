@@ -81,6 +81,16 @@ pub(crate) struct Session {
     target: Weak<TargetLive>,
 }
 
+/// Why nothing can be sent on a connection that was made.
+pub(crate) enum Unready {
+    /// The peer left without a word.
+    Left,
+    /// It has something against the TLS handshake.
+    Refused(rustls::Error),
+    /// It speaks something else.
+    NotHttp2,
+}
+
 /// A place for one exchange on a session, given back when dropped.
 pub(crate) struct Lease {
     session: Rc<Session>,
@@ -184,15 +194,11 @@ impl TargetLive {
     /// Speaks HTTP/2 on a connection whose place is taken and that was made in this era of the target: ready when the
     /// peer has said its settings.
     ///
-    /// An error gives the place back; none in it means that the peer left without a word.
-    pub(crate) async fn begin_session(
-        self: &Rc<Self>,
-        io: Stream,
-        era: u64,
-    ) -> Result<Lease, Option<h2::Error>> {
+    /// An error gives the place back.
+    pub(crate) async fn begin_session(self: &Rc<Self>, io: Stream, era: u64) -> Result<Lease, Unready> {
         let place = Place(self.clone());
         let wire = Wire::new(io, Vec::new());
-        let (send, connection) = builder().handshake(wire.clone()).await.map_err(Some)?;
+        let (send, connection) = builder().handshake(wire.clone()).await.map_err(|_| Unready::NotHttp2)?;
         let session = Rc::new(Session {
             send: RefCell::new(send),
             streams: Cell::new(0),
@@ -235,11 +241,14 @@ impl Session {
         self.streams.get() == 0 && now.saturating_duration_since(self.idle_since.get()) >= keep
     }
 
-    fn error(&self) -> Option<h2::Error> {
+    fn error(&self) -> Unready {
         let mut cx = Context::from_waker(Waker::noop());
+        if let Some(refusal) = self.wire.io().refusal() {
+            return Unready::Refused(refusal);
+        }
         match self.send.borrow_mut().poll_ready(&mut cx) {
-            Poll::Ready(Err(error)) if !error.is_io() => Some(error),
-            _ => None,
+            Poll::Ready(Err(error)) if !error.is_io() => Unready::NotHttp2,
+            _ => Unready::Left,
         }
     }
 
@@ -267,6 +276,11 @@ impl Lease {
     /// Whether the session has carried an answer before, so that its loss may have nothing to do with the request.
     pub(crate) fn is_proven(&self) -> bool {
         self.session.proven.get()
+    }
+
+    /// Why the peer never took the connection for made.
+    pub(crate) fn refusal(&self) -> Option<rustls::Error> {
+        if self.is_proven() { None } else { self.session.wire.io().refusal() }
     }
 
     /// An answer came.

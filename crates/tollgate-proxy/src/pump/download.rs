@@ -4,14 +4,14 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use tollgate_plan::Reason;
-use tollgate_wire::{BodyDecoder, BodyLength, ChunkLimits, HeaderBlock, Step, write_last_chunk};
+use tollgate_wire::{BodyDecoder, BodyLength, ChunkLimits, HeadLimits, HeaderBlock, Step, write_last_chunk};
 
 use super::head::Head;
 use super::pending::Pending;
 use super::upload::append;
 use super::window::Window;
 use crate::client::Client;
-use crate::io::{Ends, H2Stream, Stream};
+use crate::io::{Ends, Stream};
 use crate::live::cache::Filling;
 use crate::live::gate::Place;
 use crate::live::memory::Held;
@@ -82,7 +82,7 @@ impl Download {
         place: Option<Box<Place>>,
     ) -> Download {
         Download {
-            decoder: BodyDecoder::of_response(length, &ChunkLimits::default()),
+            decoder: BodyDecoder::of_response(length, &ChunkLimits::behind(&HeadLimits::RESPONSE)),
             framing,
             pending: Pending::default(),
             held: Held::default(),
@@ -240,7 +240,7 @@ impl Download {
         self.decoder.finish_at_eof().map_err(|_| Reason::UpstreamReset)?;
         self.decoded = true;
         self.came_whole();
-        if let Some(trailers) = from.h2().map(H2Stream::take_trailers) {
+        if let Some(trailers) = from.h2().map(|h2| h2.take_trailers(&HeadLimits::RESPONSE)) {
             self.trailers = Some(Box::new(trailers.map_err(|_| Reason::UpstreamProtocol)?));
         }
         out.clear();

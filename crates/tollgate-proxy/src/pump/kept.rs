@@ -6,12 +6,16 @@ use std::rc::Rc;
 /// So much of one body is kept. A longer one cannot be sent again once more than this of it was sent.
 pub(crate) const KEPT_BYTES_MAX: usize = 64 * 1024;
 
+/// So much is kept of one that is sent again only because of the connection that it was sent on.
+pub(crate) const KEPT_SMALL_BYTES_MAX: usize = 16 * 1024;
+
 /// So much a worker keeps of all bodies together: bodies that come in slowly must not add up.
 const WORKER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// What went out of one body.
 pub(super) struct Kept {
     bytes: Vec<u8>,
+    max: usize,
     /// Counted in the worker's sum.
     counted: usize,
     sum: Rc<Cell<usize>>,
@@ -20,7 +24,16 @@ pub(super) struct Kept {
 impl Kept {
     /// Nothing yet; `sum` is what the worker keeps of all bodies.
     pub(super) fn new(sum: &Rc<Cell<usize>>) -> Kept {
-        Kept { bytes: Vec::new(), counted: 0, sum: sum.clone() }
+        Kept::up_to(KEPT_BYTES_MAX, sum)
+    }
+
+    /// The same of a body that is kept only while it is small.
+    pub(super) fn small(sum: &Rc<Cell<usize>>) -> Kept {
+        Kept::up_to(KEPT_SMALL_BYTES_MAX, sum)
+    }
+
+    fn up_to(max: usize, sum: &Rc<Cell<usize>>) -> Kept {
+        Kept { bytes: Vec::new(), max, counted: 0, sum: sum.clone() }
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -29,7 +42,7 @@ impl Kept {
 
     /// Adds what went out; false when that is too much, and what is here is of no use any more.
     pub(super) fn push(&mut self, more: &[u8]) -> bool {
-        if self.bytes.len() + more.len() > KEPT_BYTES_MAX || self.sum.get() + more.len() > WORKER_BYTES_MAX {
+        if self.bytes.len() + more.len() > self.max || self.sum.get() + more.len() > WORKER_BYTES_MAX {
             return false;
         }
         self.bytes.extend_from_slice(more);

@@ -7,12 +7,12 @@ use std::task::{Context, Poll, ready};
 use tollgate_plan::route::RouteId;
 use tollgate_wire::{BodyLength, ChunkError, HeaderBlock, Step, chunk_prefix, write_last_chunk};
 
-use super::kept::Kept;
+use super::kept::{KEPT_SMALL_BYTES_MAX, Kept};
 use super::pending::Pending;
 use super::window::Window;
 use crate::client::Client;
 use crate::exchange::{Exchange, RequestBody};
-use crate::io::{H2Stream, Stream};
+use crate::io::Stream;
 use crate::transform;
 use crate::worker::{Active, Worker};
 
@@ -115,6 +115,17 @@ impl Upload {
                 write_last_chunk(&mut again, self.trailers.as_deref());
             }
             self.pending.keep(&again);
+        }
+    }
+
+    /// Keeps the body while it is small: the connection that it goes out on may be dead, or refuse it.
+    pub(crate) fn keep_small(&mut self, sum: &Rc<Cell<usize>>) {
+        let may_be_small = match self.body.length {
+            BodyLength::Length(length) => length <= KEPT_SMALL_BYTES_MAX as u64,
+            BodyLength::None | BodyLength::Chunked | BodyLength::UntilClose => true,
+        };
+        if may_be_small && !self.has_begun() && self.kept.is_none() {
+            self.kept = Some(Kept::small(sum));
         }
     }
 
@@ -283,7 +294,8 @@ impl Upload {
         to: &Stream,
         cx: &mut Context<'_>,
     ) -> Result<(), UploadError> {
-        let trailers = self.client.io.h2().map(H2Stream::take_trailers).transpose();
+        let limits = self.active.plan.limits.head();
+        let trailers = self.client.io.h2().map(|h2| h2.take_trailers(&limits)).transpose();
         let trailers = trailers.map_err(|error| UploadError::Malformed(ChunkError::Trailer(error)))?;
         let mut out = std::mem::take(&mut worker.scratch.borrow_mut().out);
         out.clear();

@@ -42,6 +42,8 @@ pub(crate) async fn send(
     if !matches!(reply.status, 204 | 304) && !call {
         headers.set(&name::CONTENT_LENGTH, itoa::Buffer::new().format(reply.body.len()).as_bytes());
     }
+    // Whatever came behind the body that this one is made of did not stay.
+    headers.remove(&name::TRAILER);
     let now = worker.clock.now();
     worker.date(headers, now);
     set_connection(headers, shape.persistent, shape.old);

@@ -30,6 +30,10 @@ pub(crate) fn stream(
     set_connection(&mut answer.head.headers, persistent, !exchange.modern());
 
     let framing = framing(exchange, &answer);
+    if matches!(framing, Framing::Plain | Framing::Chunked { trailers: false }) {
+        // Nothing is announced that does not come.
+        answer.head.headers.remove(&name::TRAILER);
+    }
     let download = Download::new(answer.source(), framing, answer.coder.take(), answer.store.take(), place);
     let mut streaming = Streaming { exchange, download, answer, armed: None };
     async move {

@@ -17,7 +17,6 @@ use crate::live::conn::Conn;
 use crate::live::sessions::Lease;
 use crate::live::upstreams::InFlight;
 use crate::pump::{Pending, Upload, UploadError, WaitsFor, Watch};
-pub(super) use head::RESPONSE_HEAD;
 
 /// A client that waits for `100 Continue` gets it from the gateway when the upstream says nothing for so long
 /// (RFC 9110 section 10.1.1: many services never send it).
@@ -28,6 +27,8 @@ pub(super) enum Failure {
     /// The kept connection was dead before anything came back, or the target says that it did nothing for the request,
     /// and the request can be sent again.
     DeadOnReuse,
+    /// The target did not take the TLS connection for made, and never saw the request.
+    Tls(rustls::Error),
     /// The request is lost.
     Final(Reject),
 }
@@ -101,18 +102,20 @@ impl<'a, 'c> Attempt<'a, 'c> {
     }
 
     /// Writes the head, or gives it to the body to go along.
-    pub(super) fn begin(
-        &mut self,
-        cx: &mut Context<'_>,
-        head: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<(), Failure> {
+    pub(super) fn begin(&mut self, cx: &mut Context<'_>, head: impl FnOnce(&mut Vec<u8>)) {
         self.arm(self.waits_for());
         self.begun = true;
+        let again = || self.conn.reused.get() && self.exchange.sent_method().is_idempotent();
+        if let Some(upload) = &mut self.upload
+            && (self.response.is_some() || again())
+        {
+            upload.keep_small(&self.exchange.worker.kept_bytes);
+        }
         if self.response.is_some() {
             if let Some(upload) = &mut self.upload {
                 upload.start(&self.conn.io, &[]);
             }
-            return Ok(());
+            return;
         }
         let worker = self.exchange.worker;
         let mut bytes = std::mem::take(&mut worker.scratch.borrow_mut().out);
@@ -126,7 +129,8 @@ impl<'a, 'c> Attempt<'a, 'c> {
             None => self.out.write_or_keep(&self.conn.io, cx, &bytes, &mut 0),
         };
         worker.scratch.borrow_mut().out = bytes;
-        written.map_err(|_| self.lost())
+        // Why nothing goes out, reading tells.
+        self.cut = written.is_err();
     }
 
     /// Ready when the head of the answer is there.
@@ -294,7 +298,7 @@ pub(super) fn client_closed() -> Reject {
 fn refuse(error: &UploadError, max: u64) -> Reject {
     match error {
         UploadError::ClientGone => client_closed(),
-        UploadError::Malformed(error) => Reject::new(Reason::BadFraming, error.to_string()).closing(),
+        UploadError::Malformed(error) => Reject::malformed_body(*error),
         UploadError::TooLarge => Reject::body_too_large(max).closing(),
         UploadError::UpstreamClosed => {
             Reject::new(Reason::UpstreamReset, "the service stopped reading the request")

@@ -12,7 +12,7 @@ use tollgate_plan::upstream::{HostMode, Target, Upstream, UpstreamId};
 
 use super::attempt::{Attempt, Failure};
 use super::choose::choose;
-use super::connect::{Link, Wanted, connect};
+use super::connect::{Link, Wanted, connect, tls_failed};
 use super::retry::{Tried, discard, is_replayable};
 use super::{redirect, token, translate};
 use crate::exchange::{Answer, Exchange, Outgoing, Reject};
@@ -143,6 +143,7 @@ async fn attempts(
                 continue;
             }
             Err(Failure::Final(reject)) => Err(reject),
+            Err(Failure::Tls(error)) => Err(tls_failed(target_live, &error)),
         };
         tell(&mut trial, &outcome, upstream, exchange.worker.clock.recent());
         let again = tried.again(exchange, (upstream, live), &outcome, upload.as_deref());
@@ -259,7 +260,7 @@ async fn attempt(
     };
     let arrived = poll_fn(|cx| {
         if !attempt.is_begun() {
-            attempt.begin(cx, |out| write_head(exchange, upstream, target, outgoing, out))?;
+            attempt.begin(cx, |out| write_head(exchange, upstream, target, outgoing, out));
         }
         attempt.poll(cx)
     })

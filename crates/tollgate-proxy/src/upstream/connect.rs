@@ -1,5 +1,6 @@
 //! A fresh connection to a target, within `connect_timeout`.
 
+use std::fmt::Display;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -19,7 +20,7 @@ use tollgate_policy::Penalty;
 use crate::exchange::Reject;
 use crate::io::{Stream, Tls};
 use crate::live::conn::Conn;
-use crate::live::sessions::Lease;
+use crate::live::sessions::{Lease, Unready};
 use crate::live::upstreams::TargetLive;
 use crate::timer::Timer;
 use crate::tls::{HTTP_1_1, HTTP_2, server_name};
@@ -150,14 +151,17 @@ async fn secure(
             }
             Ok(Made { io: Stream::Tls(Box::new(tls)), http2: target.http2 || http2, era })
         }
-        Ok(Err(error)) => {
-            if let Some(failures) = live.shared.tls_failures.note(Instant::now()) {
-                tracing::warn!(target = &*live.shared.url, %error, failures, "TLS to a target failed");
-            }
-            Err(failed("the service's TLS cannot be used"))
-        }
+        Ok(Err(error)) => Err(tls_failed(live, &error)),
         Err(Late) => Err(failed("the TLS handshake with the service took too long")),
     }
+}
+
+/// The target and the gateway came to no TLS connection. The log says why.
+pub(super) fn tls_failed(live: &TargetLive, error: &dyn Display) -> Reject {
+    if let Some(failures) = live.shared.tls_failures.note(Instant::now()) {
+        tracing::warn!(target = &*live.shared.url, %error, failures, "TLS to a target failed");
+    }
+    Reject::new(Reason::UpstreamTls, "the service's TLS cannot be used")
 }
 
 /// Takes a connection whose place is taken into use.
@@ -173,8 +177,11 @@ async fn begin(
     let unready = |detail| Reject::new(Reason::UpstreamConnect, detail);
     match within(timer, live.begin_session(io, era)).await {
         Ok(Ok(lease)) => Ok(Link::Stream(lease)),
-        Ok(Err(None)) => Err(unready("the service closed the connection")),
-        Ok(Err(Some(_))) => Err(Reject::new(Reason::UpstreamProtocol, "the service does not speak HTTP/2")),
+        Ok(Err(Unready::Left)) => Err(unready("the service closed the connection")),
+        Ok(Err(Unready::Refused(error))) => Err(tls_failed(live, &error)),
+        Ok(Err(Unready::NotHttp2)) => {
+            Err(Reject::new(Reason::UpstreamProtocol, "the service does not speak HTTP/2"))
+        }
         Err(Late) => Err(unready("the service did not begin to speak HTTP/2 in time")),
     }
 }

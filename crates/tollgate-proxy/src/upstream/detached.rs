@@ -13,8 +13,8 @@ use tollgate_plan::reason::Blame;
 use tollgate_plan::route::RouteId;
 use tollgate_plan::upstream::UpstreamId;
 use tollgate_wire::{
-    BodyDecoder, BodyLength, ChunkLimits, Method, ResponseHead, Step, name, write_chunk, write_header,
-    write_last_chunk,
+    BodyDecoder, BodyLength, ChunkLimits, HeadLimits, Method, ResponseHead, Step, name, write_chunk,
+    write_header, write_last_chunk,
 };
 
 use super::call::call_to;
@@ -207,7 +207,7 @@ async fn gather(
     let idle =
         plan.upstreams.get(upstream.0 as usize).map_or(Duration::ZERO, |upstream| upstream.idle_timeout);
     let rest = std::mem::take(&mut answer.rest);
-    let decoder = BodyDecoder::of_response(answer.source(), &ChunkLimits::default());
+    let decoder = BodyDecoder::of_response(answer.source(), &ChunkLimits::behind(&HeadLimits::RESPONSE));
     let taken = Taken { room: bounds.room, bytes: 0 };
     let mut gathering =
         Gathering { decoder, bounds, body: Vec::new(), held: 0, seen: 0, taken, surplus: false };

@@ -8,9 +8,10 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Uri};
 use tollgate_plan::Reason;
-use tollgate_wire::{BodyLength, HeadError, HeadProgress, Method, Parsed, ResponseHead, parse_response};
+use tollgate_wire::{
+    BodyLength, HeadError, HeadLimits, HeadProgress, Method, Parsed, ResponseHead, parse_response,
+};
 
-use super::attempt::RESPONSE_HEAD;
 use crate::exchange::Reject;
 use crate::io::{is_connection_specific, write_response};
 
@@ -120,7 +121,7 @@ pub(super) fn interim(
 ) -> Result<(), HeadError> {
     text.clear();
     write_response(status, headers, text);
-    match parse_response(text, &mut HeadProgress::default(), &RESPONSE_HEAD, method, head)? {
+    match parse_response(text, &mut HeadProgress::default(), &HeadLimits::RESPONSE, method, head)? {
         Parsed::Complete(bytes) if bytes == text.len() => Ok(()),
         // A value with a line end in it could do that, but the library lets none through.
         _ => Err(HeadError::BadName),

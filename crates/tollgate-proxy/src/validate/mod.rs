@@ -22,7 +22,7 @@ pub(crate) fn declared_size(exchange: &mut Exchange<'_>) -> Result<(), Reject> {
     {
         return Err(Reject::body_too_large(max));
     }
-    exchange.body = RequestBody::of(&exchange.kit.head, max);
+    exchange.body = RequestBody::of(&exchange.kit.head, &exchange.active.plan.limits, max);
     if let Some(body) = &exchange.body {
         exchange.note(|trail| {
             let length = match body.length {

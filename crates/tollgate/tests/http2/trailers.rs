@@ -52,6 +52,30 @@ fn metadata_behind_an_answer_arrive() {
     assert_eq!(answer.trailers.len(), kept.len(), "{:?}", answer.trailers);
 }
 
+/// Rich details of an error are longer than any header that is sent on the way there.
+#[test]
+fn many_and_long_trailers_pass() {
+    let long = "a".repeat(20_000);
+    let names: Vec<String> = (0..100).map(|at| format!("x-{at}")).collect();
+    let all: Vec<(String, String)> = names
+        .into_iter()
+        .map(|name| (name, "1".to_owned()))
+        .chain([("grpc-status-details-bin".to_owned(), long.clone())])
+        .collect();
+    let origin = H2Origin::start(move |mut exchange| {
+        let all = all.clone();
+        async move {
+            exchange.body().await;
+            let all: Vec<(&str, &str)> = all.iter().map(|(name, value)| (&**name, &**value)).collect();
+            exchange.answer(200, &[("content-type", "application/grpc")], b"hello", &all);
+        }
+    });
+    let lines = [("content-type", "application/grpc"), ("te", "trailers")];
+    let answer = call(&to(&origin.url()), "POST", "/", &lines, Some(b"ask"));
+    assert_eq!((answer.status, answer.trailers.len()), (200, 101));
+    assert_eq!(answer.trailer("grpc-status-details-bin"), long);
+}
+
 /// An answer of gRPC that has trailers alone is one head, and the stream ends with it ("Responses" in the gRPC over HTTP2
 /// protocol): its C library takes a frame of data that ends the stream for a break.
 #[test]

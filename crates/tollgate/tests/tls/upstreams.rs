@@ -7,7 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, Error, ServerConfig, ServerConnection, SignatureScheme, StreamOwned};
+use rustls::server::WebPkiClientVerifier;
+use rustls::version::TLS13;
+use rustls::{
+    DigitallySignedStruct, Error, RootCertStore, ServerConfig, ServerConnection, SignatureScheme, StreamOwned,
+};
 use serde_json::Value;
 use tollgate_testkit::{Gateway, Nginx, Port, assert_problem, binary, gateway, wait_for};
 
@@ -154,6 +158,56 @@ fn targets_that_ask_for_a_certificate_get_one() {
     assert!(answer.text().contains("client=CN=gateway,O=Example"), "{}", answer.text());
     let answer = start(&upstream(&url, "ca: @FILES@/ca.pem"), &files).get("/");
     assert_eq!(answer.status, 400, "nginx answers so: {}", answer.text());
+}
+
+/// An origin over TLS 1.3 that serves nobody without a certificate of `authority`, and says so behind its own handshake.
+fn strict(authority: &Authority, protocols: &[&str]) -> String {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.der()).expect("an authority");
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
+    let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13]);
+    let issued = authority.issue(&["127.0.0.1"]);
+    let config = builder.expect("a version").with_client_cert_verifier(verifier.expect("a verifier"));
+    let mut config = config.with_single_cert(vec![issued.certificate], issued.key).expect("a server");
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("https://{}", listener.local_addr().expect("an address"));
+    // It ends with the process: nobody waits for a connection that never comes.
+    std::thread::spawn(move || {
+        for tcp in listener.incoming().flatten() {
+            let connection = ServerConnection::new(config.clone()).expect("a connection");
+            let _ = StreamOwned::new(connection, tcp).read(&mut [0; 4096]);
+        }
+    });
+    url
+}
+
+#[test]
+fn a_target_that_refuses_the_handshake_in_the_place_of_an_answer_failed_in_tls() {
+    let (authority, files) = (Authority::new("root"), Files::new());
+    files.text("ca.pem", &authority.pem());
+    files.put("stranger", &Authority::new("other").client("Example", "gateway"));
+    let shown = "ca: @FILES@/ca.pem, cert: @FILES@/stranger.pem, key: @FILES@/stranger.key";
+    for protocols in [&[][..], &["h2"]] {
+        let url = strict(&authority, protocols);
+        for (tls, alert) in [("ca: @FILES@/ca.pem", "CertificateRequired"), (shown, "UnknownCA")] {
+            let text = upstream(&url, &format!("{tls} }}\n    retry: {{ on: [connect], backoff: 0s"));
+            let gateway = start(&text, &files);
+            for request in ["GET /get HTTP/1.1\r\n", "POST /post HTTP/1.1\r\nContent-Length: 5\r\n"] {
+                let body = if request.starts_with("POST") { "hello" } else { "" };
+                let answer = gateway.client().exchange(format!("{request}Host: test\r\n\r\n{body}"));
+                assert_problem(&answer, "upstream_tls");
+            }
+            gateway.stderr().wait_line(&format!("received fatal alert: {alert}"));
+            assert_eq!(
+                gateway.record_of("/post")["attempts"],
+                2,
+                "{alert}: nothing was sent, so it is sent again"
+            );
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Targets that break the rules of HTTP/2, or leave, frame by frame.
 
+use std::sync::Arc;
+
 use tollgate_testkit::{Client, Conn, Frame, Http2, Origin, Port, assert_problem};
 
 use super::with;
@@ -40,11 +42,23 @@ fn what_was_not_begun_is_sent_again() {
     type Handler = Box<dyn Fn(&mut Conn) -> std::io::Result<()> + Send + Sync>;
     let handlers: [(&str, Handler); 2] = [("refused", Box::new(refused)), ("left out", Box::new(left_out))];
     for (what, handler) in handlers {
-        let (_origin, url) = frames(handler);
-        let gateway = with(&url, "");
-        let answer = gateway.client().exchange("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
-        assert_eq!((answer.status, answer.text().as_str()), (200, "again"), "{what}");
-        assert_eq!(gateway.record_of("/")["attempts"], 2, "{what}");
+        let handler = Arc::new(handler);
+        let bodies =
+            [0, 5, 16 * 1024].map(|bytes| format!("Content-Length: {bytes}\r\n\r\n{}", "x".repeat(bytes)));
+        let chunked = "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n".to_owned();
+        for body in bodies.into_iter().chain([chunked]) {
+            let handler = handler.clone();
+            let (_origin, url) = frames(move |conn| handler(conn));
+            let gateway = with(&url, "");
+            let answer = gateway.client().exchange(format!("POST / HTTP/1.1\r\nHost: a\r\n{body}"));
+            let what = format!("{what}: {}", body.get(..24).unwrap_or(&body));
+            assert_eq!((answer.status, answer.text().as_str()), (200, "again"), "{what}");
+            assert_eq!(gateway.record_of("/")["attempts"], 2, "{what}");
+        }
+        let (_origin, url) = frames(move |conn| handler(conn));
+        let long = format!("Content-Length: {}\r\n\r\n{}", 16 * 1024 + 1, "x".repeat(16 * 1024 + 1));
+        let answer = with(&url, "").client().exchange(format!("POST / HTTP/1.1\r\nHost: a\r\n{long}"));
+        assert_problem(&answer, "upstream_reset");
     }
 }
 

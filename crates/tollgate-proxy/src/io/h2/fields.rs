@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
-use tollgate_wire::{ChunkLimits, HeadError, HeaderBlock, TrailersOf, parse_trailers};
+use tollgate_wire::{HeadError, HeadLimits, HeaderBlock, TrailersOf, parse_trailers};
 
 /// The fields as HTTP/2 has them: lower-case names, and none that is for one connection (RFC 9113 section 8.2.2).
 pub(crate) fn field_map(block: &HeaderBlock) -> HeaderMap {
@@ -30,17 +30,20 @@ pub(crate) fn field_map(block: &HeaderBlock) -> HeaderMap {
 }
 
 /// The fields behind a body, read as strictly as those of HTTP/1.
-pub(crate) fn trailer_block(map: &HeaderMap, of: TrailersOf) -> Result<HeaderBlock, HeadError> {
-    let limits = ChunkLimits::default();
+pub(crate) fn trailer_block(
+    map: &HeaderMap,
+    of: TrailersOf,
+    limits: &HeadLimits,
+) -> Result<HeaderBlock, HeadError> {
     let mut section = Vec::new();
     for (name, value) in map {
         write_field(&mut section, name.as_str().as_bytes(), value.as_bytes());
-        if section.len() > limits.trailer_bytes {
+        if section.len() > limits.header_bytes {
             return Err(HeadError::HeadTooLong);
         }
     }
     section.extend_from_slice(b"\r\n");
-    parse_trailers(&section, limits.trailer_count, of)
+    parse_trailers(&section, limits.header_count, of)
 }
 
 /// Appends one field as a line.

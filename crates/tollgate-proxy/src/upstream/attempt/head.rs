@@ -10,10 +10,6 @@ use super::{Attempt, Failure};
 use crate::exchange::Reject;
 use crate::pump::WaitsFor;
 
-/// Bounds on a head from an upstream, which can attack too.
-pub(in crate::upstream) const RESPONSE_HEAD: HeadLimits =
-    HeadLimits { header_bytes: 64 * 1024, header_count: 128, uri_bytes: 0 };
-
 /// Interim answers before the final one; 103 may come a few times, a stream of them is an attack.
 const INTERIM_MAX: u32 = 16;
 
@@ -64,7 +60,7 @@ impl Attempt<'_, '_> {
             }
             let head = self.head.get_or_insert_with(|| exchange.worker.spare.response());
             let method = exchange.sent_method();
-            let parsed = parse_response(rest, &mut self.progress, &RESPONSE_HEAD, method, head);
+            let parsed = parse_response(rest, &mut self.progress, &HeadLimits::RESPONSE, method, head);
             match parsed.map_err(|_| protocol())? {
                 Parsed::Partial => {
                     self.input.extend_from_slice(rest);
@@ -117,6 +113,9 @@ impl Attempt<'_, '_> {
     /// The connection ended before the head was there.
     pub(super) fn lost(&self) -> Failure {
         let nothing_came = self.input.is_empty() && self.interims == 0;
+        if nothing_came && let Some(error) = self.conn.refusal() {
+            return Failure::Tls(error);
+        }
         let replayable = self.exchange.sent_method().is_idempotent()
             && self.upload.as_ref().is_none_or(|upload| upload.can_restart());
         if self.conn.reused.get() && nothing_came && replayable && !self.again {

@@ -122,7 +122,7 @@ fn answer(status: &[u8], fields: &HeaderMap) {
 /// Fields behind a body: none of them says anything about the message.
 fn trailers(fields: &HeaderMap) {
     for of in [TrailersOf::Request, TrailersOf::Response] {
-        let Ok(block) = trailer_block(fields, of) else { continue };
+        let Ok(block) = trailer_block(fields, of, &LIMITS) else { continue };
         assert!(block.len() <= fields.len());
         for (name, value) in block.iter() {
             let name = HeaderName::from_bytes(name).expect("a name that came");
