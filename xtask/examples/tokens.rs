@@ -1,8 +1,8 @@
 //! What the measurements of identity need from the gateway's crates: tokens, good and bad, and the time of one
 //! signature check. The bench driver runs it; it is an example so that the tasks do not link the gateway.
 //!
-//! `tokens make FOLDER COUNT` writes `jwks.json` and lists of tokens, one a line. `tokens check` prints
-//! microseconds.
+//! `tokens make FOLDER COUNT` writes `jwks.json` and lists of tokens, one a line. `tokens sign KEY ISSUER AUDIENCE OWNERS COUNT`
+//! prints tokens that the private key in that file signed, each another one. `tokens check` prints microseconds.
 
 use std::error::Error;
 use std::fs;
@@ -30,11 +30,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["make", folder, count] => make(Path::new(folder), count.parse()?),
+        ["sign", key, issuer, audience, owners, count] => {
+            sign(Path::new(key), issuer, audience, owners.parse()?, count.parse()?)
+        }
         ["check"] => {
             let micros = check()?.as_secs_f64() * 1e6;
             Ok(writeln!(std::io::stdout(), "{micros:.3}")?)
         }
-        _ => Err("tokens make FOLDER COUNT, or tokens check".into()),
+        _ => {
+            Err("tokens make FOLDER COUNT, tokens sign KEY ISSUER AUDIENCE OWNERS COUNT, or tokens check"
+                .into())
+        }
     }
 }
 
@@ -61,6 +67,19 @@ fn make(folder: &Path, count: usize) -> Result<(), Box<dyn Error>> {
         ("garbage", garbage.collect()),
     ] {
         fs::write(folder.join(format!("{name}.txt")), tokens.join("\n"))?;
+    }
+    Ok(())
+}
+
+fn sign(key: &Path, issuer: &str, audience: &str, owners: usize, count: usize) -> Result<(), Box<dyn Error>> {
+    let signer = Signer::from_jwk(&serde_json::from_slice(&fs::read(key)?)?)?;
+    let mut out = std::io::stdout().lock();
+    for number in 0..count {
+        let mut claims = claims(number);
+        claims["iss"] = issuer.into();
+        claims["aud"] = audience.into();
+        claims["sub"] = format!("user-{}", number % owners.max(1)).into();
+        writeln!(out, "{}", signer.sign(&claims, Some(signer.kid()))?)?;
     }
     Ok(())
 }

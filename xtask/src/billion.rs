@@ -144,7 +144,7 @@ fn load_average() -> Result<f64> {
 }
 
 /// How the kernel schedules this process and so all that it starts (sched(7)): the 41st field of its `stat`.
-fn scheduling() -> Result<&'static str> {
+pub(crate) fn scheduling() -> Result<&'static str> {
     let text = fs::read_to_string("/proc/self/stat")?;
     let (_, fields) = text.rsplit_once(") ").context("what the kernel says of this process")?;
     Ok(match fields.split(' ').nth(38) {

@@ -18,6 +18,7 @@ pub mod chaos;
 pub mod scale;
 pub mod closet;
 pub mod bus;
+pub mod vps;
 mod replay;
 
 pub mod coverage;

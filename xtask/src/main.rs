@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use xtask::{
     audit, bench, billion, bus, chaos, closet, console, coverage, docs, fuzz, gate, generate, package, say,
-    scale, tidy, tree,
+    scale, tidy, tree, vps,
 };
 
 #[derive(Parser)]
@@ -42,6 +42,8 @@ enum Task {
     Closet(closet::Args),
     /// Measure examples/bus on a slow processor, beside what is said of a gateway on a Raspberry Pi 2
     Bus(bus::Args),
+    /// Measure examples/vps beside what is said of a gateway on a small server
+    Vps(vps::Args),
     /// Which lines the tests of a crate run
     Coverage(coverage::Args),
     /// Run the fuzz targets for a while
@@ -81,6 +83,7 @@ fn run(task: Task) -> Result<bool> {
         Task::Scale(args) => scale::run(&args),
         Task::Closet(args) => closet::run(&args).map(|()| true),
         Task::Bus(args) => bus::run(&args).map(|()| true),
+        Task::Vps(args) => vps::run(&args),
         Task::Coverage(args) => coverage::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Package(args) => package::run(&args).map(|()| true),

@@ -33,7 +33,7 @@ impl Vps {
             ("127.0.0.1:${VPS_PORTS:-84}1${VPS_INSTANCE:-1}", "\"@ADMIN@\""),
             ("redis://127.0.0.1:${VPS_PORTS:-84}40", &redis.url()),
             // A busy machine is no Redis that is gone.
-            ("timeout: 50ms", "timeout: 5s"),
+            ("timeout: 250ms", "timeout: 5s"),
             ("http://127.0.0.1:${VPS_PORTS:-84}30", &issuer.url()),
             ("http://127.0.0.1:${VPS_PORTS:-84}21", &origin.url()),
             ("http://127.0.0.1:${VPS_PORTS:-84}22", &origin.url()),
