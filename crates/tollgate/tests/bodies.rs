@@ -267,7 +267,7 @@ fn trailers_of_answers_are_bounded_as_their_heads() {
 fn trailers_of_requests_are_bounded_as_their_heads() {
     let origin = Origin::ok();
     let gateway = gateway!(
-        "limits: { header_bytes: 4KiB, header_count: 40 }\nroutes:\n  - { path: /*, to: @ORIGIN@ }\n  - { path: /held, validate: { body: { type: string } }, to: @ORIGIN@ }\n",
+        "limits: { header_bytes: 4KiB, uri_bytes: 1KiB, header_count: 40 }\nroutes:\n  - { path: /*, to: @ORIGIN@ }\n  - { path: /held, validate: { body: { type: string } }, to: @ORIGIN@ }\n",
         ORIGIN = origin.url()
     );
     for (lines, bytes, good) in [(40, 80, true), (41, 1, false), (1, 4_000, true), (1, 4_100, false)] {
