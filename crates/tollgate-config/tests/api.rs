@@ -264,11 +264,7 @@ fn a_limit_is_the_same_where_its_rate_and_its_key_stay() {
     let more = identities("[{ rate: 1/m, per: all }, { rate: 5/s, per: ip }, { rate: 5/s, per: ip }]");
     assert_eq!(one[0], more[1], "another limit before it changes nothing");
     assert_ne!(more[1], more[2], "two limits are two");
-    for other in [
-        "{ rate: 6/s, per: ip }",
-        "{ rate: 5/s, per: all }",
-        "{ rate: 5/s, per: ip, name: a }",
-    ] {
+    for other in ["{ rate: 6/s, per: ip }", "{ rate: 5/s, per: all }", "{ rate: 5/s, per: ip, name: a }"] {
         assert_ne!(one, identities(other), "{other}");
     }
 }
