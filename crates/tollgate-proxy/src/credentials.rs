@@ -58,17 +58,22 @@ fn of_scheme<'v>(value: &'v [u8], scheme: &[u8]) -> Option<&'v [u8]> {
 }
 
 /// What a 401 asks for (RFC 9110 section 11.6.1): a challenge for each kind of credential that is accepted, one line for
-/// each. `error` is what is wrong with the token that came.
-pub(crate) fn challenges(auth: &Auth, error: Option<&str>) -> impl Iterator<Item = Cow<'static, str>> {
+/// each. `error` is what is wrong with the token that came. A 401 has a challenge even where no credential is taken.
+pub(crate) fn challenges(
+    auth: Option<&Auth>,
+    error: Option<&str>,
+) -> impl Iterator<Item = Cow<'static, str>> {
     let bearer = match error {
         None => Cow::Borrowed(r#"Bearer realm="tollgate""#),
         Some(why) => Cow::Owned(format!(
             r#"Bearer realm="tollgate", error="invalid_token", error_description="{why}""#
         )),
     };
-    let bearer = (!auth.issuers.is_empty()).then_some(bearer);
-    let key = auth.api_key.is_some().then_some(Cow::Borrowed(r#"ApiKey realm="tollgate""#));
-    let basic = auth.basic.then_some(Cow::Borrowed(r#"Basic realm="tollgate", charset="UTF-8""#));
+    let takes = |kind: fn(&Auth) -> bool| auth.is_some_and(kind);
+    let bearer = auth.is_none_or(|auth| !auth.issuers.is_empty()).then_some(bearer);
+    let key = takes(|auth| auth.api_key.is_some()).then_some(Cow::Borrowed(r#"ApiKey realm="tollgate""#));
+    let basic =
+        takes(|auth| auth.basic).then_some(Cow::Borrowed(r#"Basic realm="tollgate", charset="UTF-8""#));
     bearer.into_iter().chain(key).chain(basic)
 }
 

@@ -71,7 +71,7 @@ fn a_guard_that_asks_for_credentials_says_which() {
          consumers:\n  - { name: app, keys: [\"sha256:@HASH@\"] }\nroutes:\n  - path: /@ANY@\n    \
          auth: { jwt: main, api_key: { header: x-key }, optional: true }\n    \
          guard: [{ if: \"consumer == 'app'\", status: 401 }, { if: \"request.path == '/a'\", status: 418 }]\n    \
-         respond: { body: ok }\n",
+         respond: { body: ok }\n  - { path: /open, guard: [{ if: \"request.path == '/'\", status: 401 }], respond: { body: ok } }\n",
         ANY = "*",
         HASH = "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"
     );
@@ -79,6 +79,7 @@ fn a_guard_that_asks_for_credentials_says_which() {
     assert_eq!((answer.status, answer.code().as_str()), (401, "guard_failed"));
     let challenges = ["Bearer realm=\"tollgate\"", "ApiKey realm=\"tollgate\""];
     assert_eq!(answer.head.all("www-authenticate"), challenges);
+    assert_eq!(gateway.get("/open").head.all("www-authenticate"), ["Bearer realm=\"tollgate\""]);
     let ask = |path: &str| {
         gateway.client().exchange(format!("GET {path} HTTP/1.1\r\nHost: test\r\nX-Key: key\r\n\r\n"))
     };

@@ -10,7 +10,6 @@ use tollgate_content::schema::Schema;
 use tollgate_plan::checks::{Checks, Guard};
 
 use super::Contents;
-use super::auth::Found;
 use super::edits::Scope;
 use super::interface::Interfaces;
 use super::merge::Layers;
@@ -134,11 +133,6 @@ fn guard(At { value: block, .. }: &At<spec::Guard>, scope: &Scope<'_>, report: &
     let condition = block.if_.given()?;
     scope.expression(condition, report);
     let status = block.status().0 as u16;
-    if let Some(at) = block.status.given().filter(|_| status == 401 && matches!(scope.auth, Found::Public)) {
-        let message = "401 says how to identify, and the route takes no credentials";
-        let finding = Finding::error(Code::Conflict, at.span, message).related(scope.path, "the route");
-        report.push(finding.hint("write 403, or say under `auth` which credentials it takes"));
-    }
     let detail = block.detail.value().map_or(DETAIL, String::as_str);
     Some(Guard { holds: condition.value.0.clone(), status, detail: detail.into() })
 }

@@ -24,7 +24,7 @@ pub(super) fn reject(auth: &Auth, refused: Refused) -> Reject {
 fn challenge(auth: &Auth, refused: Refused, reject: Reject) -> Reject {
     // Without a token nothing is said of errors (RFC 6750 section 3.1).
     let error = is_of_token(refused.reason).then_some(refused.why);
-    challenges(auth, error)
+    challenges(Some(auth), error)
         .fold(reject, |reject, challenge| reject.with(&name::WWW_AUTHENTICATE, challenge.as_bytes()))
 }
 

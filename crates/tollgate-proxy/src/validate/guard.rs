@@ -20,8 +20,8 @@ pub(crate) fn guards(exchange: &Exchange<'_>) -> Result<(), Reject> {
             Err(_) => "a condition of this route could not be evaluated for the request".to_owned(),
         };
         let mut reject = Reject { status: guard.status, ..Reject::new(Reason::GuardFailed, detail) };
-        if let Some(auth) = route.auth.as_deref().filter(|_| guard.status == 401) {
-            for challenge in challenges(auth, None) {
+        if guard.status == 401 {
+            for challenge in challenges(route.auth.as_deref(), None) {
                 reject = reject.with(&name::WWW_AUTHENTICATE, challenge.as_bytes());
             }
         }
