@@ -57,8 +57,8 @@ fn user_agents_are_refused_by_name() {
             false => assert_problem(&response, "user_agent_denied"),
         }
     }
-    let record = gateway.record(|record| record["reason"] == "user_agent_denied");
-    assert_eq!((record["status"].as_u64(), record["path"].as_str()), (Some(403), Some("/bots")));
+    let record = gateway.record(|record| record["status"] == 403);
+    assert_eq!(record["reason"], "user_agent_denied");
     let rejected = gateway.metrics().sum("tollgate_rejected_total", &["reason=\"user_agent_denied\""]);
     assert_eq!(rejected, 9.0);
 }

@@ -454,7 +454,8 @@ fn nothing_in_the_gateway_reads_forwarding_headers_of_strangers() {
     let text = |path: &str, lines: &str| world.get(path, lines).text();
     assert_eq!(text("/chosen", "X-Forwarded-Proto: https\r\n"), "other");
     world.check("/guarded", "X-Real-IP: 10.0.0.1\r\n", "ok");
-    let all = "X-Forwarded-For: 1.1.1.1\r\nX-Real-IP: 2.2.2.2\r\nForwarded: for=3.3.3.3\r\nX_Forwarded_Host: a\r\n";
+    let all =
+        "X-Forwarded-For: 1.1.1.1\r\nX-Real-IP: 2.2.2.2\r\nForwarded: for=3.3.3.3\r\nX_Forwarded_Host: a\r\n";
     assert_eq!(text("/shown", all), "[]");
     world.check("/limited", "X-Real-IP: 10.0.0.1\r\n", "ok");
     world.check("/limited", "X-Real-IP: 10.0.0.2\r\n", "rate_limited");

@@ -401,7 +401,9 @@ routes:
 #[test]
 fn buckets_outlive_another_burst() {
     let text = |burst: u32| {
-        format!("routes:\n  - {{ path: /, rate_limit: {{ rate: 1/h, burst: {burst}, per: all }}, respond: {{}} }}\n")
+        format!(
+            "routes:\n  - {{ path: /, rate_limit: {{ rate: 1/h, burst: {burst}, per: all }}, respond: {{}} }}\n"
+        )
     };
     let gateway = gateway!(&text(4));
     let mut client = gateway.client();

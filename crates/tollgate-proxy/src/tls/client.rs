@@ -64,7 +64,9 @@ pub(crate) fn trusting(roots: Option<&Roots>) -> Result<Arc<ClientConfig>, Error
 fn judge(roots: Option<&Roots>) -> Result<Arc<dyn ServerCertVerifier>, Error> {
     Ok(match roots {
         None => verifier(system_roots())?,
-        Some(roots) => Arc::new(Own { authorities: verifier(store(roots)?.into())?, certificates: roots.clone() }),
+        Some(roots) => {
+            Arc::new(Own { authorities: verifier(store(roots)?.into())?, certificates: roots.clone() })
+        }
     })
 }
 
