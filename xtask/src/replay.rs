@@ -11,6 +11,7 @@ pub(crate) mod binary;
 pub(crate) mod interrupt;
 pub(crate) mod ports;
 pub(crate) mod process;
+pub(crate) mod started;
 
 pub(crate) mod samples;
 pub(crate) mod table;

@@ -6,15 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::replay::client;
-use crate::replay::interrupt::{not_interrupted, pause};
+use crate::replay::interrupt::pause;
+use crate::replay::{client, started};
 use crate::tree;
 
-/// How long all seventeen may take to start.
-const START_LIMIT: Duration = Duration::from_secs(60);
 /// And to end.
 const END_LIMIT: Duration = Duration::from_secs(20);
 
@@ -47,26 +45,8 @@ impl Stack {
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().context("starting examples/bus/start")?;
         let mut stack = Stack { child, dir: dir.into() };
-        stack.wait_started()?;
+        started::wait("examples/bus/start", &mut stack.child, dir, "Ctrl-C ends it all.")?;
         Ok(stack)
-    }
-
-    fn wait_started(&mut self) -> Result<()> {
-        let begun = Instant::now();
-        loop {
-            not_interrupted()?;
-            let said = fs::read_to_string(self.dir.join("start.log"))?;
-            if said.contains("Ctrl-C ends it all.") {
-                return Ok(());
-            }
-            if let Some(status) = self.child.try_wait()? {
-                bail!("examples/bus/start ended with {status}: {said}");
-            }
-            if begun.elapsed() > START_LIMIT {
-                bail!("examples/bus/start is not ready after {START_LIMIT:?}: {said}");
-            }
-            pause(Duration::from_millis(50));
-        }
     }
 
     /// The process id of one of them.

@@ -6,15 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::replay::interrupt::{not_interrupted, pause};
-use crate::replay::{client, ports, process};
+use crate::replay::{client, ports, process, started};
 use crate::{run, tree};
 
-/// How long everything may take to start; under qemu the gateway alone takes seconds.
-const START_LIMIT: Duration = Duration::from_secs(60);
 /// And to end.
 const END_LIMIT: Duration = Duration::from_secs(20);
 
@@ -56,28 +54,10 @@ impl Stack {
         command.current_dir(tree::root()).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().context("starting examples/closet/start")?;
         let mut stack = Stack { child, dir: dir.into(), ports, gateway: 0, native: native.into() };
-        stack.wait_started()?;
+        started::wait("examples/closet/start", &mut stack.child, dir, "Ctrl-C ends it.")?;
         let pid = fs::read_to_string(dir.join("gateway.pid"))?;
         stack.gateway = pid.trim().parse().context("the gateway's process id")?;
         Ok(stack)
-    }
-
-    fn wait_started(&mut self) -> Result<()> {
-        let begun = Instant::now();
-        loop {
-            not_interrupted()?;
-            let said = fs::read_to_string(self.dir.join("start.log"))?;
-            if said.contains("Ctrl-C ends it.") {
-                return Ok(());
-            }
-            if let Some(status) = self.child.try_wait()? {
-                bail!("examples/closet/start ended with {status}: {said}");
-            }
-            if begun.elapsed() > START_LIMIT {
-                bail!("examples/closet/start is not ready after {START_LIMIT:?}: {said}");
-            }
-            pause(Duration::from_millis(50));
-        }
     }
 
     /// One of its ports, by its last digits.

@@ -9,11 +9,9 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::replay::interrupt::{not_interrupted, pause, wait_for};
-use crate::replay::{client, ports, process};
+use crate::replay::{client, ports, process, started};
 use crate::{run, tree};
 
-/// How long everything may take to start, and to end.
-const START_LIMIT: Duration = Duration::from_secs(60);
 const END_LIMIT: Duration = Duration::from_secs(60);
 /// And until a change is noticed.
 const NOTICE_LIMIT: Duration = Duration::from_secs(20);
@@ -48,26 +46,8 @@ impl Stack {
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().context("starting examples/vps/start")?;
         let mut stack = Stack { child, gateway: gateway.into(), dir: dir.into(), ports };
-        stack.wait_started()?;
+        started::wait("examples/vps/start", &mut stack.child, dir, "Ctrl-C ends it.")?;
         Ok(stack)
-    }
-
-    fn wait_started(&mut self) -> Result<()> {
-        let begun = Instant::now();
-        loop {
-            not_interrupted()?;
-            let said = fs::read_to_string(self.dir.join("start.log"))?;
-            if said.contains("Ctrl-C ends it.") {
-                return Ok(());
-            }
-            if let Some(status) = self.child.try_wait()? {
-                bail!("examples/vps/start ended with {status}: {said}");
-            }
-            if begun.elapsed() > START_LIMIT {
-                bail!("examples/vps/start is not ready after {START_LIMIT:?}: {said}");
-            }
-            pause(Duration::from_millis(50));
-        }
     }
 
     /// `examples/vps/part` with these words.
