@@ -20,6 +20,7 @@ mod problem;
 mod purge;
 mod requests;
 mod source;
+mod unread;
 
 mod reload;
 

@@ -23,10 +23,9 @@ impl Problem {
         self.more.insert(name.to_owned(), value);
         self
     }
-}
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+    /// The document.
+    pub(crate) fn body(self) -> String {
         let mut body = json!({
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or("Error"),
@@ -37,9 +36,16 @@ impl IntoResponse for Problem {
         if let Some(members) = body.as_object_mut() {
             members.extend(self.more);
         }
+        body.to_string()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status;
         let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
-        let mut response = (self.status, kind, body.to_string()).into_response();
-        let extra = match self.status {
+        let mut response = (status, kind, self.body()).into_response();
+        let extra = match status {
             StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer realm=\"tollgate admin\"")),
             StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, "1")),
             _ => None,

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::Admin;
 use crate::router::router;
+use crate::unread::Explained;
 
 /// Open connections; the excess is closed at accept. Scrapers, probes and a few operators need a dozen.
 pub(crate) const CONNECTIONS_MAX: usize = 128;
@@ -138,7 +139,7 @@ async fn serve(stream: TcpStream, service: TowerToHyperService<axum::Router>) {
         .header_read_timeout(HEAD_TIMEOUT)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Explained::new(stream)), service);
     match tokio::time::timeout(CONNECTION_LIFE, connection).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "an admin connection failed"),

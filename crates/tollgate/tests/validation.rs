@@ -90,6 +90,24 @@ fn a_guard_that_asks_for_credentials_says_which() {
     assert_eq!(answer.header("www-authenticate"), None);
 }
 
+/// A 405 says what is allowed instead (RFC 9110 section 15.5.6), whoever answers with it.
+#[test]
+fn a_guard_that_refuses_a_method_says_what_is_allowed() {
+    let guard = "guard: [{ if: \"request.method != 'POST'\", status: 405 }], respond: { body: ok }";
+    let gateway = gateway!(
+        "routes:\n  - { path: /some, methods: [GET, POST], @GUARD@ }\n  - { path: /any, @GUARD@ }\n",
+        GUARD = guard
+    );
+    for (path, allow) in [("/some", "GET, HEAD"), ("/any", "GET, HEAD, PUT, PATCH, DELETE, OPTIONS")] {
+        let answer = gateway
+            .client()
+            .exchange(format!("POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n"));
+        assert_eq!((answer.status, answer.code().as_str()), (405, "guard_failed"), "{path}");
+        assert_eq!(answer.header("allow"), Some(allow), "{path}");
+        assert_eq!(gateway.get(path).header("allow"), None);
+    }
+}
+
 #[test]
 fn bodies() {
     let (gateway, origin) = start();

@@ -59,11 +59,17 @@ impl Bench {
 }
 
 fn ask(address: SocketAddr, method: &str, path: &str, lines: &[&str]) -> Answer {
+    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+    ask_raw(
+        address,
+        &format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{lines}\r\n"),
+    )
+}
+
+fn ask_raw(address: SocketAddr, request: &str) -> Answer {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-    write!(stream, "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{lines}\r\n")
-        .unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").expect("a whole head");
@@ -238,9 +244,31 @@ fn another_site_cannot_change_anything() {
 fn a_head_over_the_limits_is_refused() {
     let bench = Bench::new("");
     let long = format!("X-Long: {}", "a".repeat(20_000));
-    assert_eq!(bench.ask("GET", "/livez", &[&long]).status, 431);
+    bench.ask("GET", "/livez", &[&long]).expect_problem(431, "headers_too_large");
     let lines = vec!["X-Many: 1"; 100];
-    assert_eq!(bench.ask("GET", "/livez", &lines).status, 431);
+    bench.ask("GET", "/livez", &lines).expect_problem(431, "headers_too_large");
+}
+
+#[test]
+fn a_head_that_cannot_be_read_is_a_problem_and_the_connection_ends() {
+    let bench = Bench::new("");
+    for line in ["no header", "Content-Length: many", "Content-Length: 1\r\nContent-Length: 2"] {
+        let answer = bench.ask("GET", "/livez", &[line]);
+        answer.expect_problem(400, "bad_header");
+        for wanted in ["http/1.1 400 bad request", "connection: close", "cache-control: no-store", "date: "] {
+            assert!(answer.head.contains(wanted), "{line}: {}", answer.head);
+        }
+        let length = format!("content-length: {}", answer.body.len());
+        assert!(answer.head.contains(&length), "{line}: {}", answer.head);
+    }
+    let old = ask_raw(bench.server.address(), "GET /livez HTTP/1.0\r\nno header\r\n\r\n");
+    old.expect_problem(400, "bad_header");
+    let second = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\nno request\r\n\r\n";
+    let both = ask_raw(bench.server.address(), second);
+    assert_eq!(both.status, 200);
+    let (first, after) = both.body.split_once("HTTP/1.1 400").expect("two answers");
+    assert_eq!(first, "{\"live\":true}");
+    assert!(after.contains("\"code\":\"bad_header\""), "{after}");
 }
 
 #[test]

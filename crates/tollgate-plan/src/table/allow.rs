@@ -4,7 +4,11 @@ use std::fmt;
 
 use tollgate_wire::Method;
 
-/// The methods with which the request would have found a route: at least one. Displays as the value of `Allow`.
+/// Those of RFC 9110 section 9.3 that reach a route, and PATCH (RFC 5789).
+const COMMON: [Method; 6] =
+    [Method::Get, Method::Post, Method::Put, Method::Patch, Method::Delete, Method::Options];
+
+/// The methods with which the request would have found a route. Displays as the value of `Allow`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Allow {
     methods: Vec<Method>,
@@ -14,6 +18,15 @@ impl Allow {
     /// The methods, each once.
     pub fn methods(&self) -> &[Method] {
         &self.methods
+    }
+
+    /// What a route with these methods is asked with instead of `refused`. Of one that takes every method these are the
+    /// common ones.
+    pub fn instead(methods: &[Method], refused: &Method) -> Allow {
+        let mut allow = Allow::default();
+        allow.add(if methods.is_empty() { &COMMON } else { methods });
+        allow.methods.retain(|method| method != refused);
+        allow
     }
 
     pub(super) fn add(&mut self, methods: &[Method]) {

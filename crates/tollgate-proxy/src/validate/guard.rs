@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tollgate_plan::Reason;
+use tollgate_plan::table::Allow;
 use tollgate_wire::name;
 
 use crate::credentials::challenges;
@@ -24,6 +25,13 @@ pub(crate) fn guards(exchange: &Exchange<'_>) -> Result<(), Reject> {
             for challenge in challenges(route.auth.as_deref(), None) {
                 reject = reject.with(&name::WWW_AUTHENTICATE, challenge.as_bytes());
             }
+        }
+        if guard.status == 405 {
+            // RFC 9110 section 15.5.6. Whether the guard lets these pass, only the next request can show.
+            let table = &exchange.active.plan.table;
+            let methods = exchange.route.map(|id| table.methods(id)).unwrap_or_default();
+            let allow = Allow::instead(methods, &exchange.kit.head.method);
+            reject = reject.with(&name::ALLOW, allow.to_string().as_bytes());
         }
         exchange.note(|trail| {
             let detail = format!("guard {} of {}: {}", at + 1, checks.guards.len(), reject.detail);
