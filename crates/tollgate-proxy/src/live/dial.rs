@@ -1,4 +1,4 @@
-//! Connections of the gateway's own to where it sends records: names by its resolver, TLS as toward everybody else.
+//! Connections of the gateway's own, to where it sends records and to Redis: names by its resolver, TLS as toward everybody else.
 
 use std::fmt;
 use std::io;
@@ -8,7 +8,9 @@ use std::sync::Arc;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tollgate_logship::{Dial, Stream};
+use tollgate_plan::tls::Roots;
 
 use crate::tls::trusting;
 use crate::upstream::{NameServers, look_up_once};
@@ -43,13 +45,23 @@ impl Dial for Dialer {
         if !tls {
             return Ok(Box::new(stream));
         }
-        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        let config = trusting(None).map_err(io::Error::other)?;
-        Ok(Box::new(TlsConnector::from(config).connect(name, stream).await?))
+        Ok(Box::new(secure(stream, host, None).await?))
     }
 }
 
-async fn connect(servers: &NameServers, host: &str, port: u16) -> io::Result<TcpStream> {
+/// TLS over a connection to a host, which is judged by these certificates, or by the system's.
+pub(super) async fn secure(
+    stream: TcpStream,
+    host: &str,
+    roots: Option<&Roots>,
+) -> io::Result<TlsStream<TcpStream>> {
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    let config = trusting(roots).map_err(io::Error::other)?;
+    TlsConnector::from(config).connect(name, stream).await
+}
+
+/// A connection to one of the addresses that a host has.
+pub(super) async fn connect(servers: &NameServers, host: &str, port: u16) -> io::Result<TcpStream> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return TcpStream::connect(SocketAddr::new(ip, port)).await;
     }

@@ -10,8 +10,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use tollgate_plan::tls::{ClientTls, Roots};
-use tollgate_token::certificate::Certificate;
 
+use super::named::is_named;
 use super::{HTTP_1_1, chain, private_key, provider, store};
 
 /// What the targets of an upstream are spoken to with. Shared by all workers, and its sessions with it.
@@ -85,12 +85,8 @@ struct Own {
 
 impl Own {
     fn is_named(&self, certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> bool {
-        let known = self.certificates.iter().any(|own| **own == **certificate);
-        let said = || Certificate::parse(certificate);
-        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        let in_time = || said().is_some_and(|said| said.is_valid_at(now));
         let fits = || verify_server_name(&ParsedCertificate::try_from(certificate)?, name);
-        known && in_time() && fits().is_ok()
+        is_named(&self.certificates, certificate, now) && fits().is_ok()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What TLS is spoken with: made from a plan before it is applied, kept while the configuration keeps its settings.
 
 mod client;
+mod named;
 mod server;
 
 use std::sync::{Arc, OnceLock};

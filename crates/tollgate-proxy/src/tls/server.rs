@@ -3,14 +3,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{Error, ServerConfig, SupportedProtocolVersion};
-use tollgate_plan::tls::{ServerTls, TlsVersion};
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme, SupportedProtocolVersion,
+};
+use tollgate_plan::tls::{Roots, ServerTls, TlsVersion};
 use tollgate_wire::Name;
 
+use super::named::is_named;
 use super::{HTTP_1_1, HTTP_2, chain, private_key, provider, store};
 
 /// Versions of TLS, the newest first.
@@ -73,12 +79,60 @@ fn config(settings: &ServerTls) -> Result<ServerConfig, Error> {
     let builder = match &settings.client_ca {
         Some(roots) => {
             let verifier = WebPkiClientVerifier::builder_with_provider(store(roots)?.into(), provider());
-            let verifier = verifier.build().map_err(|error| Error::General(error.to_string()))?;
-            builder.with_client_cert_verifier(verifier)
+            let authorities = verifier.build().map_err(|error| Error::General(error.to_string()))?;
+            builder.with_client_cert_verifier(Arc::new(Known { authorities, certificates: roots.clone() }))
         }
         None => builder.with_no_client_auth(),
     };
     Ok(builder.with_cert_resolver(Arc::new(ByName::new(settings)?)))
+}
+
+/// Lets in whom the configured authorities vouch for, and who shows one of their certificates itself: a client that
+/// signed its own is let in by naming that one, and nobody else is with it.
+#[derive(Debug)]
+struct Known {
+    authorities: Arc<dyn ClientCertVerifier>,
+    certificates: Roots,
+}
+
+impl ClientCertVerifier for Known {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.authorities.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        if is_named(&self.certificates, certificate, now) {
+            return Ok(ClientCertVerified::assertion());
+        }
+        self.authorities.verify_client_cert(certificate, intermediates, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.authorities.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.authorities.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
+    }
 }
 
 /// The certificates of a listener, by name.

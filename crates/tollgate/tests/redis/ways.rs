@@ -114,6 +114,20 @@ fn certificate(dir: &Path, name: &str) -> [PathBuf; 3] {
     })
 }
 
+/// As `openssl req -x509` makes them: an authority's certificate that a server has as its own.
+fn signed_by_itself(dir: &Path, name: &str) -> [PathBuf; 2] {
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    let certificate = params.self_signed(&key).expect("a certificate").der().to_vec();
+    let files = [("CERTIFICATE", "own", certificate), ("PRIVATE KEY", "own-key", key.serialize_der())];
+    files.map(|(label, what, der)| {
+        let path = dir.join(format!("{name}-{what}.pem"));
+        std::fs::write(&path, pem(label, &der)).expect("a file");
+        path
+    })
+}
+
 fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let lines = text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line) + "\n");
@@ -142,6 +156,26 @@ fn tls() {
     wait_some("Redis to be up", RECOVERY, || is_up(&gateway).then_some(()));
     redis.kill();
     check_without(&gateway, "local", "/exact", "b", 10);
+    redis.restart_empty();
+    wait_some("Redis to be up again", RECOVERY, || is_up(&gateway).then_some(()));
+}
+
+#[test]
+fn a_server_that_signed_its_own_certificate_is_trusted_by_naming_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let [cert, key] = signed_by_itself(dir.path(), "right");
+    let [other, _] = signed_by_itself(dir.path(), "other");
+    let mut redis = RedisOptions::default().password("open-sesame").tls(&cert, &key, &cert).start();
+    let trusting = |ca: &Path| format!("{SETTINGS}, ca: {}", ca.display());
+    check(&redis.url(), &trusting(&cert));
+    let stranger = start(&redis.url(), &trusting(&other), ROUTES);
+    let told =
+        wait_some("the fault", RECOVERY, || health(&stranger)["last_error"].as_str().map(str::to_owned));
+    assert!(told.contains("ertificate"), "{told}");
+    let gateway = start(&redis.url(), &trusting(&cert), ROUTES);
+    wait_some("Redis to be up", RECOVERY, || is_up(&gateway).then_some(()));
+    redis.kill();
+    wait_some("Redis to be down", RECOVERY, || (!is_up(&gateway)).then_some(()));
     redis.restart_empty();
     wait_some("Redis to be up again", RECOVERY, || is_up(&gateway).then_some(()));
 }

@@ -1,14 +1,17 @@
 //! Client certificates: who is let in, and what the upstream is told.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use serde_json::{Value, json};
 use tollgate_testkit::{Gateway, Origin, Port, gateway, wait_for};
 
 use crate::client::{Reply, Way};
-use crate::pki::{Authority, Files, Issued};
+use crate::pki::{Authority, Files, Issued, self_signed_client};
 
 const MUTUAL: &str = "
 listeners:
@@ -36,7 +39,7 @@ struct Setting {
     servers: Authority,
     clients: Authority,
     origin: Origin,
-    _files: Files,
+    files: Files,
 }
 
 fn setting() -> Setting {
@@ -49,7 +52,7 @@ fn setting_with(origin: Origin) -> Setting {
     files.text("clients.pem", &clients.pem());
     let plain = Port::reserve();
     let gateway = gateway!(MUTUAL, FILES = files.display(), PLAIN = plain.address(), ORIGIN = origin.url());
-    Setting { gateway, plain, servers, clients, origin, _files: files }
+    Setting { gateway, plain, servers, clients, origin, files }
 }
 
 impl Setting {
@@ -84,6 +87,41 @@ fn only_clients_with_a_certificate_of_the_authority_are_let_in() {
         assert_eq!(status(Some(&strange)), None, "{versions:?}");
     }
     assert_eq!(setting.origin.count(), 2, "nobody else came through");
+}
+
+#[test]
+fn a_client_that_signed_its_own_certificate_is_let_in_by_naming_it() {
+    let setting = setting();
+    let good = self_signed_client("bus 7", None);
+    let past = self_signed_client("bus 8", Some(SystemTime::now() - Duration::from_secs(60)));
+    let strange = self_signed_client("bus 7", None);
+    let named = [&good, &past].map(|issued| issued.certificate_pem.clone()).concat();
+    setting.files.text("clients.pem", &(setting.clients.pem() + &named));
+    let signed = setting.clients.client("Example", "bus 9");
+    wait_for("the certificates to be read", || setting.get(Some(&good), "").is_ok());
+    for versions in [&[&TLS12], &[&TLS13]] {
+        let comes_in = |way: &Way| {
+            let reply = way.get(&setting.gateway.address(), "a.example", "/x");
+            reply.is_ok_and(|reply| reply.status == 200)
+        };
+        for (who, issued, expect) in [
+            ("good", &good, true),
+            ("signed", &signed, true),
+            ("past", &past, false),
+            ("strange", &strange, false),
+        ] {
+            let way = Way::with(&setting.servers, Some(issued), versions);
+            assert_eq!(comes_in(&way), expect, "{who}, {versions:?}");
+        }
+        let forged = Way::with(&setting.servers, None, versions).but(|config| {
+            let key = any_supported_type(&strange.key).expect("a key");
+            let certified = CertifiedKey::new(vec![good.certificate.clone()], key);
+            config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certified));
+        });
+        assert!(!comes_in(&forged), "its certificate without its key, {versions:?}");
+    }
+    let seen = headers(&setting.get(Some(&good), "").expect("an answer"));
+    assert_eq!(seen["x-client-subject"], json!(["CN=bus 7"]));
 }
 
 #[test]
@@ -178,7 +216,7 @@ fn a_client_that_another_authority_vouched_for_does_not_come_back_with_its_sessi
     let address = setting.gateway.address();
     way.get(&address, "a.example", "/x").expect("an answer");
     let fresh = Authority::new("other clients");
-    setting._files.text("clients.pem", &fresh.pem());
+    setting.files.text("clients.pem", &fresh.pem());
     setting.gateway.wait_generation(2);
     assert!(way.get(&address, "a.example", "/x").is_err());
     let new = fresh.client("Example", "new");

@@ -83,6 +83,19 @@ pub(crate) fn self_signed(names: &[&str]) -> Issued {
     issued(params.self_signed(&key).expect("a certificate"), &key)
 }
 
+/// A client's certificate that vouches for itself, good until then.
+pub(crate) fn self_signed_client(name: &str, end: Option<SystemTime>) -> Issued {
+    let key = KeyPair::generate().expect("a key");
+    let mut params = params(&[]);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    if let Some(end) = end {
+        params.not_after = end.into();
+    }
+    issued(params.self_signed(&key).expect("a certificate"), &key)
+}
+
 fn params(names: &[&str]) -> CertificateParams {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     CertificateParams::new(names).expect("names")

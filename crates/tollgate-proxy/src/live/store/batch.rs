@@ -1,5 +1,6 @@
 //! Calls of the bucket script, many in one pipeline.
 
+use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 
 use redis::aio::MultiplexedConnection;
@@ -68,7 +69,11 @@ impl Drop for Done {
 /// A connection to one server, or to a cluster of them. Cheap to clone.
 #[derive(Clone)]
 pub(super) enum Connection {
-    One(MultiplexedConnection),
+    One {
+        connection: MultiplexedConnection,
+        /// What carries it, and ends with the last copy, whatever the server does. Empty where the library has it.
+        _task: Rc<JoinSet<()>>,
+    },
     Cluster(ClusterConnection),
 }
 
@@ -79,7 +84,7 @@ impl Connection {
     /// Makes all calls in one round trip, and once more those whose server had forgotten the script.
     pub(super) async fn run(&mut self, calls: &[Call]) -> RedisResult<Vec<Answer>> {
         match self {
-            Connection::One(one) => run_piped(one, calls).await,
+            Connection::One { connection, .. } => run_piped(connection, calls).await,
             Connection::Cluster(cluster) => Ok(run_each(cluster, calls).await),
         }
     }
@@ -97,7 +102,7 @@ impl Connection {
         let mut probe = redis::cmd(how);
         probe.arg(script).arg(1).arg(format!("{}alive", super::key::PREFIX));
         match self {
-            Connection::One(one) => probe.exec_async(one).await,
+            Connection::One { connection, .. } => probe.exec_async(connection).await,
             Connection::Cluster(cluster) => probe.exec_async(cluster).await,
         }
     }

@@ -1,6 +1,7 @@
 //! Connecting to Redis: one server or a cluster, in clear or over TLS, names by the gateway's own resolver.
 
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
 use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClientBuilder;
@@ -10,9 +11,11 @@ use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
     RedisConnectionInfo, RedisError, RedisFuture, RedisResult, TlsCertificates,
 };
+use tokio::task::JoinSet;
 use tollgate_plan::redis::{Redis, RedisNode};
 
 use super::batch::Connection;
+use crate::live::dial;
 use crate::upstream::{NameServers, look_up_once};
 
 /// A connection that is ready to be used.
@@ -27,22 +30,27 @@ pub(super) async fn connect(settings: &Redis, servers: &NameServers) -> RedisRes
     let first = settings.nodes.first();
     let node =
         first.ok_or_else(|| RedisError::from((ErrorKind::InvalidClientConfig, "no server is named")))?;
-    Ok(Connection::One(one(settings, node, servers).await?))
+    one(settings, node, servers).await
 }
 
-async fn one(
-    settings: &Redis,
-    node: &RedisNode,
-    servers: &NameServers,
-) -> RedisResult<MultiplexedConnection> {
+async fn one(settings: &Redis, node: &RedisNode, servers: &NameServers) -> RedisResult<Connection> {
     let info = info(node)?;
-    let client =
-        if node.tls { Client::build_with_tls(info, certificates(settings))? } else { Client::open(info)? };
     // Who waits has its own clock.
     let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-    client
-        .get_multiplexed_async_connection_with_config(&config.set_dns_resolver(Names(servers.clone())))
-        .await
+    if node.tls {
+        // TLS as toward everybody else: the library trusts no server that signed its own certificate.
+        let stream = dial::connect(servers, &node.host, node.port).await?;
+        stream.set_nodelay(true)?;
+        let stream = dial::secure(stream, &node.host, settings.roots.as_ref()).await?;
+        let (connection, driver) =
+            MultiplexedConnection::new_with_config(info.redis_settings(), stream, config).await?;
+        let mut task = JoinSet::new();
+        task.spawn_local(driver);
+        return Ok(Connection::One { connection, _task: Rc::new(task) });
+    }
+    let config = config.set_dns_resolver(Names(servers.clone()));
+    let connection = Client::open(info)?.get_multiplexed_async_connection_with_config(&config).await?;
+    Ok(Connection::One { connection, _task: Rc::default() })
 }
 
 async fn cluster(settings: &Redis, servers: &NameServers) -> RedisResult<Connection> {
