@@ -1,5 +1,7 @@
 //! "Did you mean …?"
 
+use tollgate_content::Unknown;
+
 /// The candidate that a misspelt word most probably stands for.
 pub(crate) fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // One slip in three characters is a misspelling; more is another word.
@@ -20,6 +22,11 @@ pub(crate) fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
 /// A hint for a misspelt word.
 pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     closest(word, candidates).map(|found| format!("did you mean `{found}`?"))
+}
+
+/// A hint for a name of an expression, a filter or a template that is none: the nearest one.
+pub(crate) fn nearest(unknown: &Unknown) -> Option<String> {
+    did_you_mean(&unknown.name, unknown.known.iter().map(String::as_str))
 }
 
 /// `` `a`, `b` and `c` ``, cut after a dozen.

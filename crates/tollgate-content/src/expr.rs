@@ -14,6 +14,8 @@ use std::sync::{Arc, LazyLock};
 use cel::objects::{Key, Map};
 use cel::{Context, Env, Program, Value};
 
+use crate::Unknown;
+
 /// Bytes of an expression.
 const TEXT_MAX: usize = 4096;
 
@@ -80,8 +82,8 @@ pub struct ExprError {
     pub offset: usize,
     /// What is wrong there.
     pub message: String,
-    /// Names that would be right there.
-    pub names: &'static [&'static str],
+    /// The name that it is about.
+    pub unknown: Option<Unknown>,
 }
 
 impl fmt::Display for ExprError {
@@ -102,7 +104,7 @@ pub type Facts<'a> = &'a dyn Fn(Want) -> serde_json::Value;
 impl Expr {
     /// Parses an expression. It may speak of [`VARIABLES`] alone.
     pub fn parse(text: &str) -> Result<Expr, ExprError> {
-        let fail = |offset, message: &str| ExprError { offset, message: message.to_owned(), names: &[] };
+        let fail = |offset, message: &str| ExprError { offset, message: message.to_owned(), unknown: None };
         if text.len() > TEXT_MAX {
             return Err(fail(TEXT_MAX, "the expression is too long"));
         }
@@ -112,7 +114,7 @@ impl Expr {
                 offset: offset(text, first.pos),
                 // The rest of the message draws the place.
                 message: first.msg.lines().next().unwrap_or_default().to_owned(),
-                names: &[],
+                unknown: None,
             },
         })?;
         let (wants, params) = reading::read(&program)?;

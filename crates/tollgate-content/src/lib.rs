@@ -28,6 +28,21 @@ pub mod render;
 pub mod openapi;
 pub mod schema;
 
+/// A name that stands in a text and is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unknown {
+    /// It.
+    pub name: String,
+    /// Names that would be right there.
+    pub known: Vec<String>,
+}
+
+impl Unknown {
+    fn new<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Unknown {
+        Unknown { name: name.to_owned(), known: known.into_iter().map(str::to_owned).collect() }
+    }
+}
+
 pub use merge::{Merge, merge};
 pub use node::{Node, Object};
 pub use path::{Path, PathError};

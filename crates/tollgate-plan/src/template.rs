@@ -237,5 +237,10 @@ const FIXED: &[(&str, Var)] = &[
     ("route", Var::Route),
 ];
 
+/// The names with a meaning of their own, as they stand in a template.
+pub fn fixed_names() -> impl Iterator<Item = &'static str> {
+    FIXED.iter().map(|(name, _)| *name)
+}
+
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use super::merge::Layers;
 use super::shaping;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
-use crate::shape::{At, Dict, EditedHeader, HeaderText, List, Slot, params_hint};
+use crate::shape::{At, Dict, EditedHeader, HeaderText, List, Slot, names_hint};
 use crate::source_map::Span;
 
 /// What templates of a route are checked against.
@@ -51,12 +51,15 @@ impl Scope<'_> {
         }
         for name in unknown {
             let place = placeholder(name, span, report);
-            let message = match report.sources.public_text(place) {
-                Some(_) => format!("the route's path has no parameter `{name}`"),
-                None => "the route's path has no such parameter".to_owned(),
+            let (message, hint) = match report.sources.public_text(place) {
+                Some(_) => (
+                    format!("the route's path has no parameter `{name}`"),
+                    Some(names_hint(name, self.pattern)),
+                ),
+                None => ("the route's path has no such parameter".to_owned(), None),
             };
             let finding = Finding::error(Code::UnknownName, place, message).related(self.path, "the path");
-            report.push(finding.hint(params_hint(name, self.pattern)));
+            report.push(finding.maybe_hint(hint));
         }
         bound
     }

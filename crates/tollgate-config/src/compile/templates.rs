@@ -13,6 +13,7 @@ use crate::report::{Finding, Report};
 use crate::resolve;
 use crate::shape::At;
 use crate::source_map::{FileId, Span};
+use crate::suggest;
 
 /// What is compiled so far, and what it takes.
 pub(super) struct Templates<'a> {
@@ -29,6 +30,7 @@ struct Fault {
     name: String,
     line: u32,
     message: String,
+    hint: Option<String>,
 }
 
 impl<'a> Templates<'a> {
@@ -56,7 +58,8 @@ impl<'a> Templates<'a> {
 
     fn compile(&self, path: &Path) -> Result<Template, Option<Fault>> {
         let own = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let fault = |name: &str, line, message| Some(Fault { name: name.to_owned(), line, message });
+        let fault =
+            |name: &str, line, message| Some(Fault { name: name.to_owned(), line, message, hint: None });
         let bytes = self.files.get(path).ok_or(None)?;
         let text =
             std::str::from_utf8(bytes).map_err(|_| fault(&own, 0, "it is not UTF-8 text".to_owned()))?;
@@ -84,7 +87,9 @@ impl<'a> Templates<'a> {
             at += 1;
         }
         Template::compile(&sources).map_err(|error| {
-            fault(&error.name, error.line, format!("the template has a fault: {}", error.message))
+            let message = format!("the template has a fault: {}", error.message);
+            let hint = error.unknown.as_ref().and_then(suggest::nearest);
+            Some(Fault { name: error.name, line: error.line, message, hint })
         })
     }
 
@@ -101,7 +106,7 @@ impl<'a> Templates<'a> {
             Some(id)
         });
         let place = shown.filter(|_| fault.line > 0).and_then(|file| report.sources.line(file, fault.line));
-        report.push(match place {
+        let finding = match place {
             Some(place) => {
                 Finding::error(Code::BadTemplate, place, &*fault.message).related(named, "named here")
             }
@@ -114,7 +119,8 @@ impl<'a> Templates<'a> {
                 let message = format!("`{shown}`: {}", fault.message);
                 Finding::error(Code::BadTemplate, named, message)
             }
-        });
+        };
+        report.push(finding.maybe_hint(fault.hint.clone()));
     }
 }
 

@@ -9,7 +9,7 @@ use tollgate_plan::cidr::{Cidr, CidrError};
 use tollgate_plan::host::HostPattern;
 use tollgate_plan::secret::CREDENTIAL_HEADERS;
 use tollgate_plan::table::{PathPattern, ValueMatch};
-use tollgate_plan::template::{Part, Template, TemplateError};
+use tollgate_plan::template::{Part, Template, TemplateError, fixed_names};
 use tollgate_wire::{Method, Name as WireName, name};
 
 use super::collection::Key;
@@ -387,6 +387,13 @@ fn bad<T>(
 /// A value as it may be shown: as written, without its quotes, and `***` for a secret.
 pub(crate) fn shown(node: NodeRef<'_>, report: &Report) -> String {
     report.sources.shown(node.span())
+}
+
+/// What `wanted` in a template may have been meant for, of what belongs to every request and of the path's parameters.
+pub(crate) fn names_hint(wanted: &str, pattern: &PathPattern) -> String {
+    let mut names: Vec<&str> = pattern.params().collect();
+    fixed_names().for_each(|name| names.push(name));
+    suggest::did_you_mean(wanted, names).unwrap_or_else(|| params_hint(wanted, pattern))
 }
 
 /// The parameters that a pattern has, for hints.

@@ -20,7 +20,7 @@ pub(crate) use choice::{choose, describe_choice};
 pub(crate) use collection::{Dict, Key, List, OneOrMany, Pair, Rows};
 pub(crate) use http::{
     AgentMatch, Condition, EditedHeader, HeaderName, HeaderText, HostName, LoggedHeader, Network, PathText,
-    Pattern, Text, Verb, is_owned, params_hint, shown, template,
+    Pattern, Text, Verb, is_owned, names_hint, params_hint, shown, template,
 };
 pub(crate) use scalar::{Int, Name, Percent, Seconds, Size, content_of, path_text, plain_name, text};
 

@@ -128,7 +128,10 @@ impl Shape for Filter {
                 let at = error.offset.min(scalar.text.len());
                 let span = scalar.part(node.span(), report.sources.text(node.span()), at..scalar.text.len());
                 let message = format!("`{what}` is no filter: {}", scalar.fault(&error.message));
-                report.push(Finding::error(Code::BadValue, span, message));
+                // Names that a variable brought are its own.
+                let unknown = error.unknown.filter(|_| !scalar.rewritten);
+                let hint = unknown.as_ref().and_then(suggest::nearest);
+                report.push(Finding::error(Code::BadValue, span, message).maybe_hint(hint));
                 None
             }
         }
@@ -151,8 +154,11 @@ impl Shape for Condition {
             Err(error) => {
                 let at = error.offset.min(scalar.text.len());
                 let span = scalar.part(node.span(), report.sources.text(node.span()), at..scalar.text.len());
-                let hint = (!error.names.is_empty())
-                    .then(|| format!("there are {}", suggest::listing(error.names.iter().copied())));
+                let hint = error.unknown.as_ref().map(|unknown| {
+                    let near = (!scalar.rewritten).then(|| suggest::nearest(unknown)).flatten();
+                    let known = unknown.known.iter().map(String::as_str);
+                    near.unwrap_or_else(|| format!("there are {}", suggest::listing(known)))
+                });
                 let fault = mask::cel::masked_message(&error.message);
                 let message = format!("`{what}` is no expression: {}", scalar.fault(&fault));
                 report.push(Finding::error(Code::BadValue, span, message).maybe_hint(hint));

@@ -6,6 +6,7 @@ use cel::common::ast::{EntryExpr, Expr as Node, LiteralValue, operators};
 use cel::{Context, IdedExpr, Program, Value};
 
 use super::{ENV, ExprError, FUNCTIONS, NESTED_MAX, NODES_MAX, REQUEST, TYPES, VARIABLES, Want, never};
+use crate::Unknown;
 
 /// What an expression has to be told, and the members of `params` that it cannot do without.
 pub(super) fn read(program: &Program) -> Result<(Vec<Want>, Vec<Box<str>>), ExprError> {
@@ -22,7 +23,7 @@ pub(super) fn read(program: &Program) -> Result<(Vec<Want>, Vec<Box<str>>), Expr
     reading.read(whole)?;
     if let Some(part) = never::holds(whole) {
         let message = "this is no boolean: the expression never holds".to_owned();
-        return Err(ExprError { offset: reading.offset(part), message, names: &[] });
+        return Err(ExprError { offset: reading.offset(part), message, unknown: None });
     }
     let Reading { wants, asked, tested, .. } = reading;
     Ok((wants, asked.into_iter().filter(|name| !tested.contains(name)).map(Box::from).collect()))
@@ -53,7 +54,7 @@ impl<'a> Reading<'a> {
     fn read(&mut self, at: &'a IdedExpr) -> Result<(), ExprError> {
         self.nodes += 1;
         if self.nodes > NODES_MAX {
-            return self.fail(at, "the expression has too many parts".to_owned(), &[]);
+            return self.fail(at, "the expression has too many parts".to_owned(), None);
         }
         self.look(at)?;
         match &at.expr {
@@ -70,7 +71,8 @@ impl<'a> Reading<'a> {
                     || FUNCTIONS.contains(&call.func_name.as_str());
                 if !known {
                     let message = format!("there is no function `{}`", call.func_name);
-                    return self.fail(at, message, FUNCTIONS).map_err(|error| ExprError {
+                    let unknown = Some(Unknown::new(&call.func_name, FUNCTIONS.iter().copied()));
+                    return self.fail(at, message, unknown).map_err(|error| ExprError {
                         // The place of a call is that of its parenthesis.
                         offset: error.offset.saturating_sub(call.func_name.len()),
                         ..error
@@ -80,13 +82,13 @@ impl<'a> Reading<'a> {
             }
             Node::List(list) => list.elements.iter().try_for_each(|part| self.read(part)),
             Node::Map(map) => map.entries.iter().try_for_each(|entry| self.entry(&entry.expr)),
-            Node::Struct(_) => self.fail(at, "there are no message types here".to_owned(), &[]),
+            Node::Struct(_) => self.fail(at, "there are no message types here".to_owned(), None),
             Node::Comprehension(over) => {
                 self.read(&over.iter_range)?;
                 self.nested += 1;
                 if self.nested > NESTED_MAX {
                     let message = format!("more than {NESTED_MAX} comprehensions stand in each other");
-                    return self.fail(at, message, &[]);
+                    return self.fail(at, message, None);
                 }
                 let outside = self.bound.len();
                 self.bound.extend([over.iter_var.as_str(), over.accu_var.as_str()]);
@@ -165,7 +167,7 @@ impl<'a> Reading<'a> {
             return Ok(());
         }
         let message = "names of headers are in lower case here: this one is never there".to_owned();
-        Err(ExprError { offset, message, names: &[] })
+        Err(ExprError { offset, message, unknown: None })
     }
 
     /// A regular expression that is written out: the language itself says whether it is one.
@@ -180,7 +182,7 @@ impl<'a> Reading<'a> {
         let why = error.lines().last().and_then(|line| line.strip_prefix("error: "));
         let message =
             format!("this is no regular expression{}", why.map(|why| format!(": {why}")).unwrap_or_default());
-        Err(ExprError { offset: self.offset(at), message, names: &[] })
+        Err(ExprError { offset: self.offset(at), message, unknown: None })
     }
 
     fn offset(&self, at: &IdedExpr) -> usize {
@@ -211,7 +213,7 @@ impl<'a> Reading<'a> {
                 self.want(Want::Variable(known));
                 Ok(())
             }
-            None => self.fail(at, format!("there is no `{name}`"), &VARIABLES),
+            None => self.fail(at, format!("there is no `{name}`"), Some(Unknown::new(name, VARIABLES))),
         }
     }
 
@@ -224,7 +226,7 @@ impl<'a> Reading<'a> {
             None => {
                 let message = format!("a request has no `{name}`");
                 // The place of a member is that of the dot in front of it.
-                self.fail(at, message, &REQUEST)
+                self.fail(at, message, Some(Unknown::new(name, REQUEST)))
                     .map_err(|error| ExprError { offset: error.offset + 1, ..error })
             }
         }
@@ -236,7 +238,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn fail(&self, at: &IdedExpr, message: String, names: &'static [&'static str]) -> Result<(), ExprError> {
-        Err(ExprError { offset: self.offset(at), message, names })
+    fn fail(&self, at: &IdedExpr, message: String, unknown: Option<Unknown>) -> Result<(), ExprError> {
+        Err(ExprError { offset: self.offset(at), message, unknown })
     }
 }

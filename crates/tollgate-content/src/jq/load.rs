@@ -1,7 +1,8 @@
 //! From the text of a filter to what the interpreter runs.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
+use jaq_core::compile::Undefined;
 use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
 use jaq_core::load::{self, Arena, File, Loader};
@@ -9,6 +10,7 @@ use jaq_core::path::Part;
 use jaq_core::{Compiler, Filter};
 
 use super::{JqError, Lang, functions};
+use crate::Unknown;
 
 pub(super) const PRELUDE: &str = include_str!("prelude.jq");
 
@@ -17,7 +19,7 @@ const STACK_BYTES: usize = 64 << 20;
 
 /// Compiles a filter, with the functions that it names.
 pub(super) fn load(text: &str) -> Result<Filter<Lang>, JqError> {
-    let fail = |_| JqError { offset: 0, message: "there is no thread to compile it on".to_owned() };
+    let fail = |_| JqError::new(0, "there is no thread to compile it on");
     std::thread::scope(|scope| {
         let compiling =
             std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, || compile(text));
@@ -40,26 +42,51 @@ fn compile(text: &str) -> Result<Filter<Lang>, JqError> {
                 let message = format!(
                     "`{name}` calls itself; loops are `recurse`, `while`, `until`, `reduce` and `foreach` here"
                 );
-                return Err(JqError { offset: offset(text, name), message });
+                return Err(JqError::new(offset(text, name), message));
             }
         },
-        None => return Err(JqError { offset: 0, message: "there are no modules here".to_owned() }),
+        None => return Err(JqError::new(0, "there are no modules here")),
     }
     let compiler = Compiler::default().with_funs(functions::functions());
     compiler.compile(modules).map_err(|errors| {
-        let unknown = errors.into_iter().flat_map(|(_, errors)| errors);
-        first(
-            text,
-            unknown.map(|(name, kind)| (name, format!("there is no {} `{name}` here", kind.as_str()))),
-        )
+        let mut unknown = errors.into_iter().flat_map(|(_, errors)| errors);
+        unknown
+            .next()
+            .map_or_else(|| first(text, std::iter::empty()), |(name, kind)| undefined(text, name, &kind))
     })
+}
+
+/// What is said of a name that is none.
+fn undefined(text: &str, name: &str, kind: &Undefined) -> JqError {
+    let at = offset(text, name);
+    let Undefined::Filter(arguments) = kind else {
+        return JqError::new(at, format!("there is no {} `{name}` here", kind.as_str()));
+    };
+    let known: BTreeSet<String> = functions::functions()
+        .map(|(name, ..)| name.to_owned())
+        .chain(definitions().map(|(name, _)| name.to_owned()))
+        .collect();
+    if known.contains(name) {
+        let arguments = match arguments {
+            0 => "no arguments".to_owned(),
+            1 => "one argument".to_owned(),
+            many => format!("{many} arguments"),
+        };
+        return JqError::new(at, format!("there is no filter `{name}` with {arguments} here"));
+    }
+    let unknown = Unknown { name: name.to_owned(), known: known.into_iter().collect() };
+    JqError { unknown: Some(unknown), ..JqError::new(at, format!("there is no filter `{name}` here")) }
+}
+
+/// What the prelude defines: the name, and the line.
+fn definitions() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PRELUDE.lines().filter_map(|line| Some((words(line.strip_prefix("def ")?).next()?, line)))
 }
 
 /// The definitions that a filter may need: those whose names stand in it, and what they need in their turn.
 fn prelude(text: &str) -> String {
     let mut wanted: HashSet<&str> = words(text).collect();
-    let lines: Vec<(&str, &str)> =
-        PRELUDE.lines().filter_map(|line| Some((words(line.strip_prefix("def ")?).next()?, line))).collect();
+    let lines: Vec<(&str, &str)> = definitions().collect();
     loop {
         let before = wanted.len();
         let named = lines.iter().filter(|(name, _)| wanted.contains(name));
@@ -104,8 +131,8 @@ fn shown(token: &str) -> &str {
 
 fn first<'a>(text: &str, mut faults: impl Iterator<Item = (&'a str, String)>) -> JqError {
     match faults.next() {
-        Some((at, message)) => JqError { offset: offset(text, at), message },
-        None => JqError { offset: 0, message: "this is no filter".to_owned() },
+        Some((at, message)) => JqError::new(offset(text, at), message),
+        None => JqError::new(0, "this is no filter"),
     }
 }
 

@@ -21,6 +21,7 @@ use std::fmt;
 use jaq_core::data::HasLut;
 use jaq_core::{Ctx, DataT, Filter, Lut, Vars};
 
+use crate::Unknown;
 use crate::raw::Raw;
 use crate::read::read;
 use value::Val;
@@ -44,6 +45,14 @@ pub struct JqError {
     pub offset: usize,
     /// What is wrong there.
     pub message: String,
+    /// The name that it is about.
+    pub unknown: Option<Unknown>,
+}
+
+impl JqError {
+    fn new(offset: usize, message: impl Into<String>) -> JqError {
+        JqError { offset, message: message.into(), unknown: None }
+    }
 }
 
 impl fmt::Display for JqError {
@@ -86,7 +95,7 @@ impl Jq {
     pub fn parse(text: &str) -> Result<Jq, JqError> {
         if text.len() > TEXT_MAX {
             let message = format!("the filter has more than {TEXT_MAX} bytes");
-            return Err(JqError { offset: TEXT_MAX, message });
+            return Err(JqError::new(TEXT_MAX, message));
         }
         Ok(Jq { filter: load::load(text)?, text: text.into() })
     }

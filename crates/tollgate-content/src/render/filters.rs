@@ -9,6 +9,43 @@ use super::values::{charged, is_charged};
 /// Filters that have no bound but a number or a text that may come from the data, or that print what is inside of values.
 const LEFT_OUT: [&str; 3] = ["format", "indent", "pprint"];
 
+/// The tests of the library that have a name.
+pub(super) const TESTS: [&str; 33] = [
+    "undefined",
+    "defined",
+    "none",
+    "safe",
+    "escaped",
+    "boolean",
+    "odd",
+    "even",
+    "divisibleby",
+    "number",
+    "integer",
+    "int",
+    "float",
+    "string",
+    "sequence",
+    "iterable",
+    "mapping",
+    "startingwith",
+    "endingwith",
+    "lower",
+    "upper",
+    "sameas",
+    "eq",
+    "equalto",
+    "ne",
+    "lt",
+    "lessthan",
+    "le",
+    "gt",
+    "greaterthan",
+    "ge",
+    "in",
+    "true",
+];
+
 /// What a call costs by itself.
 const CALL_UNITS: usize = 4;
 
@@ -59,6 +96,11 @@ pub(super) fn install(environment: &mut Environment<'static>) {
         meter::watch(&made);
         Ok::<Value, Error>(made)
     });
+}
+
+/// The names of the filters.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    texts().into_iter().chain(lists()).map(|(name, ..)| name)
 }
 
 fn texts() -> Vec<(&'static str, Price, Value)> {

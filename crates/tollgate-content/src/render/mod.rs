@@ -22,6 +22,7 @@ use minijinja::{
 
 use self::meter::Stopped;
 pub use self::references::{Reference, references};
+use crate::Unknown;
 use crate::node::Node;
 
 /// Instructions of one page; a cell of a table takes some five.
@@ -51,6 +52,8 @@ pub struct TemplateError {
     pub line: u32,
     /// What is wrong.
     pub message: String,
+    /// The name that it is about.
+    pub unknown: Option<Unknown>,
 }
 
 impl fmt::Display for TemplateError {
@@ -118,6 +121,7 @@ impl Template {
                 name: self.name.to_string(),
                 line: 0,
                 message: stopped.message().to_owned(),
+                unknown: None,
             })?
             .map_err(|error| told(&self.name, &error))
     }
@@ -135,8 +139,24 @@ impl Template {
     fn rehearse(&self) -> Result<(), TemplateError> {
         let nothing = Value::from_pairs(std::iter::empty::<(String, Value)>());
         match self.write(nothing, Box::new(|| false)) {
-            Ok(Err(error)) if is_unknown(&error) => Err(told(&self.name, &error)),
+            Ok(Err(error)) if is_unknown(&error) => {
+                let unknown = self.unknown(innermost(&error));
+                Err(TemplateError { unknown, ..told(&self.name, &error) })
+            }
             _ => Ok(()),
+        }
+    }
+
+    /// The name that an error is about, where it is one of those that are known.
+    fn unknown(&self, error: &Error) -> Option<Unknown> {
+        let detail = error.detail()?.strip_suffix(" is unknown")?;
+        match error.kind() {
+            ErrorKind::UnknownFilter => Some(Unknown::new(detail.strip_prefix("filter ")?, filters::names())),
+            ErrorKind::UnknownTest => Some(Unknown::new(detail.strip_prefix("test ")?, filters::TESTS)),
+            ErrorKind::UnknownFunction => {
+                Some(Unknown::new(detail, self.environment.globals().map(|(name, _)| name)))
+            }
+            _ => None,
         }
     }
 }
@@ -188,6 +208,7 @@ fn told(name: &str, error: &Error) -> TemplateError {
         name: error.name().unwrap_or(name).to_owned(),
         line: error.line().and_then(|line| u32::try_from(line).ok()).unwrap_or(0),
         message: message.chars().take(MESSAGE_MAX).collect(),
+        unknown: None,
     }
 }
 
