@@ -84,6 +84,20 @@ fn cve_2025_8671_resets_that_the_gateway_is_made_to_send() {
     check_turned_away(&gateway, peer, &[ENHANCE_YOUR_CALM, 1]);
 }
 
+/// Uploads that are answered before they are there: what the client sends until it hears of that costs nobody anything.
+#[test]
+fn uploads_that_are_answered_early() {
+    let gateway = gateway!(ANSWERS);
+    let mut peer = Peer::connect(&gateway);
+    for n in 0..1_000 {
+        let id = 2 * n + 1;
+        peer.send(&[Frame::headers(id, &fields("POST", "/", &[("content-length", "200")]), false)]);
+        peer.answer(id);
+        peer.send(&[Frame::data(id, [7; 100], false), Frame::data(id, [7; 100], true)]);
+    }
+    assert!(peer.is_alive(), "a thousand of them, with two late frames each");
+}
+
 #[test]
 fn cve_2024_30255_and_2024_27316_continuation_flood() {
     let gateway = gateway!(ANSWERS);

@@ -8,6 +8,7 @@
 //! The meter looks at frame headers (RFC 9113 section 4.1), and at what the gateway's own resets say; it judges nothing
 //! else: that is the library's part.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// The client's connection preface, in front of the first frame.
@@ -38,6 +39,14 @@ const RESETS_PER_SECOND: u32 = 20;
 const FAULTY_MAX: u32 = 256;
 const FAULTY_PER_SECOND: u32 = 10;
 
+/// Streams that the gateway reset last, which it remembers: what was on its way to them may still come (RFC 9113
+/// section 5.4.2). More than any client has open at once by default, and 4 KiB at most.
+const RESET_KNOWN_MAX: usize = 1024;
+
+/// A reset of a stream earns so many: frames of a body that were sent before the client heard of it are answered by
+/// resets in their turn.
+const CHATTER_PER_RESET: u32 = 64;
+
 /// What a client has sent so far, as far as it has to be counted.
 pub(super) struct Meter {
     incoming: Frames,
@@ -46,8 +55,10 @@ pub(super) struct Meter {
     chatter: Allowance,
     resets: Allowance,
     faulty: Allowance,
-    /// What is going out is a RST_STREAM: its last byte tells why.
-    resetting: bool,
+    /// What is going out is a RST_STREAM of this stream: its last byte tells why.
+    resetting: Option<u32>,
+    /// Streams that were reset, the latest last.
+    reset: VecDeque<u32>,
     /// Bytes of bodies that have not earned anything yet.
     body_bytes: u64,
     fault: Option<Fault>,
@@ -75,7 +86,8 @@ impl Meter {
             chatter: Allowance::new(CHATTER_MAX, CHATTER_PER_SECOND, now),
             resets: Allowance::new(RESETS_MAX, RESETS_PER_SECOND, now),
             faulty: Allowance::new(FAULTY_MAX, FAULTY_PER_SECOND, now),
-            resetting: false,
+            resetting: None,
+            reset: VecDeque::new(),
             body_bytes: 0,
             fault: None,
         }
@@ -99,16 +111,33 @@ impl Meter {
         loop {
             let header = self.outgoing.next(&mut bytes);
             if let Some(code) = self.outgoing.last.take()
-                && std::mem::take(&mut self.resetting)
-                && is_the_clients_fault(code)
-                && !self.faulty.spend(now())
+                && let Some(stream) = self.resetting.take()
             {
-                self.fault.get_or_insert(Fault::Faulty);
+                self.resets_stream(stream, code, &now);
             }
-            let Some([a, b, c, kind, ..]) = header else { return };
-            self.resetting = kind == 3;
+            let Some([a, b, c, kind, _, stream @ ..]) = header else { return };
+            self.resetting = (kind == 3).then(|| u32::from_be_bytes(stream));
             let data = kind == 0 && [a, b, c] != [0; 3];
             self.chatter.earn(if data { CHATTER_PER_PIECE } else { 0 });
+        }
+    }
+
+    /// The gateway resets a stream. What comes for one that is reset is answered by another reset, and no fault: its
+    /// sender had not heard of the first one. It makes nothing of a request, so it counts as chatter does.
+    fn resets_stream(&mut self, stream: u32, code: u8, now: impl Fn() -> Instant) {
+        if code == STREAM_CLOSED && self.reset.contains(&stream) {
+            if !self.chatter.spend(now()) {
+                self.fault.get_or_insert(Fault::Chatter);
+            }
+            return;
+        }
+        if self.reset.len() == RESET_KNOWN_MAX {
+            self.reset.pop_front();
+        }
+        self.reset.push_back(stream);
+        self.chatter.earn(CHATTER_PER_RESET);
+        if is_the_clients_fault(code) && !self.faulty.spend(now()) {
+            self.fault.get_or_insert(Fault::Faulty);
         }
     }
 
@@ -157,11 +186,14 @@ impl Meter {
     }
 }
 
+/// For a frame on a stream that is over (RFC 9113 section 7).
+const STREAM_CLOSED: u8 = 5;
+
 /// Whether a reset with this code (RFC 9113 section 7) blames the client: PROTOCOL_ERROR, FLOW_CONTROL_ERROR,
 /// STREAM_CLOSED, FRAME_SIZE_ERROR, and REFUSED_STREAM for more requests at once than it may have. The others tell how
 /// the request went.
 fn is_the_clients_fault(code: u8) -> bool {
-    matches!(code, 1 | 3 | 5 | 6 | 7)
+    matches!(code, 1 | 3 | STREAM_CLOSED | 6 | 7)
 }
 
 /// The headers of the frames of one direction.
@@ -302,14 +334,15 @@ mod tests {
     /// Those that it is to blame for, whatever the pieces that they go out in.
     #[test]
     fn resets_of_the_gateway_are_forgiven_in_time() {
-        let reset = |code: u8| [&RESET[..12], &[code]].concat();
+        let reset =
+            |stream: u32, code: u8| [&[0, 0, 4, 3, 0][..], &stream.to_be_bytes(), &[0, 0, 0, code]].concat();
         let check = |code: u8, times: u64, every: Duration, expect: Option<Fault>| {
             for piece in [1, 4, 13, 4096] {
                 let start = Instant::now();
                 let mut meter = Meter::new(start);
                 for n in 0..times {
                     let now = start + every * n as u32;
-                    let frames = [&reset(code)[..], PING].concat();
+                    let frames = [&reset(2 * n as u32 + 1, code)[..], PING].concat();
                     frames.chunks(piece).for_each(|bytes| meter.sending(bytes, || now));
                 }
                 assert_eq!(meter.fault(), expect, "{times} of {code}, {every:?} apart, in pieces of {piece}");
@@ -324,6 +357,32 @@ mod tests {
         for ours in [0, 2, 8, 11] {
             check(ours, 10_000, Duration::ZERO, None);
         }
+    }
+
+    /// A client that sends on, until it hears that a request was answered without its body.
+    #[test]
+    fn what_was_on_its_way_to_a_stream_that_was_reset_is_no_fault() {
+        let reset =
+            |stream: u32, code: u8| [&[0, 0, 4, 3, 0][..], &stream.to_be_bytes(), &[0, 0, 0, code]].concat();
+        let now = Instant::now();
+        for first in [0, 8, 1] {
+            let mut meter = Meter::new(now);
+            meter.received(&[&[0u8; 24][..], SETTINGS].concat(), now);
+            let streams = if first == 1 { 200 } else { 10_000 };
+            for stream in 1..=streams {
+                meter.sending(&reset(stream, first), || now);
+                (0..50).for_each(|_| meter.sending(&reset(stream, 5), || now));
+            }
+            assert_eq!(meter.fault(), None, "{first}");
+            // It should have heard of it by now.
+            (0..5_000).for_each(|_| meter.sending(&reset(streams, 5), || now));
+            assert_eq!(meter.fault(), Some(Fault::Chatter), "{first}");
+        }
+        // What was never reset before is another matter, and what was so long ago.
+        let mut meter = Meter::new(now);
+        (1..=2_000).for_each(|stream| meter.sending(&reset(stream, 8), || now));
+        (1..=257).for_each(|stream| meter.sending(&reset(stream, 5), || now));
+        assert_eq!(meter.fault(), Some(Fault::Faulty));
     }
 
     #[test]

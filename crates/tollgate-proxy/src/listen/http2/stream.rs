@@ -12,12 +12,16 @@ use h2::Reason;
 use super::head::Refusal;
 use crate::client::Client;
 use crate::exchange::{Glimpse, Next};
-use crate::io::Wire;
+use crate::io::{Stream, Wire};
 use crate::worker::{Kit, Worker};
 
 /// A request that was under way for so long and is then taken back was no haste: it held one of the connection's places
 /// as others do that are answered. Clients give up on slow services, and may do so often.
 const HELD: Duration = Duration::from_millis(50);
+
+/// So long, and so much of a body, is read away behind an answer that came before the end of the body.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 1024 * 1024;
 
 /// What the requests of one connection have in common.
 pub(super) struct Streams {
@@ -105,7 +109,37 @@ pub(super) async fn serve(
     if let Some(Next::Abort) = next {
         // Nothing may look as if it was complete.
         client.io.reset_on_close();
+    } else if finished {
+        linger(&worker, &client.io).await;
     }
+}
+
+/// Reads away what the client still sends of its body, behind the answer. Dropping the stream resets it, which says that no more
+/// is wanted (RFC 9113 section 8.1); but there are clients that lose the answer with a reset that comes together with it.
+async fn linger(worker: &Worker, io: &Stream) {
+    let is_over = || io.h2().is_none_or(|h2| h2.is_broken() || h2.is_read());
+    if is_over() {
+        return;
+    }
+    let timer = worker.timers.timer();
+    timer.arm(worker.clock.now(), LINGER);
+    let mut left = LINGER_BYTES;
+    poll_fn(|cx| {
+        if timer.poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let mut scratch = worker.scratch.borrow_mut();
+        // What is not read stays with the client: its window is shut then.
+        while left > 0 {
+            match io.poll_read(cx, &mut scratch.read) {
+                Poll::Ready(Ok(read)) if read > 0 => left = left.saturating_sub(read),
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        io.poll_gone(cx).map(drop)
+    })
+    .await;
 }
 
 /// Runs the pipeline until the request is served, or its stream is gone: whatever it waits for, nobody wants it then.
