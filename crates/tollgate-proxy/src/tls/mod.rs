@@ -24,6 +24,7 @@ use crate::control::ApplyError;
 /// Versions of HTTP in the negotiation of protocols (RFC 7301 section 6, RFC 9113 section 3.1).
 pub(crate) const HTTP_2: &[u8] = b"h2";
 pub(crate) const HTTP_1_1: &[u8] = b"http/1.1";
+const HTTP_1_0: &[u8] = b"http/1.0";
 
 /// Both sides of a plan.
 #[derive(Default)]

@@ -17,7 +17,7 @@ use tollgate_plan::tls::{Roots, ServerTls, TlsVersion};
 use tollgate_wire::Name;
 
 use super::named::is_named;
-use super::{HTTP_1_1, HTTP_2, chain, private_key, provider, store};
+use super::{HTTP_1_0, HTTP_1_1, HTTP_2, chain, private_key, provider, store};
 
 /// Versions of TLS, the newest first.
 const FROM_12: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
@@ -53,7 +53,7 @@ impl ServerSide {
         };
         let mut config = config(settings)?;
         config.ticketer = tickets.clone();
-        let offered: &[&[u8]] = if http2 { &[HTTP_2, HTTP_1_1] } else { &[HTTP_1_1] };
+        let offered: &[&[u8]] = if http2 { &[HTTP_2, HTTP_1_1, HTTP_1_0] } else { &[HTTP_1_1, HTTP_1_0] };
         config.alpn_protocols = offered.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(Arc::new(ServerSide { settings: settings.clone(), http2, config: Arc::new(config), tickets }))
     }

@@ -70,6 +70,22 @@ fn the_host_that_a_client_names_chooses_the_certificate() {
     assert!(client.was_shown(&rsa), "of two certificates for a name, the one that the client can check");
 }
 
+/// `curl -0` offers nothing but HTTP/1.0 in the handshake (RFC 7301 section 6).
+#[test]
+fn a_client_of_http_1_0_is_served() {
+    for http2 in ["true", "false"] {
+        let (authority, files) = (Authority::new("root"), Files::new());
+        files.put("a", &authority.issue(&["a.example"]));
+        let text = ONE.replace("    tls:", &format!("    http2: {http2}\n    tls:"));
+        let gateway = gateway!(&text, FILES = files.display(), ORIGIN = Origin::ok().url());
+        let old = Way::trusting(&authority).but(|config| config.alpn_protocols = vec![b"http/1.0".to_vec()]);
+        let mut client = old.connect(&gateway.address(), "a.example").expect("a connection");
+        client.send(b"GET /hello HTTP/1.0\r\nHost: a.example\r\n\r\n").expect("a request");
+        let reply = client.reply().expect("an answer");
+        assert_eq!((reply.status, reply.body.as_slice()), (200, &b"https"[..]), "http2: {http2}");
+    }
+}
+
 #[test]
 fn versions_are_those_that_the_configuration_allows() {
     let (authority, files) = (Authority::new("root"), Files::new());
