@@ -7,12 +7,13 @@ use tollgate_plan::Plan;
 use tollgate_plan::limit::{RateLimit, RateLimitId, Store};
 use tollgate_proxy::{Control, MemoryReport, PlacesReport, Snapshot};
 
-/// `{"rate_limits", "buckets", "concurrency", "connections", "memory"}`.
+/// `{"workers_missing", "rate_limits", "buckets", "concurrency", "connections", "memory"}`.
 pub(crate) fn limits(control: &Control, snapshot: &Snapshot) -> Value {
     let plan = control.plan();
     let counts = control.buckets();
     let (open, refused) = control.connections();
     json!({
+        "workers_missing": snapshot.workers_missing,
         "rate_limits": rate_limits(&plan, snapshot),
         "buckets": {
             "now": counts.buckets, "max": control.buckets_max(), "bytes": counts.bytes, "evicted": counts.evicted,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tollgate_plan::query;
+use tollgate_proxy::Records;
 
 use crate::problem::Problem;
 use axum::http::StatusCode;
@@ -93,15 +94,16 @@ impl Filter {
     }
 }
 
-/// The records of all workers that fit, the latest first: `{"requests": […]}`.
-pub(crate) fn list(workers: &[Vec<u8>], filter: &Filter) -> String {
+/// The records of all workers that fit, the latest first: `{"workers_missing": 0, "requests": […]}`.
+pub(crate) fn list(records: &Records, filter: &Filter) -> String {
+    let Records { workers, missing } = records;
     let lines = workers.iter().flat_map(|lines| str::from_utf8(lines).unwrap_or_default().lines());
     let mut lines: Vec<&str> = lines.collect();
     // Every line begins with its time, of always the same length. Of one millisecond, a worker's last one is the latest.
     lines.reverse();
     lines.sort_by(|a, b| time(b).cmp(time(a)));
     let found: Vec<&str> = lines.into_iter().filter(|line| filter.fits(line)).take(filter.limit).collect();
-    format!("{{\"requests\":[{}]}}", found.join(",\n"))
+    format!("{{\"workers_missing\":{missing},\"requests\":[{}]}}", found.join(",\n"))
 }
 
 /// `{"time":"2026-11-22T11:30:19.123Z"`.
@@ -136,8 +138,9 @@ mod tests {
 
     fn ids(query: &str) -> Vec<String> {
         let filter = Filter::parse(query).unwrap_or_else(|problem| panic!("{query}: {problem:?}"));
-        let found: Value =
-            serde_json::from_str(&list(&[LINES.into(), OTHERS.into()], &filter)).expect("the list is JSON");
+        let records = Records { workers: vec![LINES.into(), OTHERS.into()], missing: 1 };
+        let found: Value = serde_json::from_str(&list(&records, &filter)).expect("the list is JSON");
+        assert_eq!(found["workers_missing"], 1);
         let records = found["requests"].as_array().expect("a list");
         records.iter().map(|record| record["id"].as_str().expect("an id").to_owned()).collect()
     }

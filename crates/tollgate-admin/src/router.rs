@@ -116,7 +116,8 @@ async fn requests(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Resu
         };
         return Ok(events::stream(following, filter));
     }
-    let list = requests::list(&admin.control.recent().await, &filter);
+    let records = admin.control.recent().await;
+    let list = requests::list(&records, &filter);
     Ok(([(header::CONTENT_TYPE, "application/json")], list).into_response())
 }
 

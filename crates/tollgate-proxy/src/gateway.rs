@@ -404,6 +404,7 @@ impl Shared {
 
     pub(crate) async fn snapshot(&self) -> Snapshot {
         let mut answers = Vec::new();
+        let mut missing = self.inboxes().len();
         for inbox in self.inboxes() {
             let (answer, received) = oneshot::channel();
             if inbox.try_send(Order::Snapshot(answer)).is_ok() {
@@ -413,9 +414,10 @@ impl Shared {
         let until = tokio::time::Instant::now() + ANSWER_WITHIN;
         for answer in answers {
             // What the worker told before is dropped here, and not on its thread.
-            let _ = tokio::time::timeout_at(until, answer).await;
+            missing -= usize::from(matches!(tokio::time::timeout_at(until, answer).await, Ok(Ok(_))));
         }
         let mut snapshot = self.told.merged();
+        snapshot.workers_missing = missing;
         snapshot.logs = self.log.counts().collect();
         snapshot.shipped = self.log.shipped();
         snapshot.spans = self.collector.totals();

@@ -21,6 +21,14 @@ const NEWS_PER_WORKER_MAX: usize = 4;
 /// A worker that does not answer for so long is left out.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
+/// The last access records.
+pub struct Records {
+    /// Those of each worker that answered, as lines of JSON, the eldest first.
+    pub workers: Vec<Vec<u8>>,
+    /// Workers that did not answer in time: one waits for something, the access log perhaps.
+    pub missing: usize,
+}
+
 /// The access records of all workers as they come. Whoever drops it is told nothing any more.
 pub struct Following {
     news: mpsc::Receiver<News>,
@@ -50,19 +58,20 @@ pub struct PlacesReport {
 }
 
 impl Control {
-    /// The last access records of each worker, as lines of JSON, the eldest first.
-    pub async fn recent(&self) -> Vec<Vec<u8>> {
-        let asked = self.shared.inboxes().iter().filter_map(|inbox| {
+    /// The last access records of all workers that answer in time.
+    pub async fn recent(&self) -> Records {
+        let inboxes = self.shared.inboxes();
+        let asked = inboxes.iter().filter_map(|inbox| {
             let (answer, lines) = oneshot::channel();
             inbox.try_send(Order::Recent(answer)).ok().map(|()| lines)
         });
         let asked: Vec<oneshot::Receiver<Vec<u8>>> = asked.collect();
         let until = tokio::time::Instant::now() + ANSWER_WITHIN;
-        let mut all = Vec::new();
+        let mut workers = Vec::new();
         for lines in asked {
-            all.extend(tokio::time::timeout_at(until, lines).await.ok().and_then(Result::ok));
+            workers.extend(tokio::time::timeout_at(until, lines).await.ok().and_then(Result::ok));
         }
-        all
+        Records { missing: inboxes.len() - workers.len(), workers }
     }
 
     /// Follows the access records from now on; none when too many do already.

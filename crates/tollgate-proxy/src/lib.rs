@@ -58,7 +58,7 @@ pub use explain::{Asked, EXPLAINED_BODY_BYTES_MAX, ExplainError, Explained};
 pub use gateway::{Gateway, StartError};
 pub use handover::Held;
 pub use health::{HealthReport, TargetHealth, UpstreamHealth};
-pub use insight::{Following, PlacesReport};
+pub use insight::{Following, PlacesReport, Records};
 pub use live::cache::{Purge, PurgeError};
 pub use live::dial::dialer;
 pub use live::issuers::{IssuerHealth, IssuerStatus};

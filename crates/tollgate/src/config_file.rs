@@ -83,6 +83,13 @@ pub(crate) fn fault(code: &str, message: &str) -> Value {
     })
 }
 
+/// The same, about this file as a whole.
+pub(crate) fn fault_of(file: &Path, code: &str, message: &str) -> Value {
+    let mut fault = fault(code, message);
+    fault["file"] = file.display().to_string().into();
+    fault
+}
+
 /// `1 error`, `3 errors`.
 pub(crate) fn count_errors(diagnostics: &[Diagnostic]) -> String {
     let errors = diagnostics.iter().filter(|one| one.severity == Severity::Error).count();

@@ -321,10 +321,16 @@ fn the_counters_of_a_worker_that_waits_for_the_log() {
         sums.map(|name| metrics.sum(name, &of_route))
     };
     wait_for("the first request", || counted(&gateway) == [1.0; 2]);
+    let missing = |gateway: &Gateway| {
+        let paths = ["/api/v1/requests", "/api/v1/limits"];
+        paths.map(|path| gateway.admin(path).json()["workers_missing"].clone())
+    };
+    assert_eq!(missing(&gateway), [0, 0]);
     let served = serve_until_the_log_is_full(&mut client);
     let stalled = counted(&gateway);
     assert!(stalled.iter().all(|count| *count >= 1.0), "{stalled:?} of {served}");
     assert_eq!(counted(&gateway), stalled, "also for the next one who asks");
+    assert_eq!(missing(&gateway), [1, 1], "what it knows is not there, and that is said");
 }
 
 /// A log that is waited for holds up the requests, but not the end: after the grace nobody waits any more.

@@ -205,6 +205,9 @@ fn a_listener_that_cannot_be_bound_changes_nothing() {
     );
     gateway.replace_file(&gateway.complete(&text, &[]));
     wait_for("the rejection", || gateway.readyz()["last_reload"]["ok"] == false);
+    let error = gateway.readyz()["last_reload"]["errors"][0].clone();
+    let file = gateway.file().display().to_string();
+    assert_eq!((&error["code"], &error["file"]), (&json!("not_applied"), &json!(file)), "{error}");
     assert_eq!(gateway.get("/number").text(), "1");
     assert_eq!(gateway.generation(), 1);
 }

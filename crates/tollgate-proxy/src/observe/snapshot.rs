@@ -13,6 +13,8 @@ use super::histogram::Histogram;
 /// A series appears with its first event; its labels come from the configuration, never from a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {
+    /// Workers that did not answer in time. What they told last is in the sums.
+    pub workers_missing: usize,
     /// `requests_total{route,method,status}`
     pub requests: BTreeMap<RequestLabels, u64>,
     /// `request_duration_seconds{route}`

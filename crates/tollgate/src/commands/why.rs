@@ -26,7 +26,10 @@ pub(super) fn why(arguments: &WhyArgs) -> ExitCode {
         }
     };
     let Some(record) = list["requests"].as_array().and_then(|all| all.first()) else {
-        let message = format!("there is no such request among the last ones: {}", arguments.id);
+        let mut message = format!("there is no such request among the last ones: {}", arguments.id);
+        if let Some(missing) = list["workers_missing"].as_u64().filter(|missing| *missing > 0) {
+            let _ = write!(message, "; {missing} of the workers did not tell theirs in time");
+        }
         output::failed(arguments.output.json, message);
         return ExitCode::FAILURE;
     };

@@ -9,6 +9,7 @@ mod summary;
 mod watch;
 mod writers;
 
+use std::path::Path;
 use std::time::SystemTime;
 
 use serde_json::Value;
@@ -41,7 +42,7 @@ pub(crate) async fn run(
         let Attempt { asked, outcome } = follower.next(&mut requests).await;
         supervisor.reloading();
         let before = summary::Runs::now(&control, &reloads);
-        let result = act(outcome, &control, &reloads).await;
+        let result = act(outcome, source.path(), &control, &reloads).await;
         if result.ok {
             follower.applied();
             source.applied();
@@ -69,20 +70,20 @@ fn status(result: &Reloaded) -> String {
     }
 }
 
-async fn act(outcome: Outcome, control: &Control, reloads: &Reloads) -> Reloaded {
+async fn act(outcome: Outcome, main: &Path, control: &Control, reloads: &Reloads) -> Reloaded {
     match outcome {
-        Outcome::Loaded(loaded) => apply(*loaded, control, reloads).await,
+        Outcome::Loaded(loaded) => apply(*loaded, main, control, reloads).await,
         Outcome::Failed(failed) => refuse(&failed, control, reloads),
         Outcome::BeingWritten(path) => {
             let message =
                 format!("{} is being written; it is loaded when its writer closes it", path.display());
             tracing::error!("not reloaded: {message}");
-            reject(vec![config_file::fault("being_written", &message)], control, reloads)
+            reject(vec![config_file::fault_of(&path, "being_written", &message)], control, reloads)
         }
     }
 }
 
-async fn apply(loaded: Loaded, control: &Control, reloads: &Reloads) -> Reloaded {
+async fn apply(loaded: Loaded, main: &Path, control: &Control, reloads: &Reloads) -> Reloaded {
     config_file::show(&loaded.warnings, &loaded.sources);
     // Beside the runtime, which has signals to attend to.
     let proved = tokio::task::spawn_blocking(move || (failures(&loaded), loaded)).await;
@@ -117,7 +118,13 @@ async fn apply(loaded: Loaded, control: &Control, reloads: &Reloads) -> Reloaded
         }
         Err(error) => {
             tracing::error!("configuration not applied, the old one goes on: {error}");
-            let mut fault = config_file::fault("not_applied", &error.to_string());
+            let mut fault = match error {
+                // Of the others it is not known where they stand, or they stand nowhere.
+                ApplyError::Bind { .. } | ApplyError::AccessLog(_) => {
+                    config_file::fault_of(main, "not_applied", &error.to_string())
+                }
+                _ => config_file::fault("not_applied", &error.to_string()),
+            };
             if let (ApplyError::Bind { .. }, Some(hint)) = (&error, fault.get_mut("hint")) {
                 *hint =
                     "the address must be one of this machine, and free: `ss -ltnp` shows who has it".into();
