@@ -63,7 +63,9 @@ pub(crate) struct Sessions {
 
 /// One HTTP/2 connection.
 pub(crate) struct Session {
-    send: RefCell<SendRequest<Bytes>>,
+    /// Used by copies alone: a handle remembers the stream that filled the connection, and whoever asks it then whether it is ready
+    /// takes the place of the task that is to be woken when that stream may send its body.
+    send: SendRequest<Bytes>,
     /// Streams in use.
     streams: Cell<usize>,
     /// How many there may be; 0 until the peer has said its settings.
@@ -200,7 +202,7 @@ impl TargetLive {
         let wire = Wire::new(io, Vec::new());
         let (send, connection) = builder().handshake(wire.clone()).await.map_err(|_| Unready::NotHttp2)?;
         let session = Rc::new(Session {
-            send: RefCell::new(send),
+            send,
             streams: Cell::new(0),
             max: Cell::new(0),
             proven: Cell::new(false),
@@ -233,7 +235,7 @@ impl Session {
     /// Whether it takes new streams, but for their number.
     fn is_open(&self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
-        !self.leaves.get() && !matches!(self.send.borrow_mut().poll_ready(&mut cx), Poll::Ready(Err(_)))
+        !self.leaves.get() && !matches!(self.send.clone().poll_ready(&mut cx), Poll::Ready(Err(_)))
     }
 
     /// Whether it carries nothing, and has not for so long.
@@ -246,7 +248,7 @@ impl Session {
         if let Some(refusal) = self.wire.io().refusal() {
             return Unready::Refused(refusal);
         }
-        match self.send.borrow_mut().poll_ready(&mut cx) {
+        match self.send.clone().poll_ready(&mut cx) {
             Poll::Ready(Err(error)) if !error.is_io() => Unready::NotHttp2,
             _ => Unready::Left,
         }
@@ -307,7 +309,7 @@ impl Lease {
         end: bool,
         now: Instant,
     ) -> Result<(ResponseFuture, Rc<Conn>), h2::Error> {
-        let sent = self.session.send.borrow_mut().send_request(request, end);
+        let sent = self.session.send.clone().send_request(request, end);
         let (response, body) = sent?;
         Ok((response, Conn::on_stream(Stream::H2(Box::new(H2Stream::asked(body, end))), self, now)))
     }

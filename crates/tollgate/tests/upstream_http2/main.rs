@@ -183,6 +183,27 @@ fn another_connection_when_the_first_is_full() {
     assert_eq!(last.get("/").status, 200, "there is room again");
 }
 
+/// Others look for room meanwhile, and find none: that is nothing to the one who has it.
+#[test]
+fn who_fills_a_connection_sends_its_body_at_once() {
+    for streams in [1, 3] {
+        let mut builder = Builder::new();
+        let origin =
+            H2Origin::start_with(builder.max_concurrent_streams(streams), |mut exchange| async move {
+                exchange.body().await;
+                exchange.answer(200, &[], b"ok", &[]);
+            });
+        let gateway = with(&origin.url(), "    timeout: 60s\n");
+        let mut clients: Vec<Client> = (0..10).map(|_| gateway.client()).collect();
+        for _ in 0..10 {
+            let body = "x".repeat(100);
+            let request = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{body}");
+            clients.iter_mut().for_each(|client| client.send(&request));
+            clients.iter_mut().for_each(|client| assert_eq!(client.response().status, 200));
+        }
+    }
+}
+
 #[test]
 fn who_waits_for_a_stream_gets_the_next_one() {
     let gate = watch::Sender::new(false);
