@@ -3,7 +3,7 @@
 use std::io;
 
 use serde_json::{Value, json};
-use tollgate_testkit::{Gateway, Origin, Response, behaviour, gateway};
+use tollgate_testkit::{Gateway, Origin, Response, assert_problem, behaviour, gateway};
 
 /// A fleet's services in one: answers by path.
 fn fleet() -> Origin {
@@ -203,6 +203,34 @@ fn what_fails_is_named_and_the_rest_is_there() {
     );
     check("to: fleet, path: /gone, success: [200, 500]", "part_failed", ok.clone());
     check("to: fleet, path: /echo, if: 'claims.x == 1'", "part_failed", ok);
+}
+
+/// What a client lacks is the client's to add, also where a part that is needed fails by it.
+#[test]
+fn a_part_that_lacks_a_header_of_the_client() {
+    let part = "name: bad, required: true, to: fleet, path: \"/{header:x-none}\"";
+    let answer = aggregate(&fleet(), "", &["name: good, json: { ok: true }", part]).get("/7");
+    assert_problem(&answer, "template_value_missing");
+    assert_eq!(
+        (answer.status, completed(&answer)),
+        (400, (Some("false"), Some("bad;template_value_missing")))
+    );
+}
+
+#[test]
+fn names_that_are_no_token_are_quoted() {
+    let names = [r#"'a, b;c'"#, r#"größe"#, r#"'say "no"'"#, "plain"];
+    let parts = names.map(|name| format!("name: {name}, to: fleet, path: /gone"));
+    let mut parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    parts.push("name: good, json: { ok: true }");
+    let origin = fleet();
+    let gateway = aggregate(&origin, "", &parts);
+    let answer = gateway.get("/7");
+    let failed = r#""a, b;c";part_failed, %"gr%c3%b6%c3%9fe";part_failed, "say \"no\"";part_failed, plain;part_failed"#;
+    assert_eq!(completed(&answer), (Some("false"), Some(failed)));
+    let told =
+        json!(["a, b;c;part_failed", "größe;part_failed", "say \"no\";part_failed", "plain;part_failed"]);
+    assert_eq!(gateway.record_of("/7")["parts_failed"], told, "a list of JSON needs no quotes");
 }
 
 #[test]

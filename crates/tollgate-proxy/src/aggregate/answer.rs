@@ -230,10 +230,56 @@ fn refuse(
 fn tell(exchange: &Exchange<'_>, failures: &[(&Part, &Failed)], headers: &mut HeaderBlock) {
     headers.append(&name::X_TOLLGATE_COMPLETED, if failures.is_empty() { b"true" } else { b"false" });
     if !failures.is_empty() {
+        let written =
+            |(part, failed): &(&Part, &Failed)| format!("{};{}", item(&part.name), failed.reason.code());
+        let written: Vec<String> = failures.iter().map(written).collect();
+        headers.append(&name::X_TOLLGATE_FAILED, written.join(", ").as_bytes());
         let told = |(part, failed): &(&Part, &Failed)| format!("{};{}", part.name, failed.reason.code());
         let told: Box<[String]> = failures.iter().map(told).collect();
-        headers.append(&name::X_TOLLGATE_FAILED, told.join(", ").as_bytes());
         // An aggregate is answered once.
         let _ = exchange.seen.parts_failed.set(told);
+    }
+}
+
+/// A name as an item of a structured field (RFC 9651): a token where it is one (section 3.3.4), else a string (section
+/// 3.3.3), else, with letters of other languages, a display string (section 3.3.8). Names hold no control characters.
+fn item(name: &str) -> Cow<'_, str> {
+    let starts = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '*');
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(&byte);
+    if starts && name.bytes().all(is_token) {
+        return Cow::Borrowed(name);
+    }
+    if name.bytes().all(|byte| matches!(byte, 0x20..=0x7e)) {
+        return Cow::Owned(format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")));
+    }
+    let mut out = "%\"".to_owned();
+    for byte in name.bytes() {
+        match byte {
+            b'%' | b'"' | ..=0x1f | 0x7f.. => out.push_str(&format!("%{byte:02x}")),
+            _ => out.push(char::from(byte)),
+        }
+    }
+    out.push('"');
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::item;
+
+    #[test]
+    fn names_of_parts_are_items() {
+        for (name, expect) in [
+            ("driver", "driver"),
+            ("d.e-f_2", "d.e-f_2"),
+            ("a/b:c", "a/b:c"),
+            ("2nd", "\"2nd\""),
+            ("a, b;c", "\"a, b;c\""),
+            ("q\"r\\s", "\"q\\\"r\\\\s\""),
+            ("größe", "%\"gr%c3%b6%c3%9fe\""),
+            ("100% größer\"", "%\"100%25 gr%c3%b6%c3%9fer%22\""),
+        ] {
+            assert_eq!(item(name), expect, "{name}");
+        }
     }
 }
