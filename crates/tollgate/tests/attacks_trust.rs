@@ -122,6 +122,31 @@ fn cve_2021_32813_and_2024_45410_connection_cannot_take_the_gateways_headers_awa
     }
 }
 
+/// Rules see what the client sent: a header is not hidden from them by calling it one of the connection.
+#[test]
+fn connection_hides_nothing_from_the_rules() {
+    let gateway = gateway!(
+        "routes:\n  - { path: /route, headers: { x-internal: false }, respond: { body: outside } }\n  \
+         - { path: /route, respond: { body: \"inside {header:x-internal}\" } }\n  \
+         - { path: /guard, guard: [{ if: \"!('x-internal' in request.headers)\" }], respond: { body: ok } }\n  \
+         - { path: /limit, rate_limit: { rate: 1/h, per: header:x-internal }, respond: { body: ok } }\n"
+    );
+    for connection in ["", "Connection: x-internal\r\n", "Connection: keep-alive, X-Internal\r\n"] {
+        let ask = |path: &str, value: &str| {
+            let lines = format!("Host: a\r\nX-Internal: {value}\r\n{connection}");
+            gateway.client().exchange(format!("GET {path} HTTP/1.1\r\n{lines}\r\n"))
+        };
+        assert_eq!(ask("/route", "1").text(), "inside 1", "{connection}");
+        assert_eq!(ask("/guard", "1").status, 403, "{connection}");
+        let key = format!("of{}", connection.len());
+        assert_eq!(
+            [ask("/limit", &key), ask("/limit", &key)].map(|one| one.status),
+            [200, 429],
+            "{connection}"
+        );
+    }
+}
+
 /// APISIX believed X-Real-IP of anybody, which opened its own API; Envoy trusted private addresses by default.
 #[test]
 fn cve_2022_24112_and_2024_45806_nobody_says_where_a_request_comes_from() {
