@@ -28,6 +28,12 @@ pub(crate) struct Verified {
     pub(crate) claims: Claims,
 }
 
+impl tollgate_script::Claims for Verified {
+    fn tree(&self) -> serde_json::Value {
+        self.claims.to_value()
+    }
+}
+
 impl Identity {
     /// The name in logs, limits and templates: a consumer's own, or issuer and `sub`.
     pub(crate) fn consumer<'a>(&'a self, plan: &'a Plan) -> Option<&'a str> {

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use mlua::{Lua, LuaString, Table, Value};
 
+use crate::face::KeptClaims;
 use crate::failure::Cause;
 use crate::host::Host;
 use crate::limits::Budget;
@@ -46,6 +47,8 @@ pub(crate) struct Desk {
     pub(crate) request: RefCell<Request>,
     pub(crate) response: RefCell<Response>,
     pub(crate) handed: RefCell<Handed>,
+    /// Claims of tokens that came before.
+    pub(crate) claims: RefCell<KeptClaims>,
     /// Something was handed out.
     pub(crate) lent: Cell<bool>,
     /// The script that runs.
@@ -56,6 +59,8 @@ pub(crate) struct Desk {
     pub(crate) list: OnceCell<Table>,
     /// Bytes that a text made from tables may have.
     pub(crate) max_text_bytes: Cell<usize>,
+    /// Bytes that the machine may hold until the call has ended.
+    pub(crate) most_bytes: Cell<usize>,
     log_lines: Cell<u32>,
     /// Where the call was when it passed a limit.
     place: RefCell<Option<Place>>,
@@ -77,7 +82,6 @@ pub(crate) struct Ended {
 pub(crate) struct Handed {
     pub(crate) query: Option<Table>,
     pub(crate) params: Option<Table>,
-    pub(crate) claims: Option<Value>,
     request: Payload,
     response: Payload,
 }
@@ -87,6 +91,8 @@ pub(crate) struct Handed {
 pub(crate) struct Payload {
     pub(crate) text: Option<LuaString>,
     pub(crate) json: Option<Value>,
+    /// The text that the values are of has a name twice in one object.
+    pub(crate) repeats: bool,
 }
 
 impl Handed {
@@ -108,11 +114,13 @@ impl Desk {
             request: RefCell::default(),
             response: RefCell::default(),
             handed: RefCell::default(),
+            claims: RefCell::default(),
             lent: Cell::new(false),
             running: RefCell::default(),
             modules: RefCell::default(),
             list: OnceCell::new(),
             max_text_bytes: Cell::new(0),
+            most_bytes: Cell::new(usize::MAX),
             log_lines: Cell::new(0),
             place: RefCell::default(),
         })
@@ -232,6 +240,25 @@ impl Desk {
     /// Counts work of the gateway's own functions toward the time of the call.
     pub(crate) fn work(&self, bytes: usize) -> mlua::Result<()> {
         self.budget.work(bytes).map_err(limit_error)
+    }
+
+    /// Runs work of the gateway's own that makes values and counts them by [`Desk::makes`]. The engine's limit of memory is
+    /// off meanwhile: under it each value takes several times as long, for the engine must be able to fail at it.
+    pub(crate) fn unbound<R>(&self, lua: &Lua, run: impl FnOnce() -> mlua::Result<R>) -> mlua::Result<R> {
+        let limit = lua.set_memory_limit(0)?;
+        let result = run();
+        lua.set_memory_limit(limit)?;
+        result
+    }
+
+    /// Counts a value of some bytes that is about to be made, toward the time of the call and its memory.
+    pub(crate) fn makes(&self, lua: &Lua, bytes: usize) -> mlua::Result<()> {
+        if lua.used_memory().saturating_add(bytes) > self.most_bytes.get() {
+            self.budget.exhaust(Cause::Memory);
+            self.note_place(lua);
+            return Err(limit_error(Cause::Memory));
+        }
+        self.work(bytes)
     }
 
     /// Names in errors: of the script that runs and its modules.

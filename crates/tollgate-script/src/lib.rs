@@ -39,7 +39,7 @@ mod library;
 pub use failure::{Cause, Failure, ScriptError};
 pub use host::{Host, Level, Silent};
 pub use limits::{Limits, MAX_MACHINE_BYTES};
-pub use message::{Changed, Facts, Request, Respond, Response, Verdict};
+pub use message::{Changed, Claims, Facts, Request, Respond, Response, Verdict};
 pub use script::{Compiler, LoadModule, MAX_MODULES, MAX_SOURCE_BYTES, Script, Source};
 pub use source::Needs;
 pub use vm::{Session, Vm};

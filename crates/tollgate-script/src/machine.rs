@@ -52,12 +52,12 @@ pub(crate) struct Loaded {
     script: Weak<Compiled>,
 }
 
-/// An instance of a script that holds nothing of the request that made it, for the next one: its one function can
-/// remember nothing, for it has no variables around it, and there is nothing else in its environment.
+/// An instance of a script that holds nothing of the request that made it, for the next one: its functions can remember
+/// nothing, for they have no variables around them, and there is nothing else in its environment. One exchange may be
+/// given one for its request and another for its response: they cannot be told apart.
 struct Kept {
-    environment: Table,
-    phase: Phase,
-    function: Function,
+    request: Option<Function>,
+    response: Option<Function>,
 }
 
 /// What a call is made of.
@@ -67,12 +67,13 @@ enum Ready {
     /// What a request before left.
     Again(Kept),
     /// The exchange has it.
-    Live,
+    Live(Function),
 }
 
-/// The environment of one script in one exchange.
+/// What one script left in one exchange for its response.
 pub(crate) struct Live {
     loaded: Rc<Loaded>,
+    /// Its function there, in its environment; none where it left nothing in that.
     response: Option<Function>,
     modules: Option<Table>,
     pub(crate) machine: Rc<Machine>,
@@ -155,7 +156,9 @@ impl Machine {
         request: &mut Request,
         response: &mut Response,
     ) -> Result<Verdict, Failure> {
-        if live.is_none() && self.is_full() {
+        // A request that has been sent is answered.
+        let begins = phase == Phase::Request || !compiled.phases().request;
+        if begins && live.is_none() && self.is_full() {
             let message = "too many requests wait for their response with what their scripts hold";
             return Err(Failure::of(Cause::Full, &compiled.main.file, message));
         }
@@ -170,7 +173,7 @@ impl Machine {
             self.limited(&compiled.limits, || {
                 let verdict = self.run(&loaded, live, ready, phase)?;
                 if self.desk.lent.get() && verdict == Verdict::Continue {
-                    face::take_back(&self.desk)?;
+                    face::take_back(&self.lua, &self.desk)?;
                 }
                 Ok(verdict)
             })
@@ -190,10 +193,11 @@ impl Machine {
     /// A fresh environment with the script in it, unless there is one. Made without a limit of memory, for the
     /// engine takes several times as long to make something that it must be able to fail at.
     fn prepare(&self, loaded: &Loaded, live: &Option<Live>, phase: Phase) -> mlua::Result<Ready> {
-        if live.is_some() {
-            return Ok(Ready::Live);
+        if let Some(response) = live.as_ref().and_then(|live| live.response.clone()) {
+            return Ok(Ready::Live(response));
         }
-        if let Some(kept) = loaded.idle.take().filter(|kept| kept.phase == phase) {
+        let kept = loaded.idle.take();
+        if let Some(kept) = kept.filter(|kept| kept.function(phase).is_some()) {
             return Ok(Ready::Again(kept));
         }
         let environment = environment(&self.lua, &loaded.meta)?;
@@ -208,46 +212,69 @@ impl Machine {
         phase: Phase,
     ) -> mlua::Result<Verdict> {
         let Faces { req, res, .. } = &self.faces;
-        let Starters { first, again } = &self.start;
-        let (value, response) = match ready {
+        let (value, left): (Value, Option<Function>) = match ready {
             Ready::Fresh(main, environment) => {
                 let (value, alone, response): (Value, bool, Option<Function>) = match phase {
-                    Phase::Response => first.call((main, &environment, false, res, req))?,
-                    _ => first.call((main, &environment, true, req))?,
+                    Phase::Response => self.start.first.call((main, &environment, false, res, req))?,
+                    _ => self.start.first.call((main, &environment, true, req))?,
                 };
-                if alone {
-                    loaded.keep(environment, phase)?;
+                match alone && self.keep(loaded, &environment)? {
+                    true => (value, None),
+                    false => (value, response),
                 }
-                (value, response)
             }
             Ready::Again(kept) => {
-                let Kept { environment, function, .. } = &kept;
-                let (value, alone): (Value, bool) = match phase {
-                    Phase::Response => again.call((environment, function, res, req))?,
-                    _ => again.call((environment, function, req))?,
+                let function = kept.function(phase);
+                let function =
+                    function.ok_or_else(|| mlua::Error::RuntimeError("nothing kept".to_owned()))?;
+                let (value, alone, response): (Value, bool, Option<Function>) = match phase {
+                    Phase::Response => function.call((res, req))?,
+                    _ => function.call(req)?,
                 };
                 if alone {
                     loaded.idle.replace(Some(kept));
                 }
-                (value, None)
+                (value, response)
             }
-            Ready::Live => {
-                let response = live.as_ref().and_then(|live| live.response.as_ref());
-                return response
-                    .map_or(Ok(Verdict::Continue), |response| verdict(response.call((res, req))?));
-            }
+            Ready::Live(response) => return verdict(response.call((res, req))?),
         };
-        if response.is_some() && phase == Phase::Request {
+        if phase == Phase::Request && (left.is_some() || self.desk.modules.borrow().is_some()) {
             self.waiting.set(self.waiting.get() + 1);
-            *live = Some(Live { loaded: loaded.clone(), response, modules: None, machine: self.clone() });
+            *live =
+                Some(Live { loaded: loaded.clone(), response: left, modules: None, machine: self.clone() });
         }
         verdict(value)
     }
 
+    /// Keeps the instance in `environment`, where the script's functions stand alone, for the next request if it can have
+    /// nothing of this one: they share no variable with anything (`num_upvalues`).
+    fn keep(&self, loaded: &Loaded, environment: &Table) -> mlua::Result<bool> {
+        if loaded.stateful.get() {
+            return Ok(false);
+        }
+        let request: Option<Function> = environment.raw_get("request")?;
+        let response: Option<Function> = environment.raw_get("response")?;
+        if [&request, &response].into_iter().flatten().any(|function| function.info().num_upvalues > 0) {
+            loaded.stateful.set(true);
+            return Ok(false);
+        }
+        let again = |function: &Option<Function>| {
+            let function = function.as_ref()?;
+            let (request, response) = (request.as_ref(), response.as_ref());
+            Some(self.start.again.call::<Function>((environment, function, request, response)))
+        };
+        let kept = Kept { request: again(&request).transpose()?, response: again(&response).transpose()? };
+        loaded.idle.replace(Some(kept));
+        Ok(true)
+    }
+
     /// Runs scripts under the limit of memory, which holds from here on and not for what was there before.
     fn limited<T>(&self, limits: &Limits, run: impl FnOnce() -> mlua::Result<T>) -> mlua::Result<T> {
-        self.lua.set_memory_limit(self.lua.used_memory().saturating_add(limits.memory_bytes))?;
+        let most_bytes = self.lua.used_memory().saturating_add(limits.memory_bytes);
+        self.lua.set_memory_limit(most_bytes)?;
+        self.desk.most_bytes.set(most_bytes);
         let result = run();
+        self.desk.most_bytes.set(usize::MAX);
         // Without a limit the engine's own work needs no protection from it.
         self.lua.set_memory_limit(0)?;
         if result.as_ref().is_err_and(is_memory) {
@@ -310,22 +337,13 @@ impl Machine {
     }
 }
 
-impl Loaded {
-    /// Keeps the instance in `environment`, where the function that was called stands alone, for the next request if
-    /// it can have nothing of this one: it shares no variable with anything (`num_upvalues`).
-    fn keep(&self, environment: Table, phase: Phase) -> mlua::Result<()> {
-        if self.stateful.get() {
-            return Ok(());
-        }
-        let name = if phase == Phase::Response { "response" } else { "request" };
-        let function: Function = environment.raw_get(name)?;
-        match function.info().num_upvalues {
-            0 => drop(self.idle.replace(Some(Kept { environment, phase, function }))),
-            _ => self.stateful.set(true),
-        }
-        Ok(())
+impl Kept {
+    fn function(&self, phase: Phase) -> Option<&Function> {
+        if phase == Phase::Response { self.response.as_ref() } else { self.request.as_ref() }
     }
+}
 
+impl Loaded {
     /// A module's function, in an environment of its own.
     pub(crate) fn module(&self, lua: &Lua, name: &str) -> mlua::Result<Option<Function>> {
         let Some(function) = self.modules.get(name) else { return Ok(None) };

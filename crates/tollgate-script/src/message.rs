@@ -1,6 +1,7 @@
 //! Requests and responses as a script is handed them, and what it makes of them. Values; nothing of the VM.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use serde_json::Value;
 use tollgate_wire::{HeaderBlock, Method};
@@ -27,8 +28,20 @@ pub struct Request {
     pub changed: Changed,
 }
 
+/// Claims of a token: made into values where a script reads them, and not again while the token is the same.
+pub trait Claims {
+    /// All claims, as an object.
+    fn tree(&self) -> Value;
+}
+
+impl Claims for Value {
+    fn tree(&self) -> Value {
+        self.clone()
+    }
+}
+
 /// What is known of a request, for scripts to read.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Facts {
     /// The host that the client asked for, in lower case, without port.
     pub host: String,
@@ -38,8 +51,8 @@ pub struct Facts {
     pub consumer: Option<String>,
     /// The route's parameters, decoded.
     pub params: Vec<(String, String)>,
-    /// The claims of the token, as an object; none without a token.
-    pub claims: Option<Value>,
+    /// The claims of the token; none without a token. They never change.
+    pub claims: Option<Rc<dyn Claims>>,
 }
 
 /// The upstream's answer, before the client sees it.

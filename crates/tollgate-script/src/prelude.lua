@@ -129,30 +129,43 @@ end
 log = { info = line(0), warn = line(1), error = line(2) }
 print = log.info
 
--- Whether the environment holds this function, and nothing else.
-local function alone(environment, f)
-    local name, value = next(environment)
-    return value == f and next(environment, name) == nil
+-- Whether the environment holds these functions under their names, and nothing else. One of them may be nil.
+local function alone(environment, request, response)
+    if rawget(environment, "request") ~= request or rawget(environment, "response") ~= response then
+        return false
+    end
+    local others = (if request then 1 else 0) + (if response then 1 else 0)
+    for _ in next, environment do
+        others -= 1
+    end
+    return others == 0
 end
 
 -- Runs a script in a fresh environment, and its function for the request (true) or for the response (false). Gives the
--- verdict, whether nothing but that function is in the environment, and what is left there as function for the response.
+-- verdict, whether nothing but its functions is in the environment, and what is left there as function for the response.
 local function start(main, environment, asked, first, second)
     main()
+    local request, response = rawget(environment, "request"), rawget(environment, "response")
     local f, verdict = nil, nil
     if asked ~= nil then
-        f = rawget(environment, asked and "request" or "response")
+        f = if asked then request else response
     end
     if f ~= nil then
         verdict = f(first, second)
     end
-    return verdict, alone(environment, f), rawget(environment, "response")
+    return verdict, alone(environment, request, response), rawget(environment, "response")
 end
 
--- Runs a script's one function in an environment that held nothing else, and says whether that is still so.
-local function again(environment, f, first, second)
-    local verdict = f(first, second)
-    return verdict, alone(environment, f)
+-- For an environment that holds nothing but these: runs one of them, says whether that is still so, and gives what is left
+-- as function for the response where it is not.
+local function again(environment, f, request, response)
+    return function(first, second)
+        local verdict = f(first, second)
+        if alone(environment, request, response) then
+            return verdict, true
+        end
+        return verdict, false, rawget(environment, "response")
+    end
 end
 
 return start, again

@@ -60,7 +60,7 @@ const WITHOUT: &[(&str, &str)] = &[("math", "randomseed"), ("coroutine", "finall
 pub(crate) struct Starters {
     /// In a fresh environment.
     pub(crate) first: Function,
-    /// One function of it, in an environment that was there.
+    /// Makes the function that runs one of its functions in an environment that was there.
     pub(crate) again: Function,
 }
 

@@ -139,6 +139,10 @@ impl Compiled {
         self.needs
     }
 
+    pub(crate) fn phases(&self) -> Phases {
+        self.phases
+    }
+
     /// The names that places in errors may have.
     pub(crate) fn files(&self) -> Vec<&str> {
         std::iter::once(&self.main).chain(&self.modules).map(|unit| unit.file.as_str()).collect()
@@ -200,8 +204,11 @@ impl Units<'_, '_> {
         if text.len() > MAX_SOURCE_BYTES {
             return Err(fault(file, 0, format!("has more than {MAX_SOURCE_BYTES} bytes")));
         }
-        let bytecode = bytecode(file, text)?;
+        let mut compiled = bytecode(file, text, INLINED)?;
         let outline = outline(file, text)?;
+        if outline.names_error {
+            compiled = bytecode(file, text, PLAIN)?;
+        }
         self.needs = self.needs.and(outline.needs);
         for (required, line) in outline.requires {
             self.require(&required).map_err(|error| match error {
@@ -209,7 +216,7 @@ impl Units<'_, '_> {
                 Unmet::There(error) => error,
             })?;
         }
-        Ok(Unit { module: name, file: file.to_owned(), bytecode })
+        Ok(Unit { module: name, file: file.to_owned(), bytecode: compiled })
     }
 
     fn require(&mut self, required: &str) -> Result<(), Unmet> {
@@ -261,19 +268,27 @@ pub(crate) fn module_name(required: &str) -> Result<&str, &'static str> {
     }
 }
 
+/// The compiler's levels. By the second small local functions become part of those that call them: a script whose helpers
+/// all do can remember nothing, and keeps its instance. But `error(…, 2)` would count one caller too few.
+const PLAIN: u8 = 1;
+const INLINED: u8 = 2;
+
 /// Text becomes bytecode here and nowhere else: bytecode from outside is never loaded.
-fn bytecode(file: &str, text: &str) -> Result<Vec<u8>, ScriptError> {
-    mlua::chunk::Compiler::new().set_optimization_level(1).set_debug_level(1).compile(text).map_err(|error| {
-        let said = match &error {
-            mlua::Error::SyntaxError { message, .. } => message.as_str(),
-            _ => return fault(file, 0, error.to_string()),
-        };
-        let said = said.strip_prefix(':').unwrap_or(said);
-        match said.split_once(':').and_then(|(line, said)| Some((line.trim().parse().ok()?, said.trim()))) {
-            Some((line, said)) => fault(file, line, said),
-            None => fault(file, 0, said),
-        }
-    })
+fn bytecode(file: &str, text: &str, level: u8) -> Result<Vec<u8>, ScriptError> {
+    mlua::chunk::Compiler::new().set_optimization_level(level).set_debug_level(1).compile(text).map_err(
+        |error| {
+            let said = match &error {
+                mlua::Error::SyntaxError { message, .. } => message.as_str(),
+                _ => return fault(file, 0, error.to_string()),
+            };
+            let said = said.strip_prefix(':').unwrap_or(said);
+            match said.split_once(':').and_then(|(line, said)| Some((line.trim().parse().ok()?, said.trim())))
+            {
+                Some((line, said)) => fault(file, line, said),
+                None => fault(file, 0, said),
+            }
+        },
+    )
 }
 
 fn fault(file: &str, line: u32, message: impl Into<String>) -> ScriptError {

@@ -55,6 +55,8 @@ pub(crate) struct Outline {
     pub(crate) needs: Needs,
     /// Names of required modules and the lines where they are.
     pub(crate) requires: Vec<(String, u32)>,
+    /// It has the engine's `error`, by which a function can name its caller's line.
+    pub(crate) names_error: bool,
 }
 
 /// Reads a source of which the compiler has made sure that it is one.
@@ -67,6 +69,7 @@ pub(crate) fn outline(file: &str, text: &str) -> Result<Outline, ScriptError> {
     let mut outline = Outline::default();
     for (at, token) in tokens.iter().enumerate() {
         match token.kind {
+            Kind::Word("error") if before(at, 1) != Some(Kind::Mark(b'.')) => outline.names_error = true,
             Kind::Word(field) if before(at, 1) == Some(Kind::Mark(b'.')) => {
                 let owner = match (before(at, 2), before(at, 3)) {
                     (_, Some(Kind::Mark(b'.' | b':'))) => None,

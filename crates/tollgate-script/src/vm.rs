@@ -27,7 +27,8 @@ pub struct Session {
 }
 
 impl Vm {
-    /// A machine for this thread. It takes some 100 µs to make and holds some 200 KiB.
+    /// A machine for this thread. It takes some 100 µs to make and holds some 600 KiB, most of it
+    /// room in pages of the engine's for values of a size that hardly any value has.
     pub fn new(host: Rc<dyn Host>) -> Result<Vm, Failure> {
         Ok(Vm { machine: Machine::new(host.clone())?, host, replaced: 0 })
     }

@@ -74,7 +74,7 @@ fn plan() {
         (None, Err(json!({ "error": "no plan", "plan": null }))),
     ] {
         let mut request = drive::request();
-        request.facts.claims = claims;
+        request.facts.claims = claims.map(|claims| std::rc::Rc::new(claims) as _);
         match bench.exchange(&script, &mut request, &mut Response::default()).unwrap() {
             Verdict::Continue => assert_eq!(Ok(request.path.as_str()), expect),
             Verdict::Respond(answer) => {
@@ -96,7 +96,7 @@ fn mask() {
         [(json!(["support"]), &sent), (json!(["admin"]), &masked), (json!("support"), &masked)]
     {
         let mut request = drive::request();
-        request.facts.claims = Some(json!({ "roles": roles }));
+        request.facts.claims = Some(std::rc::Rc::new(json!({ "roles": roles })));
         let mut response = answer(sent.clone());
         Bench::new().exchange(&script, &mut request, &mut response).unwrap();
         assert_eq!(&body_of(&response), expect);

@@ -18,6 +18,7 @@ use tollgate_wire::{HeaderBlock, Method, name, remove_hop_by_hop, write_header};
 
 use crate::buffer;
 use crate::exchange::{Exchange, Outcome, Outgoing, Reject, Reply};
+use crate::identity::Identity;
 use crate::scripting::Caller;
 use crate::trail::{Stage, Trail};
 use crate::worker::{Active, Worker};
@@ -419,13 +420,16 @@ fn of_either(request: &mut Request, exchange: &Exchange<'_>, scripts: &Scripts) 
     let needs = scripts.needs;
     request.method.clone_from(&exchange.kit.head.method);
     request.body = needs.request_body.then(|| buffer::with_request_body(exchange, <[u8]>::to_vec));
-    let claims = || exchange.identity.as_ref().and_then(|identity| identity.claims());
+    let claims = || match &exchange.identity {
+        Some(Identity::Token(verified)) => Some(verified.clone() as Rc<dyn tollgate_script::Claims>),
+        _ => None,
+    };
     request.facts = Facts {
         host: if needs.host { exchange.kit.host.clone() } else { String::new() },
         client_ip: exchange.facts.client_ip,
         consumer: if needs.consumer { exchange.consumer().map(str::to_owned) } else { None },
         params: if needs.params { params(exchange) } else { Vec::new() },
-        claims: if needs.claims { claims().map(tollgate_token::Claims::to_value) } else { None },
+        claims: if needs.claims { claims() } else { None },
     };
 }
 

@@ -7,16 +7,19 @@ use mlua::{Lua, Value};
 use tollgate_wire::name;
 
 use super::{at_hand, text_of};
-use crate::desk::{Desk, Side, kind, refuse};
+use crate::desk::{Desk, Payload, Side, kind, refuse};
 use crate::library::json;
 
 pub(super) fn text(lua: &Lua, desk: &Desk, side: Side) -> mlua::Result<Value> {
     buffered(desk, side, "body")?;
-    take_back(desk, side)?;
+    take_back(lua, desk, side)?;
     if let Some(text) = desk.handed(|handed| handed.payload(side).text.clone()) {
         return Ok(Value::String(text));
     }
-    let text = desk.body(side, |body| lua.create_string(body))?;
+    let text = desk.body(side, |body| {
+        desk.makes(lua, body.len())?;
+        lua.create_string(body)
+    })?;
     desk.handed(|handed| handed.payload(side).text = Some(text.clone()));
     Ok(Value::String(text))
 }
@@ -27,10 +30,13 @@ pub(super) fn json(lua: &Lua, desk: &Desk, side: Side) -> mlua::Result<Value> {
     if let Some(value) = desk.handed(|handed| handed.payload(side).json.clone()) {
         return Ok(value);
     }
-    let value = desk.body(side, |body| json::decode(lua, desk, body))?;
-    let Ok(value) = value else { return Ok(Value::Nil) };
-    desk.handed(|handed| handed.payload(side).json = Some(value.clone()));
-    Ok(value)
+    let read = desk.body(side, |body| json::decode(lua, desk, body))?;
+    let Ok(read) = read else { return Ok(Value::Nil) };
+    desk.handed(|handed| {
+        let payload = handed.payload(side);
+        (payload.json, payload.repeats) = (Some(read.value.clone()), read.repeats);
+    });
+    Ok(read.value)
 }
 
 pub(super) fn set_text(lua: &Lua, desk: &Desk, side: Side, value: Value) -> mlua::Result<()> {
@@ -51,10 +57,10 @@ pub(super) fn set_json(lua: &Lua, desk: &Desk, side: Side, value: Value) -> mlua
         return set_text(lua, desk, side, value);
     }
     buffered(desk, side, "json")?;
-    let body = json::encode(desk, &value)?;
+    let body = json::encode(lua, desk, &value)?;
     desk.handed(|handed| {
         let payload = handed.payload(side);
-        (payload.text, payload.json) = (None, Some(value));
+        *payload = Payload { text: None, json: Some(value), repeats: false };
     });
     desk.set_body(side, body);
     let said = desk.headers(side, |headers| headers.get(&name::CONTENT_TYPE).is_some_and(says_json));
@@ -68,14 +74,23 @@ pub(super) fn set_json(lua: &Lua, desk: &Desk, side: Side, value: Value) -> mlua
 pub(crate) const JSON: &[u8] = b"application/json";
 
 /// Writes values that were handed out back into the body, if that changes what it means.
-pub(super) fn take_back(desk: &Desk, side: Side) -> mlua::Result<()> {
-    let handed = desk.handed(|handed| handed.payload(side).json.clone());
+pub(super) fn take_back(lua: &Lua, desk: &Desk, side: Side) -> mlua::Result<()> {
+    let handed = desk.handed(|handed| {
+        let payload = handed.payload(side);
+        payload.json.clone().map(|value| (value, payload.repeats))
+    });
     // Values that are no tables cannot have been changed in place.
-    let Some(value @ Value::Table(_)) = handed else { return Ok(()) };
-    let written = json::encode(desk, &value)?;
-    desk.work(written.len())?;
-    if desk.body(side, |body| json::same(body, &written)) {
+    let Some((value @ Value::Table(_), repeats)) = handed else { return Ok(()) };
+    // Which of a name's members counts is seen only by reading all of the text.
+    if !repeats && desk.body(side, |body| json::says(lua, desk, body, &value))? {
         return Ok(());
+    }
+    let written = json::encode(lua, desk, &value)?;
+    if repeats {
+        desk.work(written.len())?;
+        if desk.body(side, |body| json::same(body, &written)) {
+            return Ok(());
+        }
     }
     desk.handed(|handed| handed.payload(side).text = None);
     desk.set_body(side, written);

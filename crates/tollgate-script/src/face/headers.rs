@@ -36,7 +36,7 @@ pub(super) fn face(lua: &Lua, desk: &Rc<Desk>, side: Side) -> mlua::Result<Table
         lua,
         &headers,
         lua.create_function(move |lua, (_, name): (Owner, LuaString)| {
-            reads.headers(side, |headers| get(lua, headers, &name.as_bytes()))
+            reads.unbound(lua, || reads.headers(side, |headers| get(lua, headers, &name.as_bytes())))
         })?,
         lua.create_function(move |lua, (_, name, value): (Owner, LuaString, Value)| {
             set(lua, &writes, side, &name.as_bytes(), &value)

@@ -5,6 +5,7 @@
 //! shows is what lies on the desk.
 
 mod body;
+mod claims;
 mod headers;
 mod query;
 mod request;
@@ -17,6 +18,7 @@ use mlua::{FromLua, Function, IntoLuaMulti, Lua, LuaString, Table, Value};
 use crate::desk::{Desk, Phase, Side, refuse};
 
 pub(crate) use body::JSON;
+pub(crate) use claims::Kept as KeptClaims;
 pub(crate) use headers::{put as put_header, settable};
 
 /// The two messages, and their headers.
@@ -38,7 +40,7 @@ pub(crate) fn faces(lua: &Lua, desk: &Rc<Desk>) -> mlua::Result<Faces> {
         lua,
         &req,
         lua.create_function(move |lua, (_, name): (Owner, LuaString)| {
-            request::get(lua, &reads, &name.as_bytes())
+            reads.unbound(lua, || request::get(lua, &reads, &name.as_bytes()))
         })?,
         lua.create_function(move |lua, (_, name, value): (Owner, LuaString, Value)| {
             request::set(lua, &writes, &name.as_bytes(), value)
@@ -52,7 +54,7 @@ pub(crate) fn faces(lua: &Lua, desk: &Rc<Desk>) -> mlua::Result<Faces> {
         lua,
         &res,
         lua.create_function(move |lua, (_, name): (Owner, LuaString)| {
-            response::get(lua, &reads, &name.as_bytes())
+            reads.unbound(lua, || response::get(lua, &reads, &name.as_bytes()))
         })?,
         lua.create_function(move |lua, (_, name, value): (Owner, LuaString, Value)| {
             response::set(lua, &writes, &name.as_bytes(), value)
@@ -63,12 +65,12 @@ pub(crate) fn faces(lua: &Lua, desk: &Rc<Desk>) -> mlua::Result<Faces> {
 }
 
 /// Writes back what scripts changed in place of what they were handed.
-pub(crate) fn take_back(desk: &Desk) -> mlua::Result<()> {
+pub(crate) fn take_back(lua: &Lua, desk: &Desk) -> mlua::Result<()> {
     if desk.phase.get() == Phase::Request {
         query::take_back(desk)?;
-        body::take_back(desk, Side::Request)?;
+        body::take_back(lua, desk, Side::Request)?;
     } else {
-        body::take_back(desk, Side::Response)?;
+        body::take_back(lua, desk, Side::Response)?;
     }
     Ok(())
 }

@@ -3,9 +3,8 @@
 use mlua::{Lua, Value};
 use tollgate_wire::Method;
 
-use super::{at_hand, body, query, shown, string, text_of};
+use super::{at_hand, body, claims, query, shown, string, text_of};
 use crate::desk::{Desk, Phase, Side, refuse};
-use crate::library::json;
 
 /// Longest path that a script may set, in bytes: that of `limits.uri_bytes`.
 const MAX_PATH_BYTES: usize = 8 << 10;
@@ -31,7 +30,7 @@ pub(super) fn get(lua: &Lua, desk: &Desk, name: &[u8]) -> mlua::Result<Value> {
         }
         b"claims" => {
             drop(request);
-            at_hand(needs.claims, "req.claims").and_then(|()| claims(lua, desk))
+            at_hand(needs.claims, "req.claims").and_then(|()| claims::get(lua, desk))
         }
         b"query" => {
             drop(request);
@@ -125,18 +124,6 @@ fn params(lua: &Lua, desk: &Desk) -> mlua::Result<Value> {
     params.set_readonly(true);
     desk.handed(|handed| handed.params = Some(params.clone()));
     Ok(Value::Table(params))
-}
-
-fn claims(lua: &Lua, desk: &Desk) -> mlua::Result<Value> {
-    if let Some(claims) = desk.handed(|handed| handed.claims.clone()) {
-        return Ok(claims);
-    }
-    let claims = match &desk.request.borrow().facts.claims {
-        Some(claims) => json::frozen(lua, desk, claims)?,
-        None => Value::Nil,
-    };
-    desk.handed(|handed| handed.claims = Some(claims.clone()));
-    Ok(claims)
 }
 
 #[cfg(test)]

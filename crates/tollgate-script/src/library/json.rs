@@ -6,10 +6,11 @@ use std::rc::Rc;
 use mlua::{Lua, LuaString, Table, Value};
 use serde_json::Value as Json;
 
-use super::{json_read, json_write};
+use super::{json_read, json_same, json_write};
 use crate::desk::{Desk, refuse};
 
 pub(crate) use json_read::decode;
+pub(crate) use json_same::says;
 pub(crate) use json_write::{by_name, encode};
 
 /// Lists and objects within each other. Deeper ones are refused in both directions.
@@ -23,11 +24,12 @@ pub(super) fn add(lua: &Lua, desk: &Rc<Desk>, globals: &Table) -> mlua::Result<(
     let json = lua.create_table()?;
     json.raw_set("null", Value::NULL)?;
     let own = desk.clone();
-    let encode_text = move |lua: &Lua, value: Value| lua.create_string(encode(&own, &value)?);
+    let encode_text = move |lua: &Lua, value: Value| lua.create_string(encode(lua, &own, &value)?);
     json.raw_set("encode", lua.create_function(encode_text)?)?;
     let own = desk.clone();
     let decode_text = move |lua: &Lua, text: LuaString| {
-        decode(lua, &own, &text.as_bytes())?.map_err(|fault| refuse(format!("not JSON: {fault}")))
+        let read = decode(lua, &own, &text.as_bytes())?;
+        read.map(|read| read.value).map_err(|fault| refuse(format!("not JSON: {fault}")))
     };
     json.raw_set("decode", lua.create_function(decode_text)?)?;
     let own = desk.clone();
@@ -41,17 +43,30 @@ pub(super) fn add(lua: &Lua, desk: &Rc<Desk>, globals: &Table) -> mlua::Result<(
 
 /// Values as scripts may read and not change: configuration, claims.
 pub(crate) fn frozen(lua: &Lua, desk: &Desk, value: &Json) -> mlua::Result<Value> {
-    let text = serde_json::to_vec(value).map_err(mlua::Error::external)?;
-    let value = decode(lua, desk, &text)?.map_err(refuse)?;
-    freeze(&value)?;
-    Ok(value)
+    json_read::frozen(lua, desk, value)?.map(|read| read.value).map_err(refuse)
 }
 
-fn freeze(value: &Value) -> mlua::Result<()> {
-    let Value::Table(table) = value else { return Ok(()) };
-    table.for_each(|_: Value, value: Value| freeze(&value))?;
-    table.set_readonly(true);
-    Ok(())
+/// Members of a table, of whatever kind.
+pub(super) fn entries(table: &Table) -> mlua::Result<usize> {
+    let mut count = 0;
+    // As truth values, for they are the cheapest to look at.
+    table.for_each(|_: bool, _: bool| {
+        count += 1;
+        Ok(())
+    })?;
+    Ok(count)
+}
+
+/// Whether a table is written as a list or as an object. Nothing of the messages' own: there is nothing in them.
+pub(super) fn is_list(desk: &Desk, table: &Table) -> Option<bool> {
+    let Some(meta) = table.metatable() else { return Some(table.raw_len() > 0) };
+    if desk.list.get().is_some_and(|list| meta.to_pointer() == list.to_pointer()) {
+        return Some(true);
+    }
+    match meta.raw_get::<Value>("__metatable") {
+        Ok(Value::Boolean(false)) => None,
+        _ => Some(table.raw_len() > 0),
+    }
 }
 
 /// Whether two texts mean the same to a script: numbers as it sees them, members in any order.

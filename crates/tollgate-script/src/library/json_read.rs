@@ -1,40 +1,94 @@
 //! JSON into values, straight from the text: no tree in between.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
-use mlua::{Lua, Value};
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use mlua::{Lua, Table, Value};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::Value as Json;
 
 use super::json::MAX_DEPTH;
 use crate::desk::Desk;
 
+/// What a table takes, by the engine's own account.
+const TABLE_BYTES: usize = 64;
+
+/// What was read.
+pub(crate) struct Read {
+    pub(crate) value: Value,
+    /// An object of the text has a name twice: the last one counts.
+    pub(crate) repeats: bool,
+}
+
 /// Reads a text. The outer error is one of limits, the inner one says why the text is no JSON.
-pub(crate) fn decode(lua: &Lua, desk: &Desk, text: &[u8]) -> mlua::Result<Result<Value, String>> {
-    let failed = RefCell::new(None);
-    let reader = Reader { lua, desk, failed: &failed, depth: 0 };
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let read = reader.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
-    match failed.take() {
-        Some(error) => Err(error),
-        None => Ok(read.map_err(|error| error.to_string())),
+pub(crate) fn decode(lua: &Lua, desk: &Desk, text: &[u8]) -> mlua::Result<Result<Read, String>> {
+    desk.unbound(lua, || {
+        let notes = Notes::default();
+        let reader = Reader { lua, desk, notes: &notes, frozen: false, depth: 0 };
+        let mut deserializer = serde_json::Deserializer::from_slice(text);
+        let read = reader.deserialize(&mut deserializer).and_then(|item| deserializer.end().map(|()| item));
+        notes.outcome(lua, read)
+    })
+}
+
+/// Values of a tree, which scripts may read and not change.
+pub(crate) fn frozen(lua: &Lua, desk: &Desk, tree: &Json) -> mlua::Result<Result<Read, String>> {
+    desk.unbound(lua, || {
+        let notes = Notes::default();
+        let reader = Reader { lua, desk, notes: &notes, frozen: true, depth: 0 };
+        notes.outcome(lua, reader.deserialize(tree))
+    })
+}
+
+/// What is learnt on the way.
+#[derive(Default)]
+struct Notes {
+    /// What the engine or a limit objected to: serde cannot carry it.
+    failed: RefCell<Option<mlua::Error>>,
+    repeats: Cell<bool>,
+}
+
+impl Notes {
+    fn outcome<E: fmt::Display>(
+        &self,
+        lua: &Lua,
+        read: Result<Item<'_>, E>,
+    ) -> mlua::Result<Result<Read, String>> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let repeats = self.repeats.get();
+        match read {
+            Ok(Item::Value(value)) => Ok(Ok(Read { value, repeats })),
+            Ok(Item::Text(text)) => {
+                Ok(Ok(Read { value: Value::String(lua.create_string(&*text)?), repeats }))
+            }
+            Err(error) => Ok(Err(error.to_string())),
+        }
     }
+}
+
+/// A value on its way into a table: texts go there without a handle of their own.
+enum Item<'de> {
+    Text(Cow<'de, str>),
+    Value(Value),
 }
 
 #[derive(Clone, Copy)]
 struct Reader<'a> {
     lua: &'a Lua,
     desk: &'a Desk,
-    /// What the engine or a limit objected to: serde cannot carry it.
-    failed: &'a RefCell<Option<mlua::Error>>,
+    notes: &'a Notes,
+    /// Tables are shut when they are made.
+    frozen: bool,
     depth: usize,
 }
 
 impl Reader<'_> {
     fn engine<T, E: Error>(&self, result: mlua::Result<T>) -> Result<T, E> {
         result.map_err(|error| {
-            *self.failed.borrow_mut() = Some(error);
+            *self.notes.failed.borrow_mut() = Some(error);
             E::custom("")
         })
     }
@@ -46,73 +100,134 @@ impl Reader<'_> {
         }
     }
 
-    fn number<E: Error>(&self, number: f64) -> Result<Value, E> {
-        self.engine(self.desk.work(8))?;
-        Ok(Value::Number(number))
+    fn makes<E: Error>(&self, bytes: usize) -> Result<(), E> {
+        self.engine(self.desk.makes(self.lua, bytes))
+    }
+
+    fn number<'de, E: Error>(&self, number: f64) -> Result<Item<'de>, E> {
+        self.makes(8)?;
+        Ok(Item::Value(Value::Number(number)))
+    }
+
+    fn text<'de, E: Error>(&self, text: Cow<'de, str>) -> Result<Item<'de>, E> {
+        self.makes(text.len() + 16)?;
+        Ok(Item::Text(text))
+    }
+
+    fn table<E: Error>(&self) -> Result<Table, E> {
+        self.makes(TABLE_BYTES)?;
+        self.engine(self.lua.create_table())
+    }
+
+    fn finish<'de>(&self, table: Table) -> Item<'de> {
+        if self.frozen {
+            table.set_readonly(true);
+        }
+        Item::Value(Value::Table(table))
     }
 }
 
 impl<'de> DeserializeSeed<'de> for Reader<'_> {
-    type Value = Value;
+    type Value = Item<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Item<'de>, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Reader<'_> {
-    type Value = Value;
+    type Value = Item<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Value, E> {
-        Ok(Value::NULL)
+    fn visit_unit<E: Error>(self) -> Result<Item<'de>, E> {
+        Ok(Item::Value(Value::NULL))
     }
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Boolean(value))
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Item<'de>, E> {
+        Ok(Item::Value(Value::Boolean(value)))
     }
 
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Value, E> {
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Item<'de>, E> {
         self.number(number as f64)
     }
 
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Item<'de>, E> {
         self.number(number as f64)
     }
 
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Value, E> {
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Item<'de>, E> {
         self.number(number)
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
-        self.engine(self.desk.work(text.len() + 16))?;
-        self.engine(self.lua.create_string(text)).map(Value::String)
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Item<'de>, E> {
+        self.text(Cow::Borrowed(text))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+    fn visit_str<E: Error>(self, text: &str) -> Result<Item<'de>, E> {
+        self.text(Cow::Owned(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Item<'de>, A::Error> {
         let inner = self.deeper()?;
-        self.engine(self.desk.work(64))?;
-        let list = self.engine(self.lua.create_table())?;
+        let list = self.table()?;
         self.engine(list.set_metatable(self.desk.list.get().cloned()))?;
         let mut at = 0;
         while let Some(item) = items.next_element_seed(inner)? {
             at += 1;
-            self.engine(list.raw_set(at, item))?;
+            self.engine(match item {
+                Item::Text(text) => list.raw_set(at, &*text),
+                Item::Value(value) => list.raw_set(at, value),
+            })?;
         }
-        Ok(Value::Table(list))
+        Ok(self.finish(list))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Item<'de>, A::Error> {
         let inner = self.deeper()?;
-        self.engine(self.desk.work(64))?;
-        let object = self.engine(self.lua.create_table())?;
-        while let Some(name) = members.next_key::<Cow<'de, str>>()? {
-            let value = members.next_value_seed(inner)?;
-            self.engine(object.raw_set(&*name, value))?;
+        let object = self.table()?;
+        let mut count = 0;
+        while let Some(Name(name)) = members.next_key()? {
+            self.makes(name.len())?;
+            count += 1;
+            let item = members.next_value_seed(inner)?;
+            self.engine(match item {
+                Item::Text(text) => object.raw_set(&*name, &*text),
+                Item::Value(value) => object.raw_set(&*name, value),
+            })?;
         }
-        Ok(Value::Table(object))
+        if self.engine(super::json::entries(&object))? != count {
+            self.notes.repeats.set(true);
+        }
+        Ok(self.finish(object))
+    }
+}
+
+/// A member's name, lent by the text where it can be: `Cow` by itself always makes a copy.
+pub(super) struct Name<'de>(pub(super) Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Name<'de>, D::Error> {
+        deserializer.deserialize_str(NameVisitor)
+    }
+}
+
+struct NameVisitor;
+
+impl<'de> Visitor<'de> for NameVisitor {
+    type Value = Name<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, name: &'de str) -> Result<Name<'de>, E> {
+        Ok(Name(Cow::Borrowed(name)))
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Name<'de>, E> {
+        Ok(Name(Cow::Owned(name.to_owned())))
     }
 }

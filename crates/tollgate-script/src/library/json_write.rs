@@ -2,27 +2,30 @@
 
 use std::cmp::Ordering;
 
-use mlua::{LuaString, Table, Value};
+use mlua::{Lua, LuaString, Table, Value};
 
-use super::json::MAX_DEPTH;
+use super::json::{MAX_DEPTH, is_list};
 use crate::desk::{Desk, kind, refuse};
 
 /// Writes a value. A table with elements `1..n` and nothing else is a list, one with names an object; an empty one is
 /// an object unless `json.array` made it.
-pub(crate) fn encode(desk: &Desk, value: &Value) -> mlua::Result<Vec<u8>> {
-    let mut writer = Writer { desk, out: Vec::new() };
-    writer.value(value, 0)?;
-    Ok(writer.out)
+pub(crate) fn encode(lua: &Lua, desk: &Desk, value: &Value) -> mlua::Result<Vec<u8>> {
+    desk.unbound(lua, || {
+        let mut writer = Writer { lua, desk, out: Vec::new() };
+        writer.value(value, 0)?;
+        Ok(writer.out)
+    })
 }
 
 struct Writer<'a> {
+    lua: &'a Lua,
     desk: &'a Desk,
     out: Vec<u8>,
 }
 
 impl Writer<'_> {
     fn value(&mut self, value: &Value, depth: usize) -> mlua::Result<()> {
-        self.desk.work(16)?;
+        self.desk.makes(self.lua, 16)?;
         if self.out.len() > self.desk.max_text_bytes.get() {
             return Err(refuse("this is more JSON than a call may have memory"));
         }
@@ -66,20 +69,13 @@ impl Writer<'_> {
         if depth >= MAX_DEPTH {
             return Err(refuse(format!("a table within itself, or more than {MAX_DEPTH} levels")));
         }
-        if table.metatable().is_some_and(|meta| is_shut(&meta)) {
-            return Err(refuse(
-                "`req`, `res` and their headers are no JSON; copy what is needed into a table",
-            ));
+        match is_list(self.desk, table) {
+            Some(true) => self.list(table, table.raw_len(), depth),
+            Some(false) => self.object(table, depth),
+            None => {
+                Err(refuse("`req`, `res` and their headers are no JSON; copy what is needed into a table"))
+            }
         }
-        let marked = match (table.metatable(), self.desk.list.get()) {
-            (Some(meta), Some(list)) => meta.to_pointer() == list.to_pointer(),
-            _ => false,
-        };
-        let length = table.raw_len();
-        if marked || length > 0 {
-            return self.list(table, length, depth);
-        }
-        self.object(table, depth)
     }
 
     fn list(&mut self, table: &Table, length: usize, depth: usize) -> mlua::Result<()> {
@@ -113,7 +109,7 @@ impl Writer<'_> {
         table.for_each(|key: Value, value: Value| match key {
             Value::String(name) => {
                 members.push((name, value));
-                self.desk.work(16)
+                self.desk.makes(self.lua, 16)
             }
             Value::Number(_) | Value::Integer(_) => Err(refuse("a list with holes; put `json.null` there")),
             other => Err(refuse(format!("a name in JSON is a text, not a {}", kind(&other)))),
@@ -136,9 +132,4 @@ impl Writer<'_> {
 /// The order of members: that of their names, byte by byte.
 pub(crate) fn by_name(a: &(LuaString, Value), b: &(LuaString, Value)) -> Ordering {
     (*a.0.as_bytes()).cmp(&*b.0.as_bytes())
-}
-
-/// Whether a metatable is one of the messages': there is nothing in the tables that have it.
-fn is_shut(meta: &Table) -> bool {
-    matches!(meta.raw_get::<Value>("__metatable"), Ok(Value::Boolean(false)))
 }

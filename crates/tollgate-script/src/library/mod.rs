@@ -5,6 +5,7 @@ pub(crate) mod log;
 pub(crate) mod respond;
 mod codec;
 mod json_read;
+mod json_same;
 mod json_write;
 mod modules;
 mod time;

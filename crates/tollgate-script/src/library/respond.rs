@@ -38,7 +38,7 @@ fn respond(
         Value::String(text) => text.as_bytes().to_vec(),
         Value::Table(_) => {
             answer.headers.set(&name::CONTENT_TYPE, JSON);
-            json::encode(desk, body)?
+            json::encode(lua, desk, body)?
         }
         other => return Err(refuse(format!("a body is a text, or a table for JSON, not a {}", kind(other)))),
     };

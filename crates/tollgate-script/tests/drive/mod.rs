@@ -104,7 +104,7 @@ pub(crate) fn request() -> Request {
             client_ip: Some("192.0.2.1".parse().unwrap()),
             consumer: Some("mobile-app".to_owned()),
             params: vec![("id".to_owned(), "7".to_owned())],
-            claims: Some(json!({ "sub": "u1", "roles": ["admin"], "address": { "country": "DE" } })),
+            claims: Some(Rc::new(json!({ "sub": "u1", "roles": ["admin"], "address": { "country": "DE" } }))),
         },
         ..Request::default()
     }

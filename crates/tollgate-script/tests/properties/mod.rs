@@ -169,7 +169,7 @@ fn request(message: &[u8]) -> Request {
             client_ip: Some("192.0.2.1".parse().expect("an address")),
             consumer: Some(text.clone()),
             params: vec![("id".to_owned(), text.clone())],
-            claims: Some(json!({ "sub": text, "n": 1.5, "list": [1, [2], null] })),
+            claims: Some(std::rc::Rc::new(json!({ "sub": text, "n": 1.5, "list": [1, [2], null] }))),
         },
         ..Request::default()
     }
