@@ -256,6 +256,11 @@ impl H2Exchange {
         }
     }
 
+    /// Which connection it came on, counting from 0.
+    pub fn connection(&self) -> usize {
+        self.shared.requests()[self.index].connection
+    }
+
     /// Sends the head of an answer; the rest is the test's. None when the other side is gone.
     pub fn head(&mut self, status: u16, headers: &[(&str, &str)], end: bool) -> Option<SendStream<Bytes>> {
         let mut response = Response::new(());

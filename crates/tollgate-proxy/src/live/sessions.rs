@@ -43,6 +43,14 @@ const HEADER_LIST_BYTES: u32 = 64 * 1024;
 const FORGET_AFTER: Duration = Duration::from_secs(5);
 const GIVEN_UP_MAX: usize = 4 * STREAMS_MAX;
 
+/// A session on which a stream was refused gets no new ones for so long, unless it answers one before: whoever refuses one often
+/// refuses the next, and another connection may lead to somebody who does not.
+const REST: Duration = Duration::from_secs(1);
+
+/// With so many of them no further connection is made because of refusals: then it is not the connections, and those that are
+/// there are used all the same.
+const RESTING_MAX: usize = 2;
+
 /// From the moment that nobody needs the connection any more to its end, whatever is still to be written.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -73,6 +81,8 @@ pub(crate) struct Session {
     /// It has carried an answer before.
     proven: Cell<bool>,
     idle_since: Cell<Instant>,
+    /// A stream was refused: until when it rests.
+    rests: Cell<Option<Instant>>,
     wire: Wire,
     /// It takes no new streams.
     leaves: Cell<bool>,
@@ -169,15 +179,30 @@ impl Sessions {
 impl TargetLive {
     /// A place on a session that has one.
     pub(crate) fn stream(self: &Rc<Self>) -> Option<Lease> {
-        let mut dead = false;
+        let (mut dead, mut resting) = (false, 0);
         let found = self.sessions.all.borrow().iter().find_map(|session| {
             let open = session.is_open();
             dead |= !open;
-            (open && session.streams.get() < session.max.get()).then(|| session.clone())
+            let rests = open && session.rests();
+            resting += usize::from(rests);
+            (open && !rests && session.has_room()).then(|| session.clone())
         });
         if dead {
             self.sessions.release(|session| !session.is_open());
         }
+        match found {
+            Some(session) => Some(self.lease(session)),
+            None if resting >= RESTING_MAX => self.stream_of_any(),
+            None => None,
+        }
+    }
+
+    /// A place on a session that has one, be it that it rests: for want of another connection.
+    pub(crate) fn stream_of_any(self: &Rc<Self>) -> Option<Lease> {
+        let all = self.sessions.all.borrow();
+        let usable = all.iter().filter(|session| session.has_room() && session.is_open());
+        let found = usable.min_by_key(|session| session.rests.get()).cloned();
+        drop(all);
         found.map(|session| self.lease(session))
     }
 
@@ -207,6 +232,7 @@ impl TargetLive {
             max: Cell::new(0),
             proven: Cell::new(false),
             idle_since: Cell::new(Instant::now()),
+            rests: Cell::new(None),
             wire: wire.clone(),
             leaves: Cell::new(false),
             changed: Notify::new(),
@@ -236,6 +262,20 @@ impl Session {
     fn is_open(&self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         !self.leaves.get() && !matches!(self.send.clone().poll_ready(&mut cx), Poll::Ready(Err(_)))
+    }
+
+    /// Whether it takes one stream more.
+    fn has_room(&self) -> bool {
+        self.streams.get() < self.max.get()
+    }
+
+    /// Whether it refused a stream a moment ago.
+    fn rests(&self) -> bool {
+        let rests = self.rests.get().is_some_and(|until| Instant::now() < until);
+        if !rests {
+            self.rests.set(None);
+        }
+        rests
     }
 
     /// Whether it carries nothing, and has not for so long.
@@ -288,6 +328,7 @@ impl Lease {
     /// An answer came.
     pub(crate) fn prove(&self) {
         self.session.proven.set(true);
+        self.session.rests.set(None);
     }
 
     /// Bytes that came from the peer, on whatever stream.
@@ -300,6 +341,11 @@ impl Lease {
         if self.received() == received {
             self.target.sessions.release(|session| std::ptr::eq(session, &*self.session));
         }
+    }
+
+    /// The stream was refused: others had better take another connection.
+    pub(crate) fn rest(&self) {
+        self.session.rests.set(Some(Instant::now() + REST));
     }
 
     /// Sends the head of a request; `end` says that there is no body.

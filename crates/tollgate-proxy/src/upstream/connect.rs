@@ -232,6 +232,9 @@ async fn place_or_kept(
             if live.shared.enter(max) {
                 return Poll::Ready(None);
             }
+            if let Some(lease) = live.stream_of_any().filter(|_| may_be_http2(target, live, wanted)) {
+                return Poll::Ready(Some(Link::Stream(lease)));
+            }
             wants_place.get_or_insert_with(|| live.shared.want());
             match live.idle_connection(Instant::now()) {
                 Some(conn) if !wanted.fresh => return Poll::Ready(Some(Link::Whole(conn))),

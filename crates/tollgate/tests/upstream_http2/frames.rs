@@ -22,10 +22,9 @@ fn what_was_not_begun_is_sent_again() {
         let stream = peer.request()?;
         if first {
             peer.send(&Frame::reset(stream, 7))?;
-            let stream = peer.request()?;
-            peer.answer(stream, "again")?;
+            return peer.wait_end();
         }
-        peer.answer(stream, "else")?;
+        peer.answer(stream, "again")?;
         peer.wait_end()
     };
     let left_out = |connection: &mut Conn| {

@@ -183,6 +183,55 @@ fn another_connection_when_the_first_is_full() {
     assert_eq!(last.get("/").status, 200, "there is room again");
 }
 
+/// As a target that drains without saying so: what is open goes on, and nothing new is taken.
+#[test]
+fn a_connection_that_refuses_streams_is_left_alone() {
+    let gate = watch::Sender::new(false);
+    let held = gate.subscribe();
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counted = seen.clone();
+    let origin = H2Origin::start(move |mut exchange| {
+        let (mut held, counted) = (held.clone(), counted.clone());
+        async move {
+            if exchange.request.uri().path() == "/long" {
+                exchange.head(200, &[], false);
+                let _ = held.wait_for(|open| *open).await;
+            } else if exchange.connection() == 0 {
+                counted.fetch_add(1, Ordering::Relaxed);
+                exchange.reset(Reason::REFUSED_STREAM);
+            } else {
+                exchange.answer(200, &[], b"ok", &[]);
+            }
+        }
+    });
+    let gateway = with(&origin.url(), "");
+    let mut long = gateway.client();
+    long.send("GET /long HTTP/1.1\r\nHost: a\r\n\r\n");
+    origin.wait_requests(1);
+    for n in 0..12 {
+        assert_eq!(gateway.get("/").status, 200, "request {n}");
+    }
+    assert!(seen.load(Ordering::Relaxed) <= 3, "{seen:?} of 12 were sent where they are refused");
+    assert_eq!(origin.connections().0, 2);
+    gate.send_replace(true);
+}
+
+/// Where all connections refuse, there is no sense in more of them.
+#[test]
+fn a_target_that_refuses_everything_gets_no_more_connections() {
+    let origin = H2Origin::start(|mut exchange| async move { exchange.reset(Reason::REFUSED_STREAM) });
+    let gateway = with(&origin.url(), "    pool: { max_connections: 10 }\n");
+    for _ in 0..12 {
+        assert_problem(&gateway.get("/"), "upstream_reset");
+    }
+    assert_eq!(origin.connections().0, 2);
+    let gateway = with(&origin.url(), "    pool: { max_connections: 1 }\n    connect_timeout: 5s\n");
+    for _ in 0..3 {
+        assert_problem(&gateway.get("/"), "upstream_reset");
+    }
+    assert_eq!(origin.connections().0, 3);
+}
+
 /// Others look for room meanwhile, and find none: that is nothing to the one who has it.
 #[test]
 fn who_fills_a_connection_sends_its_body_at_once() {

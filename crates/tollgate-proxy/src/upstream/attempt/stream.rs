@@ -67,6 +67,9 @@ impl Attempt<'_, '_> {
     /// The stream ended without an answer.
     fn failed(&self, error: &h2::Error) -> Failure {
         if is_refused(error) {
+            if let Some(lease) = self.conn.lease().filter(|_| error.is_reset()) {
+                lease.rest();
+            }
             return Failure::refused(self.upload.as_deref(), self.again);
         }
         if error.is_library() {
