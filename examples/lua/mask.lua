@@ -27,7 +27,13 @@ local function trusted(req)
 end
 
 function response(res, req)
-    if not trusted(req) and type(res.json) == "table" then
+    if trusted(req) then
+        return
+    end
+    if res.headers["content-encoding"] or res.status == 206 then
+        return respond(502) -- coded, or a piece, which nobody asked for: what is in it cannot be masked
+    end
+    if type(res.json) == "table" then
         mask(res.json)
         -- What one may see, another may not.
         res.headers["cache-control"] = "private"

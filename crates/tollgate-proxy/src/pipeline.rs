@@ -215,7 +215,7 @@ async fn scripted(
     }
     match scripts.response(exchange, outcome)? {
         transform::Passed::On(outcome) => shaped(exchange, outcome).await,
-        transform::Passed::Answered(reply) => Ok(Outcome::Reply(reply)),
+        transform::Passed::Answered(outcome) => Ok(outcome),
     }
 }
 
@@ -238,7 +238,7 @@ async fn scripted_parts(
     }
     match scripts.response(exchange, Outcome::Reply(reply?))? {
         transform::Passed::On(outcome) => Ok(outcome),
-        transform::Passed::Answered(reply) => Ok(Outcome::Reply(reply)),
+        transform::Passed::Answered(outcome) => Ok(outcome),
     }
 }
 

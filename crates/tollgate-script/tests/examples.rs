@@ -102,4 +102,15 @@ fn mask() {
         assert_eq!(&body_of(&response), expect);
         assert_eq!(response.changed.headers, expect == &masked);
     }
+    // What cannot be read is not shown.
+    let coding = tollgate_wire::Name::new("content-encoding").unwrap();
+    for (status, coded) in [(206, false), (200, true)] {
+        let mut response = answer(sent.clone());
+        response.status = status;
+        if coded {
+            response.headers.append(&coding, b"gzip");
+        }
+        let verdict = Bench::new().exchange(&script, &mut drive::request(), &mut response).unwrap();
+        assert!(matches!(verdict, Verdict::Respond(answer) if answer.status == 502 && answer.body.is_empty()));
+    }
 }

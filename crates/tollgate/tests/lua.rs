@@ -117,6 +117,56 @@ fn a_method_that_changes_whether_there_is_a_body_does_not_break_the_framing() {
 }
 
 #[test]
+fn what_a_script_would_make_of_a_body_has_no_length_in_the_answer_to_head() {
+    let origin = origin();
+    for (script, expect) in [
+        ("res.headers['x-b'] = 'c'", (200, true)),
+        ("res.body = res.body .. '!'", (200, false)),
+        ("local t = res.json if t then t.iban = nil end", (200, false)),
+        ("return respond(409, 'len=' .. #res.body)", (409, false)),
+    ] {
+        let gateway = with_script(&origin, &format!("function response(res)\n{script}\nend"));
+        let mut client = gateway.client();
+        for _ in 0..2 {
+            client.send("HEAD /a/7 HTTP/1.1\r\nHost: test\r\n\r\n");
+            let answer = client.response_to("HEAD");
+            assert_eq!((answer.status, answer.header("content-length").is_some()), expect, "{script}");
+        }
+        // A body that is here has its length.
+        let asked =
+            format!("function request(req) req.method = 'GET' end function response(res)\n{script}\nend");
+        let gateway = with_script(&origin, &asked);
+        let mut client = gateway.client();
+        client.send("HEAD /a/7 HTTP/1.1\r\nHost: test\r\n\r\n");
+        let length = client.response_to("HEAD").header("content-length").map(str::to_owned);
+        let whole = gateway.client().exchange("GET /a/7 HTTP/1.1\r\nHost: test\r\n\r\n");
+        assert_eq!(length.as_deref(), whole.header("content-length"), "{script}");
+    }
+}
+
+#[test]
+fn a_script_that_reads_the_body_is_not_given_a_piece_of_it() {
+    let origin = origin();
+    let asked = "GET /a/7 HTTP/1.1\r\nHost: test\r\nRange: bytes=1-\r\nIf-Range: \"a\"\r\n\r\n";
+    for (script, passes) in [
+        ("function response(res) local t = res.json if t then t.iban = nil end end", false),
+        (
+            "function request(req) req.headers.range = 'bytes=2-' end function response(res) res.body = '' end",
+            false,
+        ),
+        ("function response(res) res.headers['x-b'] = 'c' end", true),
+        ("function request(req) local all = req.body end", true),
+    ] {
+        let gateway = with_script(&origin, script);
+        assert_eq!(gateway.client().exchange(asked).status, 200, "{script}");
+        let sent = origin.last();
+        for name in ["range", "if-range"] {
+            assert_eq!(sent.header(name).is_some(), passes, "{name}: {script}");
+        }
+    }
+}
+
+#[test]
 fn a_script_that_answers_keeps_the_request_from_the_upstream() {
     let origin = origin();
     let gateway = with_script(

@@ -14,7 +14,7 @@ use tollgate_plan::{Reason, path};
 use tollgate_script::{
     Cause, Changed, Facts, Failure, Request, Respond, Response, Script, Session, Verdict, Vm,
 };
-use tollgate_wire::{HeaderBlock, Method, name, remove_hop_by_hop, write_header};
+use tollgate_wire::{HeaderBlock, Method, Name, name, remove_hop_by_hop, write_header};
 
 use crate::buffer;
 use crate::exchange::{Exchange, Outcome, Outgoing, Reject, Reply};
@@ -51,7 +51,7 @@ pub(crate) enum Passed<'a> {
     /// It goes on, as they left it.
     On(Outcome<'a>),
     /// One of them answers in its place.
-    Answered(Reply<'static>),
+    Answered(Outcome<'a>),
 }
 
 /// The scripts of the exchange's route; none where it has none.
@@ -224,14 +224,15 @@ impl Scripted {
             }
             buffer::set_request_body(exchange, body);
         }
-        // Not to be had in a coding that scripts do not know.
-        let identity = scripts.needs.response_body && scripts.have_response();
-        if changed.headers || changed.body || identity {
+        // What scripts read is asked for whole, and in no coding: they would not find in a piece what they are there for.
+        const OF_THE_CODING: [Name; 3] = [name::ACCEPT_ENCODING, name::IF_RANGE, name::RANGE];
+        let reads = scripts.needs.response_body && scripts.have_response();
+        if changed.headers || changed.body || reads {
             outgoing.lines.clear();
             request.headers.write_where(&mut outgoing.lines, |entry| {
-                !(entry.is(&name::HOST) || identity && entry.is(&name::ACCEPT_ENCODING))
+                !(entry.is(&name::HOST) || reads && OF_THE_CODING.iter().any(|name| entry.is(name)))
             });
-            if identity {
+            if reads {
                 write_header(&mut outgoing.lines, &name::ACCEPT_ENCODING, b"identity");
             }
         }
@@ -288,11 +289,14 @@ impl Scripted {
         let Some(scripts) = scripts(&active, self.route).filter(|scripts| scripts.have_response()) else {
             return Ok(Passed::On(outcome));
         };
+        // What they would make of the body is not known where there is none.
+        let unseen =
+            scripts.needs.response_body && exchange.is_head() && matches!(outcome, Outcome::Answer(_));
         let mut response = take_response(&mut outcome);
         let status = response.status;
         if status == 101 {
             // The connection is the tunnel's.
-            return Ok(Passed::On(put_response(exchange, outcome, response, status)));
+            return Ok(Passed::On(put_response(exchange, outcome, response, status, false)));
         }
         for (at, script) in scripts.list.iter().enumerate().filter(|(_, script)| script.has_response()) {
             let call = |vm: &mut Vm, session: &mut Session, request: &mut Request| {
@@ -301,8 +305,18 @@ impl Scripted {
             match self.call(exchange, at, call) {
                 Ok(Verdict::Continue) => {}
                 Ok(Verdict::Respond(respond)) => {
-                    give_up(exchange, outcome);
-                    return Ok(Passed::Answered(reply(exchange, respond)));
+                    let reply = reply(exchange, respond);
+                    return Ok(Passed::Answered(match outcome {
+                        Outcome::Answer(mut answer) if unseen => {
+                            answer.head.set_status(reply.status);
+                            answer.head.headers = reply.headers;
+                            Outcome::Answer(answer)
+                        }
+                        outcome => {
+                            give_up(exchange, outcome);
+                            Outcome::Reply(reply)
+                        }
+                    }));
                 }
                 Err(reject) => {
                     give_up(exchange, outcome);
@@ -310,7 +324,7 @@ impl Scripted {
                 }
             }
         }
-        Ok(Passed::On(put_response(exchange, outcome, response, status)))
+        Ok(Passed::On(put_response(exchange, outcome, response, status, unseen)))
     }
 
     fn call(
@@ -461,12 +475,14 @@ fn take_response(outcome: &mut Outcome<'_>) -> Response {
     Response { status, headers: std::mem::take(headers), body, changed: Changed::default() }
 }
 
-/// The answer as scripts left it. `before` was its status.
+/// The answer as scripts left it. `before` was its status. `unseen` says that they would have made something of a body that
+/// is not here: the length of what is not known (RFC 9110 section 8.6).
 fn put_response<'a>(
     exchange: &Exchange<'_>,
     outcome: Outcome<'a>,
     response: Response,
     before: u16,
+    unseen: bool,
 ) -> Outcome<'a> {
     let Response { status, mut headers, body, changed } = response;
     let bodiless = |status| matches!(status, 204 | 205 | 304);
@@ -486,7 +502,9 @@ fn put_response<'a>(
         }
         Outcome::Answer(mut answer) => {
             answer.head.headers = headers;
-            if changed.body {
+            if unseen {
+                answer.head.headers.remove(&name::CONTENT_LENGTH);
+            } else if changed.body {
                 // The answer to HEAD tells how long the body would be.
                 let length = body.map_or(0, |body| body.len());
                 let mut digits = itoa::Buffer::new();
