@@ -1,5 +1,6 @@
 //! Who may call at all: addresses, and browsers of other origins.
 
+use serde_json::json;
 use tollgate_testkit::{Client, Gateway, Origin, Response, assert_problem, gateway, wait_for};
 
 const APP: &str = "https://app.example.com";
@@ -191,6 +192,39 @@ routes:
         "without the header nothing is there"
     );
     origin.assert_untouched();
+}
+
+/// Which route the call takes rests on what will stand in a header, which a preflight only names.
+#[test]
+fn a_preflight_is_explained_with_all_routes_that_have_a_word() {
+    let gateway = gateway!(
+        "routes:\n  - { name: two, path: /a, headers: { x-v: '2' }, cors: { origins: ['https://a'], headers: [x-v] }, respond: {} }\n  \
+         - { name: three, path: /a, headers: { x-v: '3' }, cors: { origins: ['https://b'], headers: [x-v] }, respond: {} }\n  \
+         - { name: bare, path: /a, methods: [GET], respond: {} }\n  \
+         - { name: other, path: /b, methods: [GET], cors: { origins: ['https://a'] }, respond: {} }\n"
+    );
+    let check = |path: &str, method: &str, expect: [&str; 4], said: &str| {
+        let asked = json!({ "method": "OPTIONS", "url": path, "headers": {
+            "origin": "https://a", "access-control-request-method": method, "access-control-request-headers": "x-v",
+        } });
+        let (body, host) = (asked.to_string(), gateway.admin_address());
+        let length = body.len();
+        let answer = Client::connect(&host).exchange(format!(
+            "POST /api/v1/explain HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        ));
+        let told = answer.json();
+        let routes =
+            told["routes"].as_array().expect("routes").iter().map(|one| {
+                ["name", "verdict", "by"].map(|key| one[key].as_str().unwrap_or_default()).join(" ")
+            });
+        assert_eq!(routes.collect::<Vec<_>>(), expect, "{path}");
+        assert!(told.to_string().contains(said), "{told:#}");
+    };
+    let all = ["two taken preflight", "three taken preflight", "bare lost preflight", "other lost path"];
+    check("/a", "GET", all, "by the word of 2 routes");
+    let tells = ["two lost path", "three lost path", "bare lost path", "other taken preflight"];
+    check("/b", "PUT", tells, "tells which there are");
 }
 
 #[test]

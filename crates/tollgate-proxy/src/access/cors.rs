@@ -21,10 +21,18 @@ pub(crate) fn cors(exchange: &mut Exchange<'_>) -> Option<Reply<'static>> {
         let others = preflighted.iter().filter_map(|id| active.route(Some(*id))?.cors.as_deref());
         let headers = preflight(cors, others, &head.headers);
         let allowed = headers.contains(&name::ACCESS_CONTROL_ALLOW_ORIGIN);
+        let count = preflighted.len();
         exchange.note(|trail| {
             let said =
                 if allowed { "what it asks for is allowed" } else { "it is not allowed what it asks for" };
-            trail.ok(Stage::Cors, format!("a preflight, which the gateway answers: {said}"));
+            let several = match count {
+                0 => String::new(),
+                others => format!(
+                    ", by the word of {} routes: which one the request takes rests on what stands in its headers",
+                    others + 1
+                ),
+            };
+            trail.ok(Stage::Cors, format!("a preflight, which the gateway answers: {said}{several}"));
         });
         return Some(Reply { status: 204, headers, body: Cow::Borrowed(&[]) });
     }

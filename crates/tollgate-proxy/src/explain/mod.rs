@@ -4,6 +4,7 @@
 
 mod asked;
 mod offline;
+mod preflight;
 mod shown;
 mod steps;
 mod told;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use tollgate_plan::Plan;
-use tollgate_plan::route::{Action, Route};
+use tollgate_plan::route::{Action, Route, RouteId};
 use tollgate_plan::table::Facts;
 use tollgate_wire::{BodyLength, Method, Name, RequestHead, name};
 
+use super::preflight;
 use super::shown::Shown;
 use super::steps::{all_steps, object, stage_of, step};
 use crate::exchange::{Exchange, Reject, Reply};
@@ -29,6 +30,8 @@ struct Looked {
     path: String,
     method: Method,
     head: RequestHead,
+    /// See [`preflight::words`].
+    words: Vec<RouteId>,
 }
 
 impl Told {
@@ -81,6 +84,7 @@ pub(crate) fn told(exchange: &Exchange<'_>, reject: Option<Reject>, reply: Optio
             path: exchange.path().to_owned(),
             method: asked_about(exchange),
             head: head.clone(),
+            words: preflight::words(exchange),
         }),
     }
 }
@@ -291,11 +295,14 @@ fn target_of(head: &[u8]) -> &[u8] {
 
 impl Looked {
     fn routes(&self) -> Value {
-        let pattern = |id: tollgate_plan::route::RouteId| {
+        let pattern = |id: RouteId| {
             self.plan.routes.get(id.0 as usize).map_or("", |route| &*route.pattern)
         };
         let all = self.plan.table.consider(&self.host, &self.path, self, pattern);
         let told = all.iter().map(|one| {
+            if let Some(told) = preflight::told(&self.plan, &self.words, one) {
+                return told;
+            }
             let name = self.plan.routes.get(one.route.0 as usize).map(|route| &*route.name);
             let code = one.why.code();
             let verdict = if code == "taken" { "taken" } else { "lost" };
