@@ -30,8 +30,8 @@ function response(res, req)
     if trusted(req) then
         return
     end
-    if res.headers["content-encoding"] or res.status == 206 then
-        return respond(502) -- coded, or a piece, which nobody asked for: what is in it cannot be masked
+    if res.json == nil and res.body ~= "" and res.status < 300 then
+        return respond(502) -- no JSON, or a piece of it: what is in it cannot be masked
     end
     if type(res.json) == "table" then
         mask(res.json)

@@ -103,14 +103,31 @@ fn mask() {
         assert_eq!(response.changed.headers, expect == &masked);
     }
     // What cannot be read is not shown.
-    let coding = tollgate_wire::Name::new("content-encoding").unwrap();
-    for (status, coded) in [(206, false), (200, true)] {
+    for body in [&b"{\"iban\":\"DE"[..], b"\xff\xfe", b"[\"\xff\"]"] {
         let mut response = answer(sent.clone());
-        response.status = status;
-        if coded {
-            response.headers.append(&coding, b"gzip");
-        }
+        response.body = Some(body.to_vec());
         let verdict = Bench::new().exchange(&script, &mut drive::request(), &mut response).unwrap();
-        assert!(matches!(verdict, Verdict::Respond(answer) if answer.status == 502 && answer.body.is_empty()));
+        assert!(
+            matches!(verdict, Verdict::Respond(answer) if answer.status == 502 && answer.body.is_empty())
+        );
     }
+    // One odd value does not take the mask off.
+    for odd in [r#""\ud800""#, "1e400", r#"["\udc00"]"#, "1"] {
+        for mark in ["", "\u{feff}"] {
+            let mut response = answer(sent.clone());
+            response.body = Some(
+                format!("{mark}[{{\"iban\":\"DE89\"}},{{\"iban\":\"DE02120300\",\"x\":{odd}}}]").into_bytes(),
+            );
+            Bench::new().exchange(&script, &mut drive::request(), &mut response).unwrap();
+            let body = body_of(&response);
+            assert_eq!((&body[0]["iban"], &body[1]["iban"]), (&json!("DE89"), &json!("******0300")));
+        }
+    }
+    let deep = format!("[{{\"iban\":\"DE89\"}},{}1{}]", "[".repeat(70), "]".repeat(70));
+    let mut response = answer(sent.clone());
+    response.body = Some(deep.into_bytes());
+    assert!(Bench::new().exchange(&script, &mut drive::request(), &mut response).is_err());
+    let mut response = answer(sent.clone());
+    response.headers.append(&tollgate_wire::name::CONTENT_ENCODING, b"gzip");
+    assert!(Bench::new().exchange(&script, &mut drive::request(), &mut response).is_err());
 }

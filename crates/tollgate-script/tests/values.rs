@@ -43,6 +43,9 @@ fn what_is_only_read_keeps_its_bytes() {
         "{\"a\":1} trailing",
         "{\"a\":",
         "\u{feff}{}",
+        "\u{feff}[1]",
+        r#"["\ud800","\udc00\ud800\udc00",1e400,-1e400,{"\ud801":"\ud802"}]"#,
+        r#"{"a":1,"a":"\ud800"}"#,
         "",
     ] {
         for work in [
@@ -62,7 +65,8 @@ fn what_is_only_read_keeps_its_bytes() {
     }
     let deep = "[".repeat(64) + &"]".repeat(64);
     assert_eq!(left(&deep, "assert(#res.json == 1)"), Ok(None));
-    assert_eq!(left(&format!("[{deep}]"), "assert(res.json == nil)"), Ok(None));
+    let deeper = left(&format!("[{deep}]"), "local x = res.json");
+    assert_eq!(deeper, Err("s.lua:1: the body has more than 64 levels at line 1 column 66".to_owned()));
 }
 
 #[test]
@@ -113,6 +117,10 @@ fn what_is_changed_is_written() {
             (left, expect) => panic!("{work}: {left:?}, not {expect:?}"),
         }
     }
+    let odd = r#"["\ud800",1e400,-1e400,0]"#;
+    let work = "assert(res.json[1] == '\\u{fffd}' and res.json[2] == 1.7976931348623157e308) res.json[4] = 1";
+    let expect = "[\"\u{fffd}\",1.7976931348623157e+308,-1.7976931348623157e+308,1]";
+    assert_eq!(left(odd, work), Ok(Some(expect.to_owned())));
     // Of a name that is there twice the last one counts, and is all that is written.
     assert_eq!(left(r#"{"a":1,"b":0,"a":2}"#, "res.json.b = 1"), Ok(Some(r#"{"a":2,"b":1}"#.to_owned())));
     assert_eq!(left(r#"{"a":1,"b":0,"a":2}"#, "res.json.b = 0"), Ok(None));

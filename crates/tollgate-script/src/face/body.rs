@@ -4,7 +4,7 @@
 //! text is read. A body that means the same afterwards keeps its bytes.
 
 use mlua::{Lua, Value};
-use tollgate_wire::name;
+use tollgate_wire::{HeaderBlock, name};
 
 use super::{at_hand, text_of};
 use crate::desk::{Desk, Payload, Side, kind, refuse};
@@ -30,8 +30,16 @@ pub(super) fn json(lua: &Lua, desk: &Desk, side: Side) -> mlua::Result<Value> {
     if let Some(value) = desk.handed(|handed| handed.payload(side).json.clone()) {
         return Ok(value);
     }
+    if side == Side::Response && desk.headers(side, coded) && desk.body(side, |body| !body.is_empty()) {
+        return Err(refuse("the body is in a coding, which nobody asked for: its values cannot be seen"));
+    }
     let read = desk.body(side, |body| json::decode(lua, desk, body))?;
-    let Ok(read) = read else { return Ok(Value::Nil) };
+    let read = match read {
+        Ok(read) => read,
+        // It is JSON, and seems to say nothing to who sees none of it.
+        Err(fault) if fault.deep => return Err(refuse(format!("the body has {}", fault.message))),
+        Err(_) => return Ok(Value::Nil),
+    };
     desk.handed(|handed| {
         let payload = handed.payload(side);
         (payload.json, payload.repeats) = (Some(read.value.clone()), read.repeats);
@@ -103,6 +111,10 @@ fn buffered(desk: &Desk, side: Side, field: &str) -> mlua::Result<()> {
         Side::Request => at_hand(needs.request_body, &format!("req.{field}")),
         Side::Response => at_hand(needs.response_body, &format!("res.{field}")),
     }
+}
+
+fn coded(headers: &HeaderBlock) -> bool {
+    headers.list(&name::CONTENT_ENCODING).any(|coding| !coding.eq_ignore_ascii_case(b"identity"))
 }
 
 /// Whether a media type is JSON, by itself or by its suffix (RFC 6839).

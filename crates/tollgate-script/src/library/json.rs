@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use super::{json_read, json_same, json_write};
 use crate::desk::{Desk, refuse};
 
+use super::json_mend::mended;
 pub(crate) use json_read::decode;
 pub(crate) use json_same::says;
 pub(crate) use json_write::{by_name, encode};
@@ -29,7 +30,7 @@ pub(super) fn add(lua: &Lua, desk: &Rc<Desk>, globals: &Table) -> mlua::Result<(
     let own = desk.clone();
     let decode_text = move |lua: &Lua, text: LuaString| {
         let read = decode(lua, &own, &text.as_bytes())?;
-        read.map(|read| read.value).map_err(|fault| refuse(format!("not JSON: {fault}")))
+        read.map(|read| read.value).map_err(|fault| refuse(format!("not JSON: {}", fault.message)))
     };
     json.raw_set("decode", lua.create_function(decode_text)?)?;
     let own = desk.clone();
@@ -43,7 +44,7 @@ pub(super) fn add(lua: &Lua, desk: &Rc<Desk>, globals: &Table) -> mlua::Result<(
 
 /// Values as scripts may read and not change: configuration, claims.
 pub(crate) fn frozen(lua: &Lua, desk: &Desk, value: &Json) -> mlua::Result<Value> {
-    json_read::frozen(lua, desk, value)?.map(|read| read.value).map_err(refuse)
+    json_read::frozen(lua, desk, value)?.map(|read| read.value).map_err(|fault| refuse(fault.message))
 }
 
 /// Members of a table, of whatever kind.
@@ -74,7 +75,11 @@ pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     if a == b {
         return true;
     }
-    match (serde_json::from_slice::<Json>(a), serde_json::from_slice::<Json>(b)) {
+    let read = |text: &[u8]| {
+        serde_json::from_slice::<Json>(text)
+            .or_else(|error| serde_json::from_slice(&mended(text).ok_or(error)?))
+    };
+    match (read(a), read(b)) {
         (Ok(a), Ok(b)) => same_value(&a, &b),
         _ => false,
     }

@@ -9,6 +9,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Se
 use serde_json::Value as Json;
 
 use super::json::MAX_DEPTH;
+use super::json_mend::mended;
 use crate::desk::Desk;
 
 /// What a table takes, by the engine's own account.
@@ -21,19 +22,38 @@ pub(crate) struct Read {
     pub(crate) repeats: bool,
 }
 
+/// Why a text has no values.
+pub(crate) struct Fault {
+    pub(crate) message: String,
+    /// It is JSON, of more levels than are read.
+    pub(crate) deep: bool,
+}
+
 /// Reads a text. The outer error is one of limits, the inner one says why the text is no JSON.
-pub(crate) fn decode(lua: &Lua, desk: &Desk, text: &[u8]) -> mlua::Result<Result<Read, String>> {
+pub(crate) fn decode(lua: &Lua, desk: &Desk, text: &[u8]) -> mlua::Result<Result<Read, Fault>> {
     desk.unbound(lua, || {
-        let notes = Notes::default();
-        let reader = Reader { lua, desk, notes: &notes, frozen: false, depth: 0 };
-        let mut deserializer = serde_json::Deserializer::from_slice(text);
-        let read = reader.deserialize(&mut deserializer).and_then(|item| deserializer.end().map(|()| item));
-        notes.outcome(lua, read)
+        let fault = match parse(lua, desk, text)? {
+            Ok(read) => return Ok(Ok(read)),
+            Err(fault) => fault,
+        };
+        desk.work(text.len())?;
+        Ok(match mended(text) {
+            Some(text) if !fault.deep => parse(lua, desk, &text)?,
+            _ => Err(fault),
+        })
     })
 }
 
+fn parse(lua: &Lua, desk: &Desk, text: &[u8]) -> mlua::Result<Result<Read, Fault>> {
+    let notes = Notes::default();
+    let reader = Reader { lua, desk, notes: &notes, frozen: false, depth: 0 };
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let read = reader.deserialize(&mut deserializer).and_then(|item| deserializer.end().map(|()| item));
+    notes.outcome(lua, read)
+}
+
 /// Values of a tree, which scripts may read and not change.
-pub(crate) fn frozen(lua: &Lua, desk: &Desk, tree: &Json) -> mlua::Result<Result<Read, String>> {
+pub(crate) fn frozen(lua: &Lua, desk: &Desk, tree: &Json) -> mlua::Result<Result<Read, Fault>> {
     desk.unbound(lua, || {
         let notes = Notes::default();
         let reader = Reader { lua, desk, notes: &notes, frozen: true, depth: 0 };
@@ -47,6 +67,7 @@ struct Notes {
     /// What the engine or a limit objected to: serde cannot carry it.
     failed: RefCell<Option<mlua::Error>>,
     repeats: Cell<bool>,
+    deep: Cell<bool>,
 }
 
 impl Notes {
@@ -54,7 +75,7 @@ impl Notes {
         &self,
         lua: &Lua,
         read: Result<Item<'_>, E>,
-    ) -> mlua::Result<Result<Read, String>> {
+    ) -> mlua::Result<Result<Read, Fault>> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
@@ -64,7 +85,7 @@ impl Notes {
             Ok(Item::Text(text)) => {
                 Ok(Ok(Read { value: Value::String(lua.create_string(&*text)?), repeats }))
             }
-            Err(error) => Ok(Err(error.to_string())),
+            Err(error) => Ok(Err(Fault { message: error.to_string(), deep: self.deep.get() })),
         }
     }
 }
@@ -96,7 +117,10 @@ impl Reader<'_> {
     fn deeper<E: Error>(&self) -> Result<Self, E> {
         match self.depth < MAX_DEPTH {
             true => Ok(Reader { depth: self.depth + 1, ..*self }),
-            false => Err(E::custom(format_args!("more than {MAX_DEPTH} levels"))),
+            false => {
+                self.notes.deep.set(true);
+                Err(E::custom(format_args!("more than {MAX_DEPTH} levels")))
+            }
         }
     }
 

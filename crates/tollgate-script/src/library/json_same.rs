@@ -7,6 +7,7 @@ use mlua::{Lua, LuaString, Table, Value};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::json::{entries, is_list};
+use super::json_mend::mended;
 use super::json_read::Name;
 use crate::desk::Desk;
 
@@ -16,7 +17,14 @@ pub(crate) fn says(lua: &Lua, desk: &Desk, text: &[u8], value: &Value) -> mlua::
     desk.unbound(lua, || {
         let failed = RefCell::new(None);
         let look = Look { lua, desk, value, failed: &failed };
-        let same = look.deserialize(&mut serde_json::Deserializer::from_slice(text));
+        let mut same = look.deserialize(&mut serde_json::Deserializer::from_slice(text));
+        // The values are of what was made of it.
+        if same.as_ref().is_err_and(serde_json::Error::is_syntax) {
+            desk.work(text.len())?;
+            if let Some(text) = mended(text) {
+                same = look.deserialize(&mut serde_json::Deserializer::from_slice(&text));
+            }
+        }
         match failed.take() {
             Some(error) => Err(error),
             None => Ok(same.unwrap_or(false)),

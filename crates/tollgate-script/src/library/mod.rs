@@ -4,6 +4,7 @@ pub(crate) mod json;
 pub(crate) mod log;
 pub(crate) mod respond;
 mod codec;
+mod json_mend;
 mod json_read;
 mod json_same;
 mod json_write;
