@@ -13,7 +13,7 @@ use crate::compile::{self, Input};
 use crate::diagnostic::Code;
 use crate::mask;
 use crate::report::{Finding, Report};
-use crate::resolve::{self, Matches, Reader};
+use crate::resolve::{self, Matches, Reader, too_large};
 use crate::shape::{At, OneOrMany, Shape, Slot, content_of};
 use crate::source_map::Span;
 use crate::sources::Sources;
@@ -23,7 +23,7 @@ use crate::{Failed, Loaded};
 
 pub(crate) fn from_file(path: &Path, sources: &dyn Sources) -> Result<Loaded, Failed> {
     let mut load = Load::new(sources, Report::default());
-    let text = load.read(path, &|why| Finding::file(Code::Unreadable, path, format!("the file {why}")));
+    let text = load.read(path, &|why| unreadable(path, why));
     let Some(text) = text else { return Err(load.fail()) };
     load.run(path, text)
 }
@@ -31,7 +31,7 @@ pub(crate) fn from_file(path: &Path, sources: &dyn Sources) -> Result<Loaded, Fa
 /// Where the admin side is, and its token, whatever is wrong with the rest of the file.
 pub(crate) fn admin(path: &Path, sources: &dyn Sources) -> Result<Admin, Failed> {
     let mut load = Load::new(sources, Report::default());
-    let text = load.read(path, &|why| Finding::file(Code::Unreadable, path, format!("the file {why}")));
+    let text = load.read(path, &|why| unreadable(path, why));
     let main = text.and_then(|text| {
         let tree = load.parse(path, &text)?;
         Root::read(tree.root(), "", &mut load.report)
@@ -54,7 +54,7 @@ pub(crate) fn from_file_and(
 ) -> Result<Loaded, Failed> {
     let mut load = Load::new(sources, Report::default());
     load.more = Some((more.0.to_owned(), more.1.into()));
-    let text = load.read(path, &|why| Finding::file(Code::Unreadable, path, format!("the file {why}")));
+    let text = load.read(path, &|why| unreadable(path, why));
     let Some(text) = text else { return Err(load.fail()) };
     load.run(path, text)
 }
@@ -64,11 +64,20 @@ pub(crate) fn from_text(name: &str, text: &str, sources: &dyn Sources) -> Result
     let mut load = Load::new(sources, Report::new(sources.withholds()));
     load.reader.note(path);
     if text.len() as u64 > bounds::FILE_BYTES {
-        let limit = crate::units::show_size(bounds::FILE_BYTES);
-        load.report.push(Finding::file(Code::TooLarge, path, format!("the file is larger than {limit}")));
+        load.report.push(unreadable(path, &too_large(bounds::FILE_BYTES)));
         return Err(load.fail());
     }
     load.run(path, text.into())
+}
+
+/// A finding about a file of the configuration that there is no text of.
+fn unreadable(path: &Path, why: &str) -> Finding {
+    let message = format!("the file {why}");
+    match why == too_large(bounds::FILE_BYTES) {
+        true => Finding::file(Code::TooLarge, path, message)
+            .hint("move a part of it into files of their own, and name them under `include`"),
+        false => Finding::file(Code::Unreadable, path, message),
+    }
 }
 
 struct Load<'s> {

@@ -19,7 +19,7 @@ pub(crate) struct Report {
     pub(crate) outside: Outside,
     diagnostics: Vec<Diagnostic>,
     /// An aliased block is walked wherever it is used; its faults are reported once.
-    seen: HashSet<(&'static str, Option<Span>, String, Vec<Span>)>,
+    seen: HashSet<(&'static str, Place, String, Vec<Span>)>,
     errors: usize,
     dropped: usize,
     /// Files are withheld: that one cannot be read is no fault of the configuration.
@@ -39,7 +39,7 @@ pub(crate) struct Finding {
     related: Vec<(Span, String)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Place {
     Span(Span),
     File(PathBuf),
@@ -132,7 +132,8 @@ impl Report {
             Place::File(_) => None,
         };
         let others = finding.related.iter().map(|(span, _)| *span).collect();
-        if !self.seen.insert((finding.code.as_str(), span, finding.message.clone(), others)) {
+        if !self.seen.insert((finding.code.as_str(), finding.place.clone(), finding.message.clone(), others))
+        {
             return;
         }
         self.errors += usize::from(finding.severity == Severity::Error);

@@ -354,7 +354,7 @@ fn what_is_no_configuration_says_so_with_its_place() {
         (Dialect::Kong, "_format_version: '9.9'", "`_format_version` 9.9 is not known"),
         (Dialect::Kong, "_format_version: '3.0'\nservices:\n  - a: [\n", "4:1: not valid YAML"),
         (Dialect::Kong, "- a", "not a map"),
-        (Dialect::Kong, &deep, "recursion limit"),
+        (Dialect::Kong, &deep, "stand inside each other"),
         (Dialect::Kong, &huge, "larger than 16 MiB"),
         (Dialect::Krakend, "{\"version\": 2}", "not 3"),
         (Dialect::Krakend, "{\n\"version\": 3,,}", "2:14: not valid JSON"),

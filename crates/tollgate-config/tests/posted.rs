@@ -3,6 +3,8 @@
 
 mod world;
 
+use std::path::Path;
+
 use tollgate_config::{Severity, check_posted, difference, load, redacted, render};
 use world::World;
 
@@ -48,4 +50,27 @@ fn what_is_shown_of_them_holds_no_secret() {
         }
     }
     assert!(files > 60, "{files}");
+}
+
+/// What is not looked at may be what is missed.
+#[test]
+fn what_is_withheld_is_missed_by_nobody() {
+    let running = load(Path::new("good/smallest.yaml"), &World).unwrap_or_else(|_| panic!("it is good"));
+    for text in [
+        "upstreams: { o: { targets: ['http://${H}'] } }\nroutes: [{ path: /a, to: o, cache: {} }]",
+        "routes: [{ path: /a, to: '${H}', cache: {} }]",
+        "consumers: [{ name: c, basic: { user: u, password: '${HASH}' } }]\nroutes: [{ path: /a, auth: { basic: true }, respond: {} }]",
+        "upstreams: { o: { targets: ['http://127.0.0.1:1'] } }\nroutes: [{ path: '${P}', to: o }]",
+        "issuers: { i: { issuer: 'x', audience: any, algorithms: [HS256], secret: '0123456789012345678901234567890123456789' } }\n\
+         routes: [{ path: '${P}', auth: { jwt: i }, respond: {} }]",
+        "upstreams: { o: { targets: ['http://127.0.0.1:1'] } }\n\
+         routes: [{ path: /a, aggregate: { parts: [{ name: '${N}', to: o, path: /x }, { name: b, to: o, path: '/{v.x}' }] } }]",
+    ] {
+        let posted = check_posted(text, &running.sources);
+        let codes: Vec<&str> = posted.diagnostics.iter().map(|one| one.code).collect();
+        assert!(posted.ok && codes.contains(&"not_looked_at"), "{text}: {codes:?}");
+        let others: Vec<&&str> =
+            codes.iter().filter(|code| **code != "not_looked_at" && **code != "public_route").collect();
+        assert!(others.is_empty(), "{text}: {others:?}");
+    }
 }

@@ -10,7 +10,7 @@ use tollgate_wire::Method;
 
 use super::action::{Parts, destination};
 use super::edits::Scope;
-use super::resilience::status_set;
+use super::resilience::{needs_status, status_set};
 use super::shaping;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
@@ -162,6 +162,7 @@ impl One<'_> {
             report.push(finding.hint("add the path that the service is asked for, such as `path: /status`"));
         }
         let path = block.path.given().and_then(|path| self.template(&path.value.0, path.span, after, report));
+        needs_status(&block.success, "success", "the part would always fail", report);
         let body = self.body(after, report);
         Some(Source::Call(Box::new(Call {
             upstream: upstream?,
@@ -284,6 +285,8 @@ impl One<'_> {
                 None
             }
             Some(&at) => Some(at),
+            // It may be the name of a part that was not looked at.
+            None if report.left_out() => None,
             None => {
                 let mut others: Vec<&str> = self.names.keys().copied().collect();
                 others.sort_unstable();

@@ -205,13 +205,15 @@ fn ambiguous(block: &spec::Auth, token_from: &[Place], api_key: Option<&Place>, 
 
 /// Credentials that nobody has.
 fn warn_nobody(block: &spec::Auth, people: &People, report: &mut Report) {
-    let no_keys = people.consumers.by_key.is_empty();
-    let no_users = people.consumers.by_user.is_empty();
-    if let Some(key) = block.api_key.key().filter(|_| people.complete && no_keys) {
+    // Somebody may be among what was not looked at.
+    if !people.complete || report.left_out() {
+        return;
+    }
+    if let Some(key) = block.api_key.key().filter(|_| people.consumers.by_key.is_empty()) {
         let message = "no consumer has a key: every key is refused";
         report.push(Finding::warning(Code::Impossible, key, message).hint("add one under `consumers`"));
     }
-    if let Some(key) = block.basic.key().filter(|_| people.complete && block.basic() && no_users) {
+    if let Some(key) = block.basic.key().filter(|_| block.basic() && people.consumers.by_user.is_empty()) {
         let message = "no consumer has a password: every password is refused";
         report.push(Finding::warning(Code::Impossible, key, message).hint("add one under `consumers`"));
     }

@@ -21,12 +21,13 @@ pub(super) fn cache(
     own: &spec::Route,
     layers: &Layers<'_>,
     auth: &Found,
-    action: &Action,
+    action: Option<&Action>,
     (request, scripts): (Option<&RequestEdits>, Option<&Scripts>),
     report: &mut Report,
 ) -> Option<Box<Cache>> {
     let CacheSetting::Keep(block) = layers.key(|keys| keys.cache).value()? else { return None };
-    let aggregate = match action {
+    // What the route does may stand in what is withheld.
+    let aggregate = match action? {
         Action::Aggregate(aggregate) => Some(&**aggregate),
         Action::To(_) | Action::Split(_) => None,
         Action::Respond(_) | Action::Redirect(_) | Action::Health(_) => {

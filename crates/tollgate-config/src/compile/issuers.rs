@@ -83,8 +83,8 @@ impl Issuers {
     }
 
     pub(super) fn warn_unused(&self, report: &mut Report) {
-        // What uses an issuer may be what has the fault.
-        if report.has_errors() {
+        // What uses an issuer may be what has the fault, or what was not looked at.
+        if report.has_errors() || report.left_out() {
             return;
         }
         for (issuer, (span, _)) in self.all.iter().zip(&self.used).filter(|(_, (_, used))| !used) {

@@ -1,14 +1,29 @@
 //! What to do about targets that fail: each block as it is, off where it is absent.
 
-use tollgate_plan::resilience::{CircuitBreaker, HealthCheck, Outlier, Probe, Retry, RetryOn, StatusSet};
+use tollgate_plan::resilience::{
+    CircuitBreaker, HealthCheck, Outlier, Probe, Retry, RetryMethods, RetryOn, StatusSet,
+};
 
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{At, OneOrMany, Slot};
 use crate::spec::{self, CheckedPath, RetryCause, Statuses};
 
-pub(super) fn retry(slot: &Slot<spec::Retry>) -> Option<Retry> {
+pub(super) fn retry(slot: &Slot<spec::Retry>, report: &mut Report) -> Option<Retry> {
     let block = slot.value()?;
+    for (name, key, none) in [
+        ("on", block.on.key(), block.on().0.is_empty()),
+        (
+            "methods",
+            block.methods.key(),
+            matches!(&block.methods().0, RetryMethods::Listed(listed) if listed.is_empty()),
+        ),
+    ] {
+        let Some(key) = key.filter(|_| none) else { continue };
+        let message = format!("nothing is tried again: `{name}` is empty");
+        let finding = Finding::warning(Code::NoEffect, key, message);
+        report.push(finding.hint(format!("leave `{name}` out for the default, or leave `retry` out")));
+    }
     let mut on = RetryOn::default();
     let mut statuses = Vec::new();
     for At { value, .. } in &block.on().0 {
@@ -42,6 +57,7 @@ pub(super) fn health_check(slot: &Slot<spec::HealthCheck>, report: &mut Report) 
         Probe::Tcp
     } else {
         let CheckedPath(path) = block.path();
+        needs_status(&block.status, "status", "no answer would be a good one", report);
         Probe::Http { path: path.into(), success: status_set(&block.status()) }
     };
     Some(HealthCheck {
@@ -82,6 +98,16 @@ pub(super) fn circuit_breaker(slot: &Slot<spec::CircuitBreaker>) -> Option<Circu
         open: block.open().0,
         half_open_requests: block.half_open_requests().0 as u32,
     })
+}
+
+/// Statuses of which one has to be good.
+pub(super) fn needs_status(slot: &Slot<OneOrMany<Statuses>>, name: &str, why: &str, report: &mut Report) {
+    if let Some(At { span, .. }) = slot.given().filter(|list| list.value.0.is_empty()) {
+        let finding = Finding::error(Code::BadValue, *span, format!("`{name}` is empty: {why}"));
+        report.push(finding.hint(format!(
+            "write a status or a range such as `200-299`, or leave `{name}` out for the default"
+        )));
+    }
 }
 
 pub(super) fn status_set(OneOrMany(statuses): &OneOrMany<Statuses>) -> StatusSet {

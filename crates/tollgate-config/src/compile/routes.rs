@@ -134,7 +134,7 @@ fn build(
     let path = route.value.path.given()?;
     let checks = parts.schemas.of_route(&mut parts.interfaces, layers, path, scope, report);
     let inputs = (request.as_deref(), scripts.as_deref());
-    let cache = cache::cache(&route.value, layers, scope.auth, &action, inputs, report);
+    let cache = cache::cache(&route.value, layers, scope.auth, known.then_some(&action), inputs, report);
     let mirror = action::mirror(layers.key(|keys| keys.mirror), parts, report);
     let tunnel_idle = layers.key(|keys| keys.tunnel_idle).value().unwrap_or(&spec::TUNNEL_IDLE).0;
     if known {

@@ -99,8 +99,8 @@ impl Upstreams {
     }
 
     pub(super) fn warn_unused(&self, report: &mut Report) {
-        // What uses an upstream may be what has the fault.
-        if report.has_errors() {
+        // What uses an upstream may be what has the fault, or what was not looked at.
+        if report.has_errors() || report.left_out() {
             return;
         }
         for (upstream, (span, _)) in self.all.iter().zip(&self.used).filter(|(_, (_, used))| !used) {
@@ -145,7 +145,7 @@ fn named(name: &str, block: &spec::Upstream, input: &Input<'_>, report: &mut Rep
     let tls = tls::upstream(&block.tls, &mut targets, input, report);
     Some(Upstream {
         tls: tls.into(),
-        retry: resilience::retry(&block.retry),
+        retry: resilience::retry(&block.retry, report),
         health_check: resilience::health_check(&block.health_check, report),
         outlier: resilience::outlier(&block.outlier, count, report),
         circuit_breaker: resilience::circuit_breaker(&block.circuit_breaker),

@@ -126,7 +126,8 @@ fn reason(error: &io::Error, limit: u64) -> String {
     }
 }
 
-fn too_large(limit: u64) -> String {
+/// Completes "the file …".
+pub(crate) fn too_large(limit: u64) -> String {
     format!("is larger than {}", crate::units::show_size(limit))
 }
 

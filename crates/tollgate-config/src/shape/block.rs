@@ -168,6 +168,7 @@ pub(crate) fn unknown_key(entry: Entry<'_>, title: &str, keys: &[&str], report: 
     }
     let keys = keys.iter().copied();
     let hint = habit(entry.key, title)
+        .or_else(|| number(entry.key, keys.clone()))
         .or_else(|| elsewhere(entry.key, title))
         .or_else(|| suggest::did_you_mean(entry.key, keys.clone()))
         .unwrap_or_else(|| format!("the keys here are {}", suggest::listing(keys)));
@@ -235,6 +236,13 @@ const HABITS: &[(&str, &[&str], &str)] = &[
 fn habit(key: &str, title: &str) -> Option<String> {
     let found = HABITS.iter().find(|(block, words, _)| *block == title && words.contains(&key));
     found.map(|(_, _, key)| format!("here the key is `{key}`"))
+}
+
+/// One where several are meant, or the other way round: nearer than a key of another block.
+fn number<'a>(key: &str, mut keys: impl Iterator<Item = &'a str>) -> Option<String> {
+    let found =
+        keys.find(|known| known.strip_suffix('s') == Some(key) || key.strip_suffix('s') == Some(*known))?;
+    Some(format!("did you mean `{found}`?"))
 }
 
 /// A key that is right, but of another block.

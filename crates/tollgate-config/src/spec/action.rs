@@ -252,7 +252,10 @@ impl Shape for HealthSet {
 
     fn describe(_: &mut Catalogue) -> Description {
         let list = json!({ "type": "array", "items": { "type": "string" } });
-        Description::new("`all` or a list of names", json!({ "anyOf": [{ "const": "all" }, list] }))
+        Description::new(
+            "`all` or a list of names",
+            or_expansion(json!({ "anyOf": [{ "const": "all" }, list] })),
+        )
     }
 
     fn show(&self) -> Value {

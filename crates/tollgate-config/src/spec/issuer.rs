@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tollgate_plan::issuer::HttpUrl;
 use tollgate_token::{Algorithm, ClaimPath};
 
+use super::tls::is_certifiable;
 use crate::bounds;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
@@ -226,7 +227,12 @@ pub(crate) struct ServiceUrl(pub(crate) HttpUrl);
 impl Shape for ServiceUrl {
     fn read(node: NodeRef<'_>, what: &str, report: &mut Report) -> Option<Self> {
         let scalar = text(node, what, report)?;
-        match HttpUrl::parse(&scalar.text) {
+        let parsed =
+            HttpUrl::parse(&scalar.text).and_then(|url| match url.tls && !is_certifiable(&url.host) {
+                true => Err("no certificate can be for this host"),
+                false => Ok(url),
+            });
+        match parsed {
             Ok(url) => Some(ServiceUrl(url)),
             Err(why) => {
                 let message = format!("bad URL `{}`: {why}", shown(node, report));

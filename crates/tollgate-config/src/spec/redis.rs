@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use tollgate_plan::redis::RedisNode;
 
+use super::tls::is_certifiable;
 use crate::bounds;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
@@ -127,6 +128,9 @@ fn parse(url: &str) -> Result<RedisNode, &'static str> {
         _ => return Err("the database is a number"),
     };
     let (host, port) = host_and_port(authority)?;
+    if tls && !is_certifiable(&host) {
+        return Err("no certificate can be for this host");
+    }
     let (user, password) = userinfo.map(credentials).transpose()?.unwrap_or_default();
     Ok(RedisNode { tls, host: host.into(), port, user, password, db })
 }

@@ -7,6 +7,7 @@ use tollgate_plan::path;
 use tollgate_plan::upstream::Address;
 
 use super::server::socket_path;
+use super::tls::is_certifiable;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{At, Catalogue, Description, Int, Shape, Slot, shown, text};
@@ -154,6 +155,9 @@ fn split(url: &str) -> Result<Parsed, Fault> {
     };
     // A dot at the end keeps the resolver from trying search domains; in a Host header it is noise.
     let name = host.trim_end_matches('.');
+    if tls && !is_certifiable(name.trim_matches(['[', ']'])) {
+        return Err(Fault::Bad("no certificate can be for this host"));
+    }
     let authority = if port == own_port { name.to_owned() } else { format!("{name}:{port}") };
     Ok(Parsed { url: url.to_owned(), address, authority, prefix: prefix(path)?, http2, tls })
 }

@@ -65,6 +65,11 @@ choice! {
     }
 }
 
+/// Whether a certificate can be for this host: by the test that decides it when TLS is set up.
+pub(crate) fn is_certifiable(host: &str) -> bool {
+    rustls_pki_types::ServerName::try_from(host).is_ok()
+}
+
 /// A host name or an IP address that a certificate is for: lower case, IPv6 without brackets.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerName(pub(crate) String);
@@ -78,7 +83,7 @@ impl Shape for ServerName {
             return Some(ServerName(name.to_ascii_lowercase()));
         }
         match Host::parse(scalar.text.as_bytes(), &mut lower) {
-            Ok(host) if host.port.is_none() && !host.name.is_empty() => {
+            Ok(host) if host.port.is_none() && is_certifiable(host.name.trim_end_matches('.')) => {
                 Some(ServerName(host.name.trim_end_matches('.').to_owned()))
             }
             _ => {

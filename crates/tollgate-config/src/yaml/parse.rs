@@ -237,8 +237,12 @@ impl<'t> Builder<'t> {
         let start = self.at(*error.marker());
         let rest = self.text.get(start as usize..).unwrap_or_default();
         let end = start + rest.chars().next().map_or(0, char::len_utf8) as u32;
-        let finding =
-            Finding::error(Code::YamlSyntax, Span { file: self.file, start, end }, sentence(error.info()));
+        let span = Span { file: self.file, start, end };
+        // The scanner's own bound, on brackets that it has not even made into values yet.
+        if error.info().contains("recursion limit") {
+            return too_deep(span);
+        }
+        let finding = Finding::error(Code::YamlSyntax, span, sentence(error.info()));
         finding.maybe_hint(advice(error.info(), rest))
     }
 
