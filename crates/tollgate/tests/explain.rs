@@ -293,6 +293,11 @@ fn what_is_sent_is_shown_before_and_after_without_secrets() {
     assert!(request["removed"].as_array().unwrap().contains(&json!("x-gone")), "{request:#}");
     let back = told["steps"].as_array().unwrap().iter().find(|step| step["stage"] == "response").unwrap();
     assert_eq!(header(&back["headers"], "x-back").as_deref(), Some("there"));
+    // What was not touched is as it was sent: no value and an empty one are two things.
+    let odd = offline(&dir, &["GET", "/cached?&a=&b&&c=1"]);
+    let url = odd["outcome"]["sent"]["url"].as_str().unwrap_or_default();
+    assert!(url.ends_with("/cached?&a=&b&&c=1"), "{url}");
+    assert_eq!(odd["request"]["url"], "http://localhost/cached?&a=&b&&c=1");
     let scripted = offline(&dir, &["GET", "/scripted"]);
     let lines = &scripted["outcome"]["sent"]["headers"];
     assert_eq!(

@@ -35,7 +35,7 @@ impl<'a> Shown<'a> {
     }
 
     /// The lines of an answer that the gateway makes itself: its own challenges are no secret.
-    pub(super) fn own(&self, headers: &HeaderBlock) -> Value {
+    pub(super) fn own(headers: &HeaderBlock) -> Value {
         headers.iter().map(|(name, value)| pair(name, &String::from_utf8_lossy(value))).collect()
     }
 
@@ -73,17 +73,17 @@ impl<'a> Shown<'a> {
         let mut out = path.to_vec();
         let Some(query) = query_of(target) else { return String::from_utf8_lossy(&out).into_owned() };
         let mut kept = Vec::new();
-        for pair in pairs(query) {
-            if !kept.is_empty() {
+        for (at, piece) in query.split(|byte| *byte == b'&').enumerate() {
+            if at > 0 {
                 kept.push(b'&');
             }
-            kept.extend_from_slice(pair.name);
-            if is_secret(&pair.decoded_name()) {
-                kept.push(b'=');
-                kept.extend_from_slice(MASK.as_bytes());
-            } else if !pair.value.is_empty() {
-                kept.push(b'=');
-                kept.extend_from_slice(pair.value);
+            match pairs(piece).next().filter(|pair| is_secret(&pair.decoded_name())) {
+                Some(pair) => {
+                    kept.extend_from_slice(pair.name);
+                    kept.push(b'=');
+                    kept.extend_from_slice(MASK.as_bytes());
+                }
+                None => kept.extend_from_slice(piece),
             }
         }
         out.push(b'?');

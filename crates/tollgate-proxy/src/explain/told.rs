@@ -12,6 +12,7 @@ use super::preflight;
 use super::shown::Shown;
 use super::steps::{all_steps, object, stage_of, step};
 use crate::exchange::{Exchange, Reject, Reply};
+use crate::respond;
 use crate::trail::{Sent, Stage, Step, Trail, Verdict};
 
 /// An explanation on its way from the worker.
@@ -39,9 +40,10 @@ impl Told {
     pub(super) fn not_a_head(reject: &Reject) -> Told {
         let refused = step(Stage::Parse, Verdict::of(reject), &reject.detail);
         let steps = all_steps(vec![refused], Some(Stage::Parse));
+        let headers = Shown::own(&respond::problem(reject, "").headers);
         let outcome = json!({
             "verdict": "refused", "status": reject.status, "reason": reject.reason.code(), "detail": reject.detail,
-            "route": null, "upstream": null, "target": null, "consumer": null, "headers": [], "sent": null,
+            "route": null, "upstream": null, "target": null, "consumer": null, "headers": headers, "sent": null,
         });
         Told { request: Value::Null, steps, outcome, looked: None }
     }
@@ -262,7 +264,7 @@ fn outcome(
     let answer = answer.filter(|_| !undecided);
     let reject = reject.filter(|_| !undecided);
     let headers = answer.map(|reply| match reject {
-        Some(_) => shown.own(&reply.headers),
+        Some(_) => Shown::own(&reply.headers),
         None => shown.headers(&reply.headers),
     });
     let upstream = exchange.seen.upstream.get();
@@ -295,9 +297,7 @@ fn target_of(head: &[u8]) -> &[u8] {
 
 impl Looked {
     fn routes(&self) -> Value {
-        let pattern = |id: RouteId| {
-            self.plan.routes.get(id.0 as usize).map_or("", |route| &*route.pattern)
-        };
+        let pattern = |id: RouteId| self.plan.routes.get(id.0 as usize).map_or("", |route| &*route.pattern);
         let all = self.plan.table.consider(&self.host, &self.path, self, pattern);
         let told = all.iter().map(|one| {
             if let Some(told) = preflight::told(&self.plan, &self.words, one) {

@@ -14,4 +14,5 @@ mod tunnel;
 pub(crate) use finish::{explain, finish, refuse};
 pub(crate) use fixed::fixed;
 pub(crate) use health::health;
+pub(crate) use problem::problem;
 pub(crate) use redirect::redirect;
