@@ -117,6 +117,27 @@ fn a_key_that_leaves_the_set_takes_its_tokens_along() {
     assert_problem(&bear(&gateway, &token), "token_key_unknown");
 }
 
+/// Two issuers may have their keys at one place: they are as fresh as either wants them.
+#[test]
+fn keys_of_two_issuers_are_refreshed_for_the_more_impatient() {
+    let issuer = Issuer::start();
+    let one =
+        "{ issuer: @ISSUER@, audience: [api], algorithms: [RS256, ES256], jwks_url: @ISSUER@/jwks, refresh: ";
+    let main = "  main: { issuer: @ISSUER@, audience: [api], algorithms: [RS256, ES256], refresh: 1h }";
+    for refresh in [["1s", "1h"], ["1h", "1s"]] {
+        let two = format!("  main: {one}{} }}\n  other: {one}{} }}", refresh[0], refresh[1]);
+        let text = SLOW.replace(main, &two);
+        let gateway = gateway!(&text, ISSUER = issuer.url());
+        let before = issuer.count_jwks();
+        wait_for("keys that are fetched again", || issuer.count_jwks() >= before + 3);
+        gateway
+            .replace_file(&gateway.complete(&text.replace("/open", "/opened"), &[("ISSUER", issuer.url())]));
+        gateway.wait_generation(2);
+        let before = issuer.count_jwks();
+        wait_for("keys that are fetched again after a reload", || issuer.count_jwks() >= before + 3);
+    }
+}
+
 /// Whatever the issuer answers, keys that were good stay until better ones come.
 #[test]
 fn keys_are_kept_while_the_issuer_makes_no_sense() {

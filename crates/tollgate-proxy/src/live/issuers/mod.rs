@@ -9,6 +9,7 @@ mod report;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
@@ -55,15 +56,21 @@ impl IssuerRegistry {
             next.push(live.unwrap_or_else(|| IssuerLive::new(issuer)));
         }
         known.clone_from(&next);
-        let mut wanted: Vec<Arc<KeysLive>> = Vec::new();
-        for live in &next {
-            if let IssuerLive::Keys(keys) = live
-                && !wanted.iter().any(|known| Arc::ptr_eq(known, keys))
-            {
-                wanted.push(keys.clone());
+        let mut wanted: Vec<(Arc<KeysLive>, Duration)> = Vec::new();
+        for (live, issuer) in next.iter().zip(&plan.issuers) {
+            if let (IssuerLive::Keys(keys), TokenCheck::Fetched(from)) = (live, &issuer.check) {
+                match wanted.iter_mut().find(|(known, _)| Arc::ptr_eq(known, keys)) {
+                    // Keys of several issuers are as fresh as any of them wants.
+                    Some((_, refresh)) => *refresh = from.refresh.min(*refresh),
+                    None => wanted.push((keys.clone(), from.refresh)),
+                }
             }
         }
-        self.wanted.send_replace(wanted);
+        let fresh = |(keys, refresh): (Arc<KeysLive>, Duration)| {
+            keys.set_refresh(refresh);
+            keys
+        };
+        self.wanted.send_replace(wanted.into_iter().map(fresh).collect());
         next
     }
 
@@ -87,10 +94,7 @@ impl IssuerLive {
     /// This one again, if it is what `issuer` needs.
     fn same(&self, issuer: &Issuer) -> Option<IssuerLive> {
         match (self, &issuer.check) {
-            (IssuerLive::Keys(keys), TokenCheck::Fetched(from)) if keys.is(from) => {
-                keys.set_refresh(from.refresh);
-                Some(self.clone())
-            }
+            (IssuerLive::Keys(keys), TokenCheck::Fetched(from)) if keys.is(from) => Some(self.clone()),
             (IssuerLive::Introspection(live), TokenCheck::Introspection(endpoint)) if live.is(endpoint) => {
                 Some(self.clone())
             }
