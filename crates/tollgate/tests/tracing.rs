@@ -162,6 +162,34 @@ fn a_caller_that_is_not_trusted_is_not_followed() {
     assert!(origin.last().header("traceparent").unwrap_or_default().contains(TRACE));
 }
 
+/// Of what was given stale the gateway asks again by itself.
+#[test]
+fn a_request_in_the_background_belongs_to_the_one_that_it_is_for() {
+    let (origin, collector) = (Origin::ok(), Collector::start());
+    let routes = ROUTES.replace(
+        "routes:\n",
+        "routes:\n  - { path: /kept, to: api, cache: { ttl: 1s, stale_while_revalidate: 1h } }\n",
+    );
+    for (follow, passes) in [("nobody", false), ("anyone", true)] {
+        let text = format!("{routes}{}", to(&collector, &format!(", follow: {follow}")));
+        let gateway = gateway!(&text, ORIGIN = origin.url());
+        let lines = format!("traceparent: {PARENT}\r\ntracestate: a=1\r\n");
+        let before = origin.count();
+        wait_for("a request in the background", || {
+            assert_eq!(get(&gateway, "/kept", &lines), 200);
+            origin.count() > before + 1
+        });
+        let sent = origin.last();
+        let parent = sent.header("traceparent").unwrap_or_default();
+        assert_eq!(
+            (parent.contains(TRACE), sent.header("tracestate").is_some()),
+            (passes, passes),
+            "{follow}"
+        );
+        assert!(parent.len() == PARENT.len() && !parent.contains(CALLER), "{follow}: {parent}");
+    }
+}
+
 #[test]
 fn each_attempt_has_a_span_of_its_own() {
     let collector = Collector::start();

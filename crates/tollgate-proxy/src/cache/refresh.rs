@@ -11,6 +11,7 @@ use crate::client::Client;
 use crate::exchange::{Exchange, Facts, Id, Origin};
 use crate::identity::Identity;
 use crate::live::cache::Refreshing;
+use crate::trace::Trace;
 use crate::worker::{Active, Kit, Worker};
 
 /// It is given up after this time; the next request that finds the answer stale begins anew.
@@ -25,6 +26,7 @@ pub(crate) struct Refresh {
     facts: Option<Facts>,
     route: Option<RouteId>,
     identity: Option<Identity>,
+    trace: Option<Box<Trace>>,
     visit: Option<Box<Visit>>,
     _place: Refreshing,
 }
@@ -50,6 +52,8 @@ impl Refresh {
             facts: Some(Facts { id, client_ip, trusted, scheme }),
             route: exchange.route,
             identity: exchange.identity.clone(),
+            // It belongs to the request that it is made for, and the client's own lines are not sent.
+            trace: exchange.trace.as_ref().map(|trace| trace.shared()),
             visit: Some(Box::new(visit)),
             _place: place,
         }
@@ -60,7 +64,8 @@ impl Refresh {
         let (facts, visit) = self.facts.take().zip(self.visit.take())?;
         let origin = Origin::Gateway { target: None };
         let mut exchange =
-            Exchange::of(&self.worker, &self.client, self.active.clone(), &mut self.kit, facts, origin);
+            Exchange::of(&self.worker, &self.client, self.active.clone(), &mut self.kit, facts, origin)
+                .traced(self.trace.take());
         exchange.route = self.route;
         exchange.identity = self.identity.take();
         exchange.deadline = Some(self.worker.clock.now() + WITHIN);
