@@ -82,7 +82,10 @@ fn attributes(value: Raw<'_>) -> impl Iterator<Item = (String, String)> {
 /// The prefix that an attribute declares.
 fn declared<'a>(name: &'a str, value: &str) -> Option<&'a str> {
     let prefix = name.strip_prefix("xmlns:")?;
-    let fits = prefix != "xml" && prefix != "xmlns" && !value.is_empty() && !prefix.contains(':');
+    // These two names are bound already, each to its own prefix (Namespaces in XML 1.0, section 3).
+    let reserved = matches!(value, "http://www.w3.org/XML/1998/namespace" | "http://www.w3.org/2000/xmlns/");
+    let fits =
+        prefix != "xml" && prefix != "xmlns" && !value.is_empty() && !reserved && !prefix.contains(':');
     (fits && matches!(element_name(prefix, &[]), Cow::Borrowed(_))).then_some(prefix)
 }
 
@@ -98,8 +101,6 @@ fn member(name: &str, value: Raw<'_>, prefixes: &mut Vec<String>, out: &mut Stri
 
 /// A name of XML: what it cannot hold becomes `_`, and so does a colon behind a prefix that nobody declared.
 fn element_name<'a>(name: &'a str, prefixes: &[String]) -> Cow<'a, str> {
-    let begins = |letter: char| letter.is_ascii_alphabetic() || letter == '_' || letter > '\u{bf}';
-    let goes_on = |letter: char| begins(letter) || letter.is_ascii_digit() || "-.".contains(letter);
     let plain = |name: &str| name.starts_with(begins) && name.chars().all(goes_on);
     let prefixed = |(prefix, rest): (&str, &str)| {
         plain(rest) && (prefix == "xml" || prefixes.iter().any(|known| known == prefix))
@@ -112,6 +113,21 @@ fn element_name<'a>(name: &'a str, prefixes: &[String]) -> Cow<'a, str> {
         fitting.insert(0, '_');
     }
     Cow::Owned(fitting)
+}
+
+/// NameStartChar of XML 1.0 (section 2.3), but for the colon.
+fn begins(letter: char) -> bool {
+    matches!(letter,
+        'A'..='Z' | '_' | 'a'..='z' | '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}' | '\u{f8}'..='\u{2ff}'
+        | '\u{370}'..='\u{37d}' | '\u{37f}'..='\u{1fff}' | '\u{200c}'..='\u{200d}' | '\u{2070}'..='\u{218f}'
+        | '\u{2c00}'..='\u{2fef}' | '\u{3001}'..='\u{d7ff}' | '\u{f900}'..='\u{fdcf}' | '\u{fdf0}'..='\u{fffd}'
+        | '\u{10000}'..='\u{effff}')
+}
+
+/// NameChar.
+fn goes_on(letter: char) -> bool {
+    begins(letter)
+        || matches!(letter, '-' | '.' | '0'..='9' | '\u{b7}' | '\u{300}'..='\u{36f}' | '\u{203f}'..='\u{2040}')
 }
 
 fn escape(text: &str, out: &mut String) {
@@ -154,6 +170,11 @@ mod tests {
         check(r#"{"a":[1,2]}"#, "<root><a>1</a><a>2</a></root>");
         check(r#"{"1 a<":"<&>\"\u0001\n"}"#, "<_1_a_>&lt;&amp;&gt;&quot;\u{fffd}&#10;</_1_a_>");
         check(r#"{"":""}"#, "<_></_>");
+        check(r#"{"×a":1,"é÷":2,"☎":3}"#, "<root><_a>1</_a><é_>2</é_><_>3</_></root>");
+        check(
+            "{\"\u{301}e\u{301}\u{b7}\":{\"@\u{e000}a\":1}}",
+            "<_\u{301}e\u{301}\u{b7} _a=\"1\"></_\u{301}e\u{301}\u{b7}>",
+        );
         // Readers that know namespaces refuse a prefix that nobody declared, and any an attribute that stands twice.
         check(r#"{"dc:title":"x"}"#, "<dc_title>x</dc_title>");
         check(
@@ -166,6 +187,10 @@ mod tests {
         );
         check(r#"{"r":{"a":{"@xmlns:dc":"u"},"dc:b":1}}"#, "<r><a xmlns:dc=\"u\"></a><dc_b>1</dc_b></r>");
         check(r#"{"a":{"@xmlns:dc":"","dc:b":"a:b:c"}}"#, "<a xmlns_dc=\"\"><dc_b>a:b:c</dc_b></a>");
+        check(
+            r#"{"a":{"@xmlns:x":"http://www.w3.org/2000/xmlns/","x:b":1}}"#,
+            "<a xmlns_x=\"http://www.w3.org/2000/xmlns/\"><x_b>1</x_b></a>",
+        );
         check(r#"{"x":{"@a b":1,"@a_b":2}}"#, "<x a_b=\"1\" a_b_1=\"2\"></x>");
         check(r##"{"x":{"#text":{"y":1}}}"##, "<x><_text><y>1</y></_text></x>");
         check("null", "<root></root>");
