@@ -2,7 +2,7 @@
 //!
 //! Comparisons of a field with a value, joined by `&&`: `==` `!=` `>` `>=` `<` `<=`, and `~` for a part of a text. A field
 //! inside another is named with a dot (`headers.user-agent`). Values are numbers, `null`, `true`, `false` and texts, which
-//! need quotes only where they hold spaces, operators or quotes.
+//! need quotes only where they hold spaces, `&`, `|`, `<`, `>`, `==`, `!=` or quotes at their beginning.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -58,6 +58,9 @@ const OPERATORS: [(&str, Operator); 8] = [
     ("~", Operator::Contains),
 ];
 
+/// What a text without quotes does not hold.
+const UNQUOTED_NEVER: [&str; 5] = ["|", "==", "!=", "<", ">"];
+
 impl Filter {
     /// Reads a filter.
     pub fn parse(text: &str) -> Result<Filter, BadFilter> {
@@ -81,6 +84,15 @@ impl Filter {
     /// The fields that are compared, as they were named.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|comparison| comparison.field.as_str())
+    }
+
+    /// The fields that are compared as no number is: with something else than a number or `null`, or by a part of it.
+    pub fn not_as_numbers(&self) -> impl Iterator<Item = &str> {
+        let unlike = |comparison: &&Comparison| {
+            comparison.operator == Operator::Contains
+                || !matches!(comparison.value, Value::Number(_) | Value::Null)
+        };
+        self.0.iter().filter(unlike).map(|comparison| comparison.field.as_str())
     }
 
     /// Whether a record is wanted.
@@ -162,6 +174,12 @@ fn value(text: &str) -> Result<(Value, &str), BadFilter> {
     }
     let end = text.find(|c: char| c.is_whitespace() || c == '&').unwrap_or(text.len());
     let (word, rest) = text.split_at(end);
+    // `status>=500||route==a` is a wish for something else than a strange text.
+    if let Some(sign) = UNQUOTED_NEVER.into_iter().find(|sign| word.contains(sign)) {
+        return Err(BadFilter(format!(
+            "`{sign}` in `{word}`: comparisons are joined by `&&`, and a text that holds it is written in quotes"
+        )));
+    }
     let value = match word {
         "" => return Err(BadFilter("a value is missing".to_owned())),
         "null" => Value::Null,
@@ -208,6 +226,8 @@ mod tests {
             ("status==abc", false),
             ("status!=abc", true),
             ("status~50", false),
+            ("id!='a|b==c<d'", true),
+            ("id!=a=b", true),
         ] {
             let parsed = Filter::parse(filter).unwrap_or_else(|error| panic!("{filter}: {error}"));
             assert_eq!(parsed.holds(&record), expect, "{filter}");
@@ -215,11 +235,28 @@ mod tests {
         assert!(Filter::default().holds(&record));
         let filter = Filter::parse("status>=500 && headers.user-agent~curl").expect("a filter");
         assert_eq!(filter.fields().collect::<Vec<_>>(), ["status", "headers.user-agent"]);
+        let filter = Filter::parse("a>=5 && b==null && c==x && d=='5' && e~5 && f==true").expect("a filter");
+        assert_eq!(filter.not_as_numbers().collect::<Vec<_>>(), ["c", "d", "e", "f"]);
     }
 
     #[test]
     fn what_is_no_filter() {
-        for text in ["", "status", "status>=", ">=500", "status>=500 ||", "a==1 b==2", "a=='x", "a==1 &&"] {
+        for text in [
+            "",
+            "status",
+            "status>=",
+            ">=500",
+            "status>=500 ||",
+            "a==1 b==2",
+            "a=='x",
+            "a==1 &&",
+            "a==1||b==2",
+            "a==1|2",
+            "a==b==c",
+            "a==x!=y",
+            "a>=x<y",
+            "a==>b",
+        ] {
             assert!(Filter::parse(text).is_err(), "{text}");
         }
         let long = vec!["a==1"; COMPARISONS_MAX + 1].join("&&");

@@ -101,6 +101,10 @@ impl Store {
             return directory(FilePath::new(rest), make);
         }
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() {
+            // The stores' own tools would ask the machine's role first, and fail for another reason.
+            return Err(StoreError::saying("the bucket is missing: write s3://bucket/prefix"));
+        }
         let prefix = Path::parse(prefix).map_err(|error| StoreError::saying(&error.to_string()))?;
         let connector = Connector(dial);
         let inner: Arc<dyn ObjectStore> = match scheme {

@@ -28,5 +28,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    commands::dispatch(cli::Cli::parse().command)
+    match cli::Cli::try_parse() {
+        Ok(cli) => commands::dispatch(cli.command),
+        Err(said) => output::clap(&said),
+    }
 }

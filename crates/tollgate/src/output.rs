@@ -1,21 +1,51 @@
-//! The only place that writes to the terminal: colour only where it is wanted, and a closed pipe is no error.
+//! The only place that writes to the terminal: colour only where it is wanted, a closed pipe is no error, and what did not
+//! arrive for another reason is no success.
 
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 use anstream::{AutoStream, ColorChoice};
 
-/// Writes to standard output. When nobody reads any more there is nothing left to do, and nothing to report.
-pub(crate) fn out(text: &str) {
-    let _ = write(&mut anstream::stdout(), text);
+/// What became of a result on standard output. When it is lost, that has been told.
+#[must_use = "a result that did not arrive is no success"]
+pub(crate) struct Written {
+    arrived: bool,
 }
 
-/// Writes what cannot be had again: false, and said so, when it did not arrive.
-pub(crate) fn deliver(text: &str) -> bool {
-    let written = write(&mut anstream::stdout(), text);
-    if let Err(fault) = &written {
+impl Written {
+    /// Whether it is where it should be, or nobody wants it any more.
+    pub(crate) fn arrived(self) -> bool {
+        self.arrived
+    }
+
+    /// How a command ends whose result this was: with 0 when the answer is yes, and was given.
+    pub(crate) fn exit(self, yes: bool) -> ExitCode {
+        if yes && self.arrived { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+/// Writes a result to standard output.
+pub(crate) fn out(text: &str) -> Written {
+    written(write(&mut anstream::stdout(), text))
+}
+
+/// What writing to standard output came to. Who closes a pipe, as `head` does, has what they want.
+pub(crate) fn written(outcome: io::Result<()>) -> Written {
+    let lost = outcome.err().filter(|fault| fault.kind() != io::ErrorKind::BrokenPipe);
+    if let Some(fault) = &lost {
         error(format_args!("standard output cannot be written: {fault}"));
     }
-    written.is_ok()
+    Written { arrived: lost.is_none() }
+}
+
+/// What clap says in the place of a command: help and the version are results, wrong usage is none.
+pub(crate) fn clap(said: &clap::Error) -> ExitCode {
+    let text = said.render().ansi().to_string();
+    if !said.use_stderr() {
+        return out(&text).exit(true);
+    }
+    err(&text);
+    ExitCode::from(2)
 }
 
 /// Writes to standard error.
@@ -36,14 +66,15 @@ pub(crate) fn warning(message: impl std::fmt::Display) {
 }
 
 /// Writes JSON for machines, indented for those who look at it.
-pub(crate) fn json(value: &serde_json::Value) {
-    out(&format!("{value:#}\n"));
+pub(crate) fn json(value: &serde_json::Value) -> Written {
+    out(&format!("{value:#}\n"))
 }
 
 /// Says why there is no result: for machines as `{"ok": false, "error"}` on standard output, else on standard error.
 pub(crate) fn failed(for_machines: bool, message: impl std::fmt::Display) {
     if for_machines {
-        json(&serde_json::json!({ "ok": false, "error": message.to_string() }));
+        // The exit code says no whether or not this arrives.
+        let _ = json(&serde_json::json!({ "ok": false, "error": message.to_string() }));
     } else {
         error(message);
     }

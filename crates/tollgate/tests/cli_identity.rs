@@ -63,14 +63,59 @@ fn a_key_is_made_and_recognised() {
     assert_eq!(serde_json::from_str::<Value>(&hashed.stdout).expect("JSON")["hash"], json["hash"]);
 }
 
+/// Where the file system is full there is no result, whatever the command; who closes a pipe has what they want.
 #[test]
-fn a_key_that_nobody_received_is_an_error() {
-    let mut command = std::process::Command::new(binary!());
-    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("a device that takes nothing");
-    let output = command.args(["key", "create"]).stdout(full).output().expect("tollgate runs");
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("standard output cannot be written"), "{stderr}");
+fn a_result_that_nobody_received_is_an_error() {
+    let tests = "tests: [{ name: t, request: { path: /t }, expect: { status: 200 } }]\n";
+    let dir = folder(&format!("routes: [{{ path: /t, respond: {{}} }}]\n{tests}"));
+    fs::copy(dir.path().join("tollgate.yaml"), dir.path().join("same.yaml")).expect("a copy");
+    let record = "{\"time\":\"2020-01-01T00:00:00.000Z\",\"status\":200}\n";
+    fs::write(dir.path().join("short.log"), record).expect("a file");
+    fs::write(dir.path().join("long.log"), record.repeat(10_000)).expect("a file");
+    for line in [
+        "key create",
+        "key create --json",
+        "key hash a-key-of-a-certain-length",
+        "token --iss x --alg ES256",
+        "token --iss x --alg ES256 --json",
+        "schema",
+        "version",
+        "version --json",
+        "completions bash",
+        "check",
+        "check --json",
+        "routes",
+        "routes --json",
+        "test",
+        "test --json",
+        "explain GET /t",
+        "explain GET /t --json",
+        "diff tollgate.yaml same.yaml",
+        "diff tollgate.yaml same.yaml --json",
+        "cost --show-prices",
+        "init -o -",
+        "init -o new.yaml --auth key --force",
+        "logs short.log",
+        "logs long.log",
+        "--version",
+        "check --help",
+    ] {
+        let run = |stdout: std::process::Stdio| {
+            let mut command = std::process::Command::new(binary!());
+            let command = command.args(line.split(' ')).current_dir(dir.path()).stdout(stdout);
+            let output = command.stdin(std::process::Stdio::null()).output().expect("tollgate runs");
+            (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        };
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("a device that takes nothing");
+        let (code, told) = run(full.into());
+        assert_eq!(code, Some(1), "{line}: {told}");
+        assert!(told.contains("standard output cannot be written: No space left"), "{line}: {told}");
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let (code, told) = run(writer.into());
+        assert_eq!(code, Some(0), "{line}: {told}");
+        assert!(!told.contains("cannot be written"), "{line}: {told}");
+    }
 }
 
 #[test]
@@ -256,7 +301,18 @@ fn no_token_that_could_not_be_right() {
         let ended = tollgate(dir.path(), &[&["token"], arguments, &jwks].concat(), "", 1);
         assert!(ended.stdout.is_empty() && ended.stderr.contains(says), "{arguments:?}: {ended:#?}");
         assert!(!ended.stderr.contains("hunter2"), "{ended:#?}");
+        // For programs it is on standard output, but for what `check` would show.
+        let told = tollgate(dir.path(), &[&["token", "--json"], arguments, &jwks].concat(), "", 1);
+        let json: Value = serde_json::from_str(&told.stdout).expect("JSON");
+        assert_eq!(json["ok"], false, "{told:#?}");
+        let error = json["error"].as_str().expect("why");
+        assert!(error.contains(says) || told.stderr.contains(says), "{arguments:?}: {told:#?}");
+        assert!(!told.stdout.contains("hunter2"), "{told:#?}");
     }
+    fs::write(dir.path().join("bad.yaml"), "routes: 1\n").expect("a file");
+    let told = tollgate(dir.path(), &["token", "--json", "--issuer", "files", "-c", "bad.yaml"], "", 1);
+    let json: Value = serde_json::from_str(&told.stdout).expect("JSON");
+    assert_eq!((&json["ok"], json["error"].is_string()), (&false.into(), true), "{told:#?}");
     for arguments in [
         &[][..],
         &["--iss", "x", "--alg", "none"],

@@ -31,6 +31,19 @@ fn what_it_writes_passes_check() {
     }
 }
 
+/// The last line that it prints is one that works.
+#[test]
+fn what_it_tells_to_type_reaches_the_listener() {
+    for (listen, told) in [
+        ("192.0.2.5:80", "curl http://192.0.2.5:80/"),
+        ("[::]:8081", "curl http://[::1]:8081/"),
+        ("unix:/tmp/x.sock", "curl --unix-socket '/tmp/x.sock' http://localhost/"),
+    ] {
+        let ended = tollgate(&directory(), &["init", "--listen", listen], 0);
+        assert_eq!(ended.stdout.lines().last().map(str::trim), Some(told), "{ended:#?}");
+    }
+}
+
 #[test]
 fn nothing_is_overwritten_unless_asked_for() {
     let dir = directory();
@@ -47,13 +60,15 @@ fn nothing_is_overwritten_unless_asked_for() {
 #[test]
 fn bad_answers_write_nothing() {
     let dir = directory();
-    for arguments in [
-        &["init", "--to", "nowhere"][..],
-        &["init", "--listen", "8080"],
-        &["init", "--auth", "somebody"],
-        &["init", "--audience", "x"],
+    for (arguments, code) in [
+        (&["init", "--to", "nowhere"][..], 1),
+        (&["init", "--listen", "8080"], 1),
+        // Wrong usage, as what clap finds is.
+        (&["init", "--auth", "somebody"], 2),
+        (&["init", "--audience", "x"], 2),
+        (&["init", "--auth", "key", "--audience", "x"], 2),
     ] {
-        let ended = tollgate(&dir, arguments, 1);
+        let ended = tollgate(&dir, arguments, code);
         assert!(!ended.stderr.is_empty(), "{arguments:?}: {ended:#?}");
         assert!(!dir.path().join("tollgate.yaml").exists(), "{arguments:?}");
     }
@@ -85,7 +100,7 @@ fn json_is_json() {
     );
     assert_eq!((&told["ok"], &told["file"]), (&true.into(), &Value::Null));
     assert!(!dir.path().join("tollgate.yaml").exists());
-    let refused = json(&["init", "--json", "--auth", "somebody"], 1);
+    let refused = json(&["init", "--json", "--auth", "somebody"], 2);
     assert_eq!(refused["ok"], false);
     assert!(refused["error"].as_str().is_some_and(|error| error.contains("somebody")), "{refused}");
 }

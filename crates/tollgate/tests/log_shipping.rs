@@ -355,7 +355,7 @@ fn records_are_read_back() {
 
     // Every field of a record can be asked for.
     for (field, _) in read(&[&folder, "--last", "1h"])[0].as_object().expect("an object") {
-        read(&[&folder, "--where", &format!("{field}!=nothing && headers.x-any==null")]);
+        read(&[&folder, "--where", &format!("{field}!=null && headers.x-any==null")]);
     }
     let slip = run(binary!(), dir.path(), &["logs", "--where", "statu>=500", &folder], &[]);
     assert_eq!((slip.code, &*slip.stdout), (Some(2), ""), "{}", slip.stderr);
@@ -376,17 +376,34 @@ fn records_are_read_back() {
     let half = run(binary!(), dir.path(), &["logs", "half.log"], &[]);
     assert_eq!((half.code, half.stdout.lines().count()), (Some(1), 1), "{}", half.stderr);
     assert!(half.stderr.contains("1 line is no record"), "{}", half.stderr);
+}
 
+#[test]
+fn what_cannot_be_read_is_said() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("old.log"), "{\"status\":200}\n").expect("a file");
+    let old = "old.log";
     for (arguments, code) in [
         (&["logs", "nowhere.log"][..], 1),
-        (&["logs", "--where", "colour==red", &old], 2),
-        (&["logs", "--where", "status", &old], 2),
-        (&["logs", "--last", "soon", &old], 2),
+        (&["logs", "--where", "colour==red", old], 2),
+        (&["logs", "--where", "status", old], 2),
+        (&["logs", "--where", "status!=200||route==a", old], 2),
+        (&["logs", "--where", "route==a|b", old], 2),
+        (&["logs", "--where", "status>=x", old], 2),
+        (&["logs", "--where", "status=='200'", old], 2),
+        (&["logs", "--where", "duration_ms~5", old], 2),
+        (&["logs", "--where", "upstream_ms==null && path~a=b", old], 0),
+        (&["logs", "--last", "soon", old], 2),
         (&["logs", "ftp://x/y"], 1),
     ] {
         let finished = run(binary!(), dir.path(), arguments, &[]);
         assert_eq!(finished.code, Some(code), "{arguments:?}: {}", finished.stderr);
-        assert!(!finished.stderr.is_empty());
+        assert_eq!(finished.stderr.is_empty(), code == 0, "{arguments:?}: {}", finished.stderr);
+    }
+    for url in ["s3://", "s3:///logs", "gs://", "az:///x"] {
+        let finished = run(binary!(), dir.path(), &["logs", url], &[]);
+        assert_eq!(finished.code, Some(1), "{url}: {}", finished.stderr);
+        assert!(finished.stderr.contains("the bucket is missing"), "{url}: {}", finished.stderr);
     }
 }
 

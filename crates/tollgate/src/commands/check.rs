@@ -17,13 +17,9 @@ fn for_people(arguments: &Checked) -> ExitCode {
     let Some(loaded) = config_file::load(&arguments.config) else { return ExitCode::FAILURE };
     let rows = tollgate_config::posture(&loaded.plan);
     let public = rows.iter().filter(|row| row.public).count();
-    output::out(&format!("{}\n", table(&rows)));
-    output::out(&format!(
-        "ok: {}, {public} of them public; {}\n",
-        config_file::count(rows.len(), "route"),
-        config_file::count(loaded.warnings.len(), "warning"),
-    ));
-    ExitCode::SUCCESS
+    let (routes, warnings) =
+        (config_file::count(rows.len(), "route"), config_file::count(loaded.warnings.len(), "warning"));
+    output::out(&format!("{}\nok: {routes}, {public} of them public; {warnings}\n", table(&rows))).exit(true)
 }
 
 fn for_machines(arguments: &Checked) -> ExitCode {
@@ -31,8 +27,7 @@ fn for_machines(arguments: &Checked) -> ExitCode {
         Ok(source) => source,
         Err(message) => {
             let fault = config_file::fault("unreadable", &message);
-            output::json(&json!({ "ok": false, "diagnostics": [fault], "posture": [] }));
-            return ExitCode::FAILURE;
+            return output::json(&json!({ "ok": false, "diagnostics": [fault], "posture": [] })).exit(false);
         }
     };
     let json_of =
@@ -40,14 +35,12 @@ fn for_machines(arguments: &Checked) -> ExitCode {
     match tollgate_config::load(source.path(), &Recording::of(&source)) {
         Ok(loaded) => {
             let posture = tollgate_config::posture(&loaded.plan);
-            output::json(
-                &json!({ "ok": true, "diagnostics": json_of(&loaded.warnings), "posture": posture }),
-            );
-            ExitCode::SUCCESS
+            let told = json!({ "ok": true, "diagnostics": json_of(&loaded.warnings), "posture": posture });
+            output::json(&told).exit(true)
         }
         Err(failed) => {
-            output::json(&json!({ "ok": false, "diagnostics": json_of(&failed.diagnostics), "posture": [] }));
-            ExitCode::FAILURE
+            let told = json!({ "ok": false, "diagnostics": json_of(&failed.diagnostics), "posture": [] });
+            output::json(&told).exit(false)
         }
     }
 }

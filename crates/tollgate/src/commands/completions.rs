@@ -12,5 +12,5 @@ pub(super) fn completions(arguments: &CompletionsArgs) -> ExitCode {
         Shell::Zsh => include_str!("../../../../packaging/completions/_tollgate"),
         Shell::Fish => include_str!("../../../../packaging/completions/tollgate.fish"),
     };
-    if output::deliver(text) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    output::out(text).exit(true)
 }

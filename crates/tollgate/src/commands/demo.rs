@@ -17,7 +17,8 @@ pub(super) fn demo() -> ExitCode {
         }
     };
     let code = serve::serve(setup.config.clone().into(), None, |_| {
-        output::out(&introduction(&setup, &issuer));
+        // The demo serves also where nobody reads of it; what was lost has been told.
+        let _ = output::out(&introduction(&setup, &issuer));
         if let Err(error) = traffic::start(setup.gateway, issuer) {
             tracing::warn!(%error, "the demo sends no traffic");
         }

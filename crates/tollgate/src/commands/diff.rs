@@ -28,8 +28,7 @@ pub(super) fn diff(arguments: &DiffArgs) -> ExitCode {
     let (old, new) = (loaded(&arguments.old), loaded(&arguments.new));
     let (Some(old), Some(new)) = (old, new) else {
         if arguments.output.json {
-            let refused = "a configuration is refused: see standard error";
-            output::json(&json!({ "ok": false, "error": refused }));
+            output::failed(true, "a configuration is refused: see standard error");
         }
         return ExitCode::FAILURE;
     };
@@ -37,28 +36,24 @@ pub(super) fn diff(arguments: &DiffArgs) -> ExitCode {
     let samples = match samples(arguments, (&old, &new), &mut difference) {
         Ok(samples) => samples,
         Err(message) => {
-            if arguments.output.json {
-                output::json(&json!({ "ok": false, "error": message }));
-            } else {
-                output::error(message);
-            }
+            output::failed(arguments.output.json, message);
             return ExitCode::FAILURE;
         }
     };
     let moved = samples.as_ref().is_some_and(|samples| !samples.moved.is_empty());
     let ok = difference.weaker.is_empty()
         && (arguments.fail_on == FailOn::Weaker || (difference.is_empty() && !moved));
-    if arguments.output.json {
+    let written = if arguments.output.json {
         let mut told = json!({ "ok": ok, "summary": difference.summary() });
         if let (Some(told), Value::Object(members)) = (told.as_object_mut(), difference.to_json()) {
             told.extend(members);
             told.insert("samples".to_owned(), json!(samples));
         }
-        output::json(&told);
+        output::json(&told)
     } else {
-        output::out(&for_people(&difference, samples.as_ref()));
-    }
-    if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        output::out(&for_people(&difference, samples.as_ref()))
+    };
+    written.exit(ok)
 }
 
 fn loaded(path: &Path) -> Option<Loaded> {

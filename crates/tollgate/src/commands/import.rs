@@ -63,7 +63,7 @@ fn run(dialect: Dialect, arguments: &ImportArgs) -> Result<bool, String> {
     }
     match &arguments.output {
         Some(path) => write_private(path, &imported.yaml)?,
-        None if !output::deliver(&imported.yaml) => return Ok(false),
+        None if !output::out(&imported.yaml).arrived() => return Ok(false),
         None => {}
     }
     Ok(!findings.weaker())

@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -10,6 +11,7 @@ use tollgate_config::{OsSources, load_text};
 
 use super::key;
 use crate::cli::InitArgs;
+use crate::output::Written;
 use crate::{config_file, output};
 
 const TO: &str = "http://127.0.0.1:3000";
@@ -17,7 +19,8 @@ const LISTEN: &str = "0.0.0.0:8080";
 const AUTH: &str = "all";
 const AUDIENCE: &str = "api";
 
-const NOTHING: &str = "nothing was written";
+/// Wrong usage, as clap says it.
+const USAGE: u8 = 2;
 
 /// Bytes of one answer.
 const ANSWER_BYTES_MAX: u64 = 4096;
@@ -40,6 +43,19 @@ enum Auth {
     },
 }
 
+/// Why there is no configuration.
+enum No {
+    /// Options that nobody could mean.
+    Usage(String),
+    Because(String),
+}
+
+impl From<String> for No {
+    fn from(message: String) -> No {
+        No::Because(message)
+    }
+}
+
 impl Answers {
     /// The key that was made, where one was.
     fn key(&self) -> Option<&str> {
@@ -52,48 +68,51 @@ impl Answers {
 
 pub(super) fn init(arguments: &InitArgs) -> ExitCode {
     match run(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
+        Ok(written) => written.exit(true),
+        Err(No::Because(message)) => {
             output::failed(arguments.json.json, message);
             ExitCode::FAILURE
+        }
+        Err(No::Usage(message)) => {
+            output::failed(arguments.json.json, message);
+            USAGE.into()
         }
     }
 }
 
-fn run(arguments: &InitArgs) -> Result<(), String> {
+fn run(arguments: &InitArgs) -> Result<Written, No> {
     let to_output = arguments.output == Path::new("-");
     // Before anything is asked.
     if !to_output && !arguments.force && arguments.output.symlink_metadata().is_ok() {
-        return Err(exists(&arguments.output));
+        return Err(exists(&arguments.output).into());
     }
     let answers = answers(arguments)?;
     let text = yaml(&answers);
     checked(&text)?;
     if to_output && arguments.json.json {
         let told = json!({ "ok": true, "file": null, "key": answers.key(), "configuration": text });
-        return output::deliver(&format!("{told:#}\n")).then_some(()).ok_or_else(|| NOTHING.to_owned());
+        return Ok(output::json(&told));
     }
     if to_output {
         // The key belongs elsewhere than the file.
         if let Auth::Key(key) = &answers.auth {
             output::err(&format!("{}\n", about_key(key)));
         }
-        return output::deliver(&text).then_some(()).ok_or_else(|| NOTHING.to_owned());
+        return Ok(output::out(&text));
     }
     write(&arguments.output, &text, arguments.force)?;
-    tell(arguments, &answers);
-    Ok(())
+    Ok(tell(arguments, &answers))
 }
 
 fn exists(path: &Path) -> String {
     format!("{} exists; --force replaces it, -o names another file", path.display())
 }
 
-fn answers(arguments: &InitArgs) -> Result<Answers, String> {
+fn answers(arguments: &InitArgs) -> Result<Answers, No> {
     let asks = io::stdin().is_terminal() && io::stderr().is_terminal();
     let answer = |given: &Option<String>, question: &str, default: &str| match given {
         Some(given) => Ok(given.trim().to_owned()),
-        None if asks => ask(question, default),
+        None if asks => ask(question, default).map_err(No::Because),
         None => Ok(default.to_owned()),
     };
     let to = answer(&arguments.to, "Which service is behind the gateway?", TO)?;
@@ -102,15 +121,21 @@ fn answers(arguments: &InitArgs) -> Result<Answers, String> {
     let listen = answer(&arguments.listen, "Where do clients connect?", LISTEN)?;
     let auth = match auth.as_str() {
         "all" | "none" => Auth::All,
-        "key" => Auth::Key(key::random_key().ok_or("the system gives no random bytes")?),
+        "key" => {
+            let key = key::random_key().ok_or_else(|| "the system gives no random bytes".to_owned())?;
+            Auth::Key(key)
+        }
         url if url.starts_with("https://") || url.starts_with("http://") => {
             let audience = arguments.audience.clone().unwrap_or_else(|| AUDIENCE.to_owned());
             Auth::Jwt { issuer: url.to_owned(), audience }
         }
-        other => return Err(format!("`{other}` is neither `all` nor `key` nor the URL of an issuer")),
+        other => {
+            let message = format!("`{other}` is neither `all` nor `key` nor the URL of an issuer");
+            return Err(if arguments.auth.is_some() { No::Usage(message) } else { No::Because(message) });
+        }
     };
     if arguments.audience.is_some() && !matches!(auth, Auth::Jwt { .. }) {
-        return Err("--audience is for tokens: --auth names their issuer".to_owned());
+        return Err(No::Usage("--audience is for tokens: --auth names their issuer".to_owned()));
     }
     Ok(Answers { to, auth, listen })
 }
@@ -203,13 +228,13 @@ fn write(path: &Path, text: &str, force: bool) -> Result<(), String> {
     })
 }
 
-fn tell(arguments: &InitArgs, answers: &Answers) {
+fn tell(arguments: &InitArgs, answers: &Answers) -> Written {
     let file = arguments.output.display();
     let key = answers.key();
     if arguments.json.json {
         return output::json(&json!({ "ok": true, "file": file.to_string(), "key": key }));
     }
-    let port = answers.listen.rsplit_once(':').map_or("8080", |(_, port)| port);
+    let reached = reached(&answers.listen);
     let header = match &answers.auth {
         Auth::All => String::new(),
         Auth::Key(key) => format!(" -H 'x-api-key: {key}'"),
@@ -217,8 +242,23 @@ fn tell(arguments: &InitArgs, answers: &Answers) {
     };
     let key = key.map(|key| format!("{}\n", about_key(key))).unwrap_or_default();
     output::out(&format!(
-        "wrote {file}\n{key}next:\n  tollgate check -c {file}\n  tollgate run -c {file}\n  curl{header} http://127.0.0.1:{port}/\n"
-    ));
+        "wrote {file}\n{key}next:\n  tollgate check -c {file}\n  tollgate run -c {file}\n  curl{header} {reached}\n"
+    ))
+}
+
+/// The end of a command line of curl that reaches a listener from this machine.
+fn reached(listen: &str) -> String {
+    if let Some(path) = listen.strip_prefix("unix:") {
+        return format!("--unix-socket '{}' http://localhost/", path.replace('\'', "'\\''"));
+    }
+    match listen.parse::<SocketAddr>() {
+        Ok(at) if at.ip().is_unspecified() => {
+            let host = if at.is_ipv4() { "127.0.0.1" } else { "[::1]" };
+            format!("http://{host}:{}/", at.port())
+        }
+        // A configuration with another address is refused.
+        _ => format!("http://{listen}/"),
+    }
 }
 
 fn about_key(key: &str) -> String {
@@ -228,6 +268,21 @@ fn about_key(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_curl_is_told_reaches_the_listener() {
+        for (listen, expect) in [
+            (LISTEN, "http://127.0.0.1:8080/"),
+            ("192.168.1.5:80", "http://192.168.1.5:80/"),
+            ("127.0.0.2:81", "http://127.0.0.2:81/"),
+            ("[::]:8081", "http://[::1]:8081/"),
+            ("[fd00::7]:8081", "http://[fd00::7]:8081/"),
+            ("unix:/tmp/x.sock", "--unix-socket '/tmp/x.sock' http://localhost/"),
+            ("unix:/tmp/it's.sock", "--unix-socket '/tmp/it'\\''s.sock' http://localhost/"),
+        ] {
+            assert_eq!(reached(listen), expect);
+        }
+    }
 
     #[test]
     fn whatever_is_answered_makes_a_good_configuration_or_none() {

@@ -41,7 +41,7 @@ fn create(arguments: &JsonArg) -> ExitCode {
         true => format!("{:#}\n", json!({ "key": key, "hash": hash })),
         false => format!("{key}\nkeys: [\"{hash}\"]\n"),
     };
-    if !output::deliver(&text) {
+    if !output::out(&text).arrived() {
         return ExitCode::FAILURE;
     }
     if arguments.json {
@@ -70,15 +70,14 @@ fn hash(arguments: &HashArgs) -> ExitCode {
         Err(message) => Err(message),
     };
     match hash {
-        Ok(hash) if arguments.output.json => output::json(&json!({ "hash": hash })),
-        Ok(hash) => output::out(&format!("{hash}\n")),
+        Ok(hash) if arguments.output.json => output::json(&json!({ "hash": hash })).exit(true),
+        Ok(hash) => output::out(&format!("{hash}\n")).exit(true),
         Err(message) => {
             output::error(message);
             // Nothing was asked that could have been answered.
-            return ExitCode::from(2);
+            ExitCode::from(2)
         }
     }
-    ExitCode::SUCCESS
 }
 
 /// A key that no client could send is refused; one that may be guessed is warned about.

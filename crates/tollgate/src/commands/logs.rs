@@ -10,6 +10,7 @@ use tollgate_logship::{Filter, Found, Options, Range, Store, read_file, read_lin
 use tollgate_plan::plan::LogSink;
 
 use crate::cli::LogsArgs;
+use crate::output::Written;
 use crate::{config_file, output};
 
 /// What records have, as docs/logs.md lists it.
@@ -41,6 +42,10 @@ const FIELDS: &[&str] = &[
     "headers",
 ];
 
+/// Those of them that are numbers.
+const NUMBERS: &[&str] =
+    &["status", "bytes_in", "bytes_out", "duration_ms", "upstream_ms", "attempts", "generation"];
+
 /// Where records are.
 enum Place {
     Input,
@@ -66,8 +71,7 @@ pub(super) fn logs(arguments: &LogsArgs) -> ExitCode {
         output::warning(format_args!("{} {are}", found.unreadable));
     }
     match read {
-        Ok(()) if found.unreadable > 0 => ExitCode::FAILURE,
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(written) => written.exit(found.unreadable == 0),
         Err(message) => {
             output::error(message);
             ExitCode::FAILURE
@@ -83,6 +87,9 @@ fn filter(text: &str) -> Result<Filter, String> {
         let hint = did_you_mean(field, FIELDS.iter().copied());
         let hint = hint.unwrap_or_else(|| format!("there are {}", FIELDS.join(", ")));
         return Err(format!("records have no field `{field}`; {hint}"));
+    }
+    if let Some(field) = filter.not_as_numbers().find(|field| NUMBERS.contains(field)) {
+        return Err(format!("`{field}` is a number: it is compared with one, without quotes, or with null"));
     }
     Ok(filter)
 }
@@ -122,13 +129,15 @@ fn read(
     filter: &Filter,
     now: SystemTime,
     found: &mut Found,
-) -> Result<(), String> {
+) -> Result<Written, String> {
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let mut closed = false;
+    let mut lost = None;
     let mut take = |line: &[u8]| {
-        let written = out.write_all(line);
-        closed |= written.is_err();
-        written
+        out.write_all(line).map_err(|fault| {
+            let end = io::Error::from(fault.kind());
+            lost = Some(fault);
+            end
+        })
     };
     let outcome = match place {
         Place::Input => read_lines(io::stdin().lock(), range, filter, found, &mut take)
@@ -145,9 +154,9 @@ fn read(
             })
         }
     };
-    if closed || out.flush().is_err() {
-        // `head` has what it wants: nobody reads any more, and there is nothing to report.
-        return Ok(());
+    if let Some(fault) = lost {
+        // The end of the reading says no more than this.
+        return Ok(output::written(Err(fault)));
     }
-    outcome
+    outcome.map(|()| output::written(out.flush()))
 }

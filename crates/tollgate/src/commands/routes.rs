@@ -11,14 +11,12 @@ pub(super) fn routes(arguments: &Checked) -> ExitCode {
         return ExitCode::FAILURE;
     };
     if arguments.output.json {
-        output::json(&tollgate_admin::routes_json(&loaded.plan));
-        return ExitCode::SUCCESS;
+        return output::json(&tollgate_admin::routes_json(&loaded.plan)).exit(true);
     }
     // The posture is in file order, so a route's number is its row.
     let rows = tollgate_config::posture(&loaded.plan);
     let order = loaded.plan.table.in_order();
     let rows = order.iter().filter_map(|id| rows.get(id.0 as usize));
     let cells = rows.map(|row| [&row.route, &row.matches, &row.action].map(String::as_str));
-    output::out(&format!("{}\n", output::table(&["route", "match", "action"], cells)));
-    ExitCode::SUCCESS
+    output::out(&format!("{}\n", output::table(&["route", "match", "action"], cells))).exit(true)
 }

@@ -5,6 +5,5 @@ use std::process::ExitCode;
 use crate::output;
 
 pub(super) fn schema() -> ExitCode {
-    output::json(&tollgate_config::schema());
-    ExitCode::SUCCESS
+    output::json(&tollgate_config::schema()).exit(true)
 }

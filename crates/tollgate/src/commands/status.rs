@@ -22,12 +22,12 @@ pub(super) fn status(arguments: &StatusArgs) -> ExitCode {
         Err(message) => return fail(arguments, &message),
     };
     let well = ready["ready"] == true && health["status"] == "ok";
-    if arguments.output.json {
-        output::json(&json!({ "ok": well, "ready": ready, "health": health }));
+    let written = if arguments.output.json {
+        output::json(&json!({ "ok": well, "ready": ready, "health": health }))
     } else {
-        output::out(&summary(&ready, &health));
-    }
-    if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        output::out(&summary(&ready, &health))
+    };
+    written.exit(well)
 }
 
 /// What `/readyz` says, and nothing else: a target that is out is no reason to end the gateway.
@@ -37,12 +37,12 @@ fn readiness(arguments: &StatusArgs, admin: &AdminSide) -> ExitCode {
         Err(message) => return fail(arguments, &message),
     };
     let well = ready["ready"] == true;
-    if arguments.output.json {
-        output::json(&json!({ "ok": well, "ready": ready }));
+    let written = if arguments.output.json {
+        output::json(&json!({ "ok": well, "ready": ready }))
     } else {
-        output::out(&format!("tollgate: {}\n", state(&ready)));
-    }
-    if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        output::out(&format!("tollgate: {}\n", state(&ready)))
+    };
+    written.exit(well)
 }
 
 fn fail(arguments: &StatusArgs, message: &str) -> ExitCode {

@@ -23,7 +23,7 @@ pub(super) fn test(arguments: &TestArgs) -> ExitCode {
     }
 }
 
-/// Whether all passed; none when there was nothing to run, which has been said.
+/// Whether all passed, and that was told; none when there was nothing to run, which has been said.
 fn run(arguments: &TestArgs) -> Option<bool> {
     let loaded = match config_file::load(&arguments.config) {
         Some(loaded) => loaded,
@@ -55,13 +55,12 @@ fn run(arguments: &TestArgs) -> Option<bool> {
         return None;
     }
     let passed = outcomes.iter().filter(|outcome| outcome.passed()).count();
-    if arguments.output.json {
-        output::json(&report::to_json(&proofs, &outcomes));
+    let written = if arguments.output.json {
+        output::json(&report::to_json(&proofs, &outcomes))
     } else {
-        output::out(&report::failures(&proofs, &outcomes));
-        output::out(&summary(&outcomes, passed, took));
-    }
-    Some(passed == outcomes.len())
+        output::out(&(report::failures(&proofs, &outcomes) + &summary(&outcomes, passed, took)))
+    };
+    Some(written.arrived() && passed == outcomes.len())
 }
 
 fn summary(outcomes: &[Outcome], passed: usize, took: Duration) -> String {
@@ -76,7 +75,9 @@ fn summary(outcomes: &[Outcome], passed: usize, took: Duration) -> String {
 fn fault(arguments: &TestArgs, message: Option<String>) -> Option<bool> {
     if arguments.output.json {
         let message = message.as_deref().unwrap_or("the configuration is refused");
-        output::json(&json!({ "ok": false, "passed": 0, "failed": 0, "tests": [], "error": message }));
+        // The exit code says no whether or not this arrives.
+        let _ =
+            output::json(&json!({ "ok": false, "passed": 0, "failed": 0, "tests": [], "error": message }));
     } else if let Some(message) = message {
         output::error(message);
     }
@@ -120,11 +121,7 @@ fn recorded(arguments: &TestArgs, url: &str) -> ExitCode {
     let left =
         if left == 0 { String::new() } else { format!(", {} left out", config_file::count(left, "request")) };
     output::err(&format!("{} recorded{left}\n", config_file::count(made, "test")));
-    if output::deliver(&recorded.yaml(arguments.record.append)) && made > 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    output::out(&recorded.yaml(arguments.record.append)).exit(made > 0)
 }
 
 /// Where to, and what is sent; else what is wrong, and the exit code.

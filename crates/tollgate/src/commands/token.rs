@@ -47,15 +47,18 @@ struct Minted {
 pub(super) fn token(arguments: &TokenArgs) -> ExitCode {
     match make(arguments) {
         Ok(Minted { token, claims, jwks }) => {
-            if arguments.output.json {
-                output::json(&json!({ "token": token, "claims": claims, "jwks": jwks }));
+            let written = if arguments.output.json {
+                output::json(&json!({ "token": token, "claims": claims, "jwks": jwks }))
             } else {
-                output::out(&format!("{token}\n"));
-            }
-            ExitCode::SUCCESS
+                output::out(&format!("{token}\n"))
+            };
+            written.exit(true)
         }
         Err(No(message)) => {
-            message.into_iter().for_each(output::error);
+            match message {
+                Some(message) => output::failed(arguments.output.json, message),
+                None => output::failed_as_told(arguments.output.json),
+            }
             ExitCode::FAILURE
         }
     }

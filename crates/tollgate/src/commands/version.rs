@@ -14,10 +14,10 @@ pub(crate) const BUILD: Build = Build { version: env!("CARGO_PKG_VERSION"), comm
 const TARGET: &str = env!("TOLLGATE_TARGET");
 
 pub(super) fn version(arguments: &JsonArg) -> ExitCode {
-    if arguments.json {
-        output::json(&json!({ "version": BUILD.version, "commit": BUILD.commit, "target": TARGET }));
+    let written = if arguments.json {
+        output::json(&json!({ "version": BUILD.version, "commit": BUILD.commit, "target": TARGET }))
     } else {
-        output::out(&format!("tollgate {} ({}, {TARGET})\n", BUILD.version, BUILD.commit));
-    }
-    ExitCode::SUCCESS
+        output::out(&format!("tollgate {} ({}, {TARGET})\n", BUILD.version, BUILD.commit))
+    };
+    written.exit(true)
 }

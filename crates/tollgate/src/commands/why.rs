@@ -33,12 +33,8 @@ pub(super) fn why(arguments: &WhyArgs) -> ExitCode {
         output::failed(arguments.output.json, message);
         return ExitCode::FAILURE;
     };
-    if arguments.output.json {
-        output::json(record);
-    } else {
-        output::out(&text(record));
-    }
-    ExitCode::SUCCESS
+    let written = if arguments.output.json { output::json(record) } else { output::out(&text(record)) };
+    written.exit(true)
 }
 
 /// What a query may hold as it is, and the rest percent-encoded.

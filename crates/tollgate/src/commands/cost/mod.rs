@@ -18,10 +18,7 @@ use prices::Prices;
 pub(super) fn cost(arguments: &CostArgs) -> ExitCode {
     if arguments.show_prices {
         return match Prices::text(arguments.prices.as_deref()) {
-            Ok(text) => {
-                output::out(&text);
-                ExitCode::SUCCESS
-            }
+            Ok(text) => output::out(&text).exit(true),
             Err(message) => fail(arguments, message),
         };
     }
@@ -30,12 +27,12 @@ pub(super) fn cost(arguments: &CostArgs) -> ExitCode {
         (Err(message), _) | (_, Err(message)) => return fail(arguments, message),
     };
     let estimate = Estimate::new(needs(arguments, cpu.us), &prices);
-    if arguments.output.json {
-        output::json(&shown::json(&estimate, &cpu, &prices));
+    let written = if arguments.output.json {
+        output::json(&shown::json(&estimate, &cpu, &prices))
     } else {
-        output::out(&shown::text(&estimate, &cpu, &prices));
-    }
-    ExitCode::SUCCESS
+        output::out(&shown::text(&estimate, &cpu, &prices))
+    };
+    written.exit(true)
 }
 
 fn fail(arguments: &CostArgs, message: String) -> ExitCode {

@@ -35,12 +35,8 @@ pub(super) fn explain(arguments: &ExplainArgs) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    if arguments.output.json {
-        output::json(&told);
-    } else {
-        output::out(&shown::text(&told));
-    }
-    ExitCode::SUCCESS
+    let written = if arguments.output.json { output::json(&told) } else { output::out(&shown::text(&told)) };
+    written.exit(true)
 }
 
 /// There is no explanation.

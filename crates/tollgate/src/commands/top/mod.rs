@@ -9,8 +9,6 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use serde_json::json;
-
 use crate::admin_side::AdminSide;
 use crate::cli::TopArgs;
 use crate::output;
@@ -34,16 +32,12 @@ pub(super) fn top(arguments: &TopArgs) -> ExitCode {
     };
     let shown = look(&admin).and_then(|first| match once {
         true => print(arguments, &admin, first),
-        false => screen::run(admin, arguments.every, first),
+        false => screen::run(admin, arguments.every, first).map(|()| ExitCode::SUCCESS),
     });
     match shown {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(message) => {
-            if arguments.json {
-                output::json(&json!({ "ok": false, "error": message }));
-            } else {
-                output::error(message);
-            }
+            output::failed(arguments.json, message);
             ExitCode::FAILURE
         }
     }
@@ -59,20 +53,22 @@ fn look(admin: &AdminSide) -> Result<(Instant, Look), String> {
 
 /// Two looks, and what happened between them.
 #[expect(clippy::disallowed_methods, reason = "the time between two looks is what was asked for")]
-fn print(arguments: &TopArgs, admin: &AdminSide, (began, first): (Instant, Look)) -> Result<(), String> {
+fn print(
+    arguments: &TopArgs,
+    admin: &AdminSide,
+    (began, first): (Instant, Look),
+) -> Result<ExitCode, String> {
     std::thread::sleep(arguments.every);
     let (ended, second) = look(admin)?;
     let view = View::between(&first, &second, ended - began, Sort::Rate);
     if arguments.json {
-        output::json(&view.to_json());
-        return Ok(());
+        return Ok(output::json(&view.to_json()).exit(true));
     }
     let address = admin.address.to_string();
     let situation = Situation { address: &address, sort: Sort::Rate, paused: false, fault: None };
     let width = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).unwrap_or(WIDTH);
     let lines = frame(&view, &situation, Room { width, height: None });
-    output::out(&lines.iter().map(plain).collect::<String>());
-    Ok(())
+    Ok(output::out(&lines.iter().map(plain).collect::<String>()).exit(true))
 }
 
 /// A line without colours.
