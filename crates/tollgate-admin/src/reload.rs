@@ -60,6 +60,8 @@ pub struct Reloads {
 #[derive(Debug)]
 struct Shared {
     last: LastReload,
+    /// Since the source of the configuration gives none: why.
+    silent: Option<LastReload>,
     ok: u64,
     rejected: u64,
 }
@@ -68,7 +70,7 @@ impl Reloads {
     /// The state after a start at `at`: the first configuration counts as read, not as a reload.
     pub fn started(at: SystemTime) -> Reloads {
         let last = LastReload { ok: true, at, errors: Vec::new() };
-        let shared = Arc::new(Mutex::new(Shared { last, ok: 0, rejected: 0 }));
+        let shared = Arc::new(Mutex::new(Shared { last, silent: None, ok: 0, rejected: 0 }));
         Reloads { shared, running: Running::default() }
     }
 
@@ -91,9 +93,23 @@ impl Reloads {
         shared.last = LastReload { ok: false, at, errors };
     }
 
+    /// Where the configuration comes from gives none, which is a reload that was rejected. What was known of the last one
+    /// holds again once [`Reloads::source_gives`] says so, without anything being applied.
+    pub fn source_fails(&self, at: SystemTime, errors: Vec<Value>) {
+        let mut shared = self.lock();
+        shared.rejected += 1;
+        shared.silent = Some(LastReload { ok: false, at, errors });
+    }
+
+    /// Where the configuration comes from gives one, whatever it is.
+    pub fn source_gives(&self) {
+        self.lock().silent = None;
+    }
+
     /// The last one.
     pub fn last(&self) -> LastReload {
-        self.lock().last.clone()
+        let shared = self.lock();
+        shared.silent.as_ref().unwrap_or(&shared.last).clone()
     }
 
     /// How many were applied and how many were rejected.

@@ -144,11 +144,53 @@ fn from_a_url_and_changed_there() {
     shelf.put(503, "");
     gateway.stderr().wait_line("answered 503; the configuration that is there goes on");
     assert_eq!(gateway.get("/").text(), "two");
-    assert_eq!(gateway.metrics().sum("tollgate_config_reloads_total", &["result=\"rejected\""]), 1.0);
     assert_eq!(fs::read_to_string(&kept).expect("it can be read"), texts[1]);
     shelf.put(200, &texts[2]);
     wait_for("the third one", || gateway.get("/").text() == "three");
     gateway.stderr().wait_line("answers again");
+}
+
+/// A source without a configuration is seen by who looks at the gateway, once for each reason, and so is its return.
+#[test]
+fn a_source_that_gives_nothing_is_accounted_for() {
+    let (home, shelf) = (Home::new(), Shelf::default());
+    let text = home.text("one");
+    shelf.put(200, &text);
+    let origin = shelf.serve();
+    let gateway = home.start(&format!("{}/gateway.yaml", origin.url()), &[]);
+    let rejected = || gateway.metrics().sum("tollgate_config_reloads_total", &["result=\"rejected\""]);
+    let last = || gateway.readyz()["last_reload"].clone();
+    let long = format!("#{}\n", "x".repeat(4 << 20));
+    let faults =
+        [(200, "", "empty"), (200, &long, "too_large"), (404, "", "unreachable"), (503, "", "unreachable")];
+    for (at, (status, body, code)) in faults.into_iter().enumerate() {
+        shelf.put(status, body);
+        wait_for("the account", || rejected() == at as f64 + 1.0);
+        let last = last();
+        assert_eq!((&last["ok"], &last["errors"][0]["code"]), (&false.into(), &code.into()), "{last}");
+        let message = last["errors"][0]["message"].as_str().expect("words");
+        assert!(message.starts_with(&format!("{}/gateway.yaml: ", origin.url())), "{message}");
+    }
+    // The same reason is no news.
+    let questions = || origin.requests().len();
+    let before = questions();
+    wait_for("more questions", || questions() > before + 1);
+    assert_eq!(rejected(), 4.0);
+    assert_eq!(gateway.readyz()["ready"], true);
+    let told = run(binary!(), gateway.dir(), &["status", "--address", &gateway.admin_address()], &[]);
+    assert!(told.stdout.contains("the last configuration was refused"), "{told:?}");
+    // What runs comes again: nothing is loaded for that.
+    shelf.put(200, &text);
+    wait_for("its return", || last()["ok"] == true);
+    assert_eq!((gateway.generation(), rejected()), (1, 4.0));
+    // One that was refused is still refused when its source returns.
+    shelf.put(200, "routes: [");
+    wait_for("the refusal", || last()["errors"][0]["code"] == "yaml_syntax");
+    shelf.put(500, "");
+    wait_for("the account", || last()["errors"][0]["code"] == "unreachable");
+    shelf.put(200, "routes: [");
+    wait_for("its return", || last()["errors"][0]["code"] == "yaml_syntax");
+    assert_eq!(rejected(), 6.0);
 }
 
 /// SIGHUP asks at once, and says so when nobody answers.

@@ -143,7 +143,7 @@ fn refuse(failed: &Failed, control: &Control, reloads: &Reloads) -> Reloaded {
 }
 
 /// Accounts for a reload that did not happen.
-pub(crate) fn reject(errors: Vec<Value>, control: &Control, reloads: &Reloads) -> Reloaded {
+fn reject(errors: Vec<Value>, control: &Control, reloads: &Reloads) -> Reloaded {
     reloads.rejected(SystemTime::now(), errors.clone());
     let generation = control.status().generation;
     Reloaded { ok: false, generation, needs_restart: Vec::new(), diagnostics: errors }

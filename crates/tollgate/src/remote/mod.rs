@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tollgate_logship::{Options, Store};
 use tollgate_plan::issuer::HttpUrl;
-use tollgate_proxy::{Ask, ask, dialer};
+use tollgate_proxy::{Ask, AskError, ask, dialer};
 
 use last_good::LastGood;
 pub(crate) use poll::attend;
@@ -62,6 +62,32 @@ struct State {
 pub(crate) enum Fetched {
     Same,
     Changed,
+}
+
+/// Why there is no text: a code for machines, and words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NoText {
+    code: &'static str,
+    why: String,
+}
+
+impl std::fmt::Display for NoText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl NoText {
+    fn unreachable(why: impl ToString) -> NoText {
+        NoText { code: "unreachable", why: why.to_string() }
+    }
+}
+
+impl From<AskError> for NoText {
+    fn from(error: AskError) -> NoText {
+        let code = if matches!(error, AskError::TooLong(_)) { "too_large" } else { "unreachable" };
+        NoText { code, why: error.to_string() }
+    }
 }
 
 /// How URLs begin that a configuration can have.
@@ -152,20 +178,20 @@ impl Remote {
     }
 
     /// Asks whether there is another text, and takes it.
-    pub(crate) async fn fetch(&self) -> Result<Fetched, String> {
+    pub(crate) async fn fetch(&self) -> Result<Fetched, NoText> {
         let known = self.state().etag.clone();
         let got = match &self.0.place {
             Place::Url(url) => self.get(url, known).await?,
             Place::Object(store, key) => {
                 let got = store.fetch(key, known.as_deref(), TEXT_BYTES_MAX as u64);
-                let got =
-                    tokio::time::timeout(FETCH_WITHIN, got).await.map_err(|_| "no whole answer in time")?;
-                got.map_err(|error| error.to_string())?.map(|(text, etag)| (text.to_vec(), etag))
+                let got = tokio::time::timeout(FETCH_WITHIN, got).await;
+                let got = got.map_err(|_| NoText::unreachable("no whole answer in time"))?;
+                got.map_err(NoText::unreachable)?.map(|(text, etag)| (text.to_vec(), etag))
             }
         };
         let Some((text, etag)) = got else { return Ok(Fetched::Same) };
         if text.is_empty() {
-            return Err("answered with nothing".to_owned());
+            return Err(NoText { code: "empty", why: "answered with nothing".to_owned() });
         }
         let mut state = self.state();
         state.etag = etag;
@@ -181,17 +207,17 @@ impl Remote {
         &self,
         url: &HttpUrl,
         known: Option<String>,
-    ) -> Result<Option<(Vec<u8>, Option<String>)>, String> {
+    ) -> Result<Option<(Vec<u8>, Option<String>)>, NoText> {
         let mut headers = vec![("accept", "application/yaml, text/yaml;q=0.9, */*;q=0.5".to_owned())];
         headers.extend(self.0.authorization.clone().map(|value| ("authorization", value)));
         headers.extend(known.map(|etag| ("if-none-match", etag)));
         let question =
             Ask { put: false, url, headers: &headers, bytes_max: TEXT_BYTES_MAX, within: FETCH_WITHIN };
-        let told = ask(question).await.map_err(|error| error.to_string())?;
+        let told = ask(question).await?;
         match told.status {
             200 => Ok(Some((told.body.to_vec(), told.header("etag").map(str::to_owned)))),
             304 => Ok(None),
-            status => Err(format!("answered {status}")),
+            status => Err(NoText::unreachable(format!("answered {status}"))),
         }
     }
 

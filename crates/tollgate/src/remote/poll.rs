@@ -1,14 +1,14 @@
 //! Asks for the configuration again and again, and whenever somebody asks for a reload.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
-use tollgate_admin::Reloads;
+use tollgate_admin::{Reloaded, Reloads};
 use tollgate_proxy::Control;
 
-use super::{Fetched, Remote};
+use super::{Fetched, NoText, Remote};
 use crate::config_file;
-use crate::reload::{Request, reject};
+use crate::reload::Request;
 
 /// Passes requests for a reload on to `loader` when there is something new to load, or when somebody asked.
 pub(crate) async fn attend(
@@ -18,7 +18,7 @@ pub(crate) async fn attend(
     mut asked: mpsc::Receiver<Request>,
     loader: mpsc::Sender<Request>,
 ) {
-    let mut failing: Option<String> = None;
+    let mut failing: Option<NoText> = None;
     loop {
         let request = tokio::select! {
             request = asked.recv() => match request {
@@ -28,7 +28,10 @@ pub(crate) async fn attend(
             () = tokio::time::sleep(spread(control.plan().reload_every)) => None,
         };
         let outcome = remote.fetch().await;
-        let failed = outcome.as_ref().err().map(ToString::to_string);
+        let failed = outcome.as_ref().err().cloned();
+        if failed.is_none() {
+            reloads.source_gives();
+        }
         match (outcome, request) {
             (Ok(Fetched::Same), None) => {}
             (Ok(_), request) => {
@@ -37,17 +40,16 @@ pub(crate) async fn attend(
                 }
             }
             (Err(why), Some(request)) => {
-                let message = format!("{}: {why}", remote.shown());
-                tracing::error!("not reloaded: {message}");
-                let fault = config_file::fault("unreachable", &message);
-                let refused = reject(vec![fault], &control, &reloads);
+                tracing::error!("not reloaded: {}: {why}", remote.shown());
+                let refused = fails(&why, &remote, &control, &reloads);
                 // Who asked may have gone.
                 let _ = request.map(|request| request.send(refused));
             }
-            // Each reason is said once; that it is over, too.
+            // Each reason is said and counted once; that it is over, too.
             (Err(_), None) if failing == failed => {}
             (Err(why), None) => {
                 tracing::warn!("{}: {why}; the configuration that is there goes on", remote.shown());
+                fails(&why, &remote, &control, &reloads);
             }
         }
         if failing.is_some() && failed.is_none() {
@@ -55,6 +57,14 @@ pub(crate) async fn attend(
         }
         failing = failed;
     }
+}
+
+/// Accounts for a source without a configuration, as for a file that is empty or gone.
+fn fails(why: &NoText, remote: &Remote, control: &Control, reloads: &Reloads) -> Reloaded {
+    let errors = vec![config_file::fault(why.code, &format!("{}: {why}", remote.shown()))];
+    reloads.source_fails(SystemTime::now(), errors.clone());
+    let generation = control.status().generation;
+    Reloaded { ok: false, generation, needs_restart: Vec::new(), diagnostics: errors }
 }
 
 /// Up to a tenth earlier or later: gateways that started together do not ask together.
