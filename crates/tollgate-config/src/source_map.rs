@@ -124,7 +124,7 @@ impl SourceMap {
             at = mask.end;
         }
         written.push_str(file.text.get(at..end).unwrap_or_default());
-        written.trim_matches(['"', '\'']).escape_debug().to_string()
+        visible(written.trim_matches(['"', '\'']))
     }
 
     /// A path as a message may tell it: as it is written where `${…}` stands in it.
@@ -224,4 +224,17 @@ fn line_starts(text: &str) -> Vec<u32> {
     let mut lines = vec![0];
     lines.extend(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at as u32 + 1));
     lines
+}
+/// A text for a message, in which nothing moves a cursor or breaks a line, and everything else stands as it was written.
+pub(crate) fn visible(text: &str) -> String {
+    let kept = ['\\', '"', '\''];
+    text.split_inclusive(kept).fold(String::new(), |mut out, part| {
+        let (escaped, sign) = match part.chars().next_back().filter(|last| kept.contains(last)) {
+            Some(sign) => (part.get(..part.len() - sign.len_utf8()).unwrap_or_default(), Some(sign)),
+            None => (part, None),
+        };
+        out.extend(escaped.escape_debug());
+        out.extend(sign);
+        out
+    })
 }

@@ -308,8 +308,8 @@ impl Names<'_> {
             upstream,
             upstream_path: block.upstream_path.value().map(|path| path.as_str().into()),
             upstream_headers: conditions(&block.upstream_headers),
-            upstream_json: block.upstream_json.value().map(|data| data.0.to_string().into()),
-            json: block.json.value().map(|data| data.0.to_string().into()),
+            upstream_json: block.upstream_json.value().map(|data| data.0.as_str().into()),
+            json: block.json.value().map(|data| data.0.as_str().into()),
             body: block.body.value().map(|Condition(value)| value.clone()),
             headers: conditions(&block.headers),
         })
@@ -398,7 +398,7 @@ fn body(
             if !headers.iter().any(|(header, _)| *header == name::CONTENT_TYPE) {
                 headers.push((name::CONTENT_TYPE, "application/json".into()));
             }
-            Some(data.value.0.to_string().into_bytes().into())
+            Some(data.value.0.as_bytes().into())
         }
         (_, Slot::Given(text)) => Some(text.value.as_bytes().into()),
         (Slot::Absent, Slot::Absent) => Some(Box::default()),

@@ -8,6 +8,7 @@ use tollgate_plan::template::{Part, Template};
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{Catalogue, Description, Shape, template};
+use crate::source_map::visible;
 use crate::yaml::{Core, Entry, NodeRef};
 
 const NO_NUMBER: &str = "JSON has no infinity and no NaN";
@@ -20,7 +21,7 @@ impl Shape for Json {
     fn read(node: NodeRef<'_>, _: &str, report: &mut Report) -> Option<Self> {
         let mut out = Template::default();
         let mut text = String::new();
-        let complete = write(node, &mut out, &mut text, report);
+        let complete = write(node, Strings::Templates, &mut out, &mut text, report);
         out.push_text(&text);
         complete.then_some(Json(out))
     }
@@ -28,6 +29,19 @@ impl Shape for Json {
     fn describe(_: &mut Catalogue) -> Description {
         Description::new("any value", json!({}))
     }
+}
+
+/// What a text in the YAML becomes.
+#[derive(Debug, Clone, Copy)]
+enum Strings {
+    Templates,
+    Plain,
+}
+
+/// The JSON text that a node means, without placeholders: whole numbers keep their digits.
+pub(super) fn literal_text(node: NodeRef<'_>, report: &mut Report) -> Option<String> {
+    let (mut out, mut text) = (Template::default(), String::new());
+    write(node, Strings::Plain, &mut out, &mut text, report).then_some(text)
 }
 
 /// The JSON that a node means, without placeholders; none when something was reported, after which the rest was still looked at.
@@ -45,7 +59,7 @@ pub(super) fn literal(node: NodeRef<'_>, report: &mut Report) -> Option<Value> {
                 continue;
             };
             if map.insert(entry.key.to_owned(), value).is_some() {
-                let message = format!("`{}` is written twice", entry.key.escape_debug());
+                let message = format!("`{}` is written twice", visible(entry.key));
                 report.push(Finding::error(Code::DuplicateKey, entry.key_span, message));
                 complete = false;
             }
@@ -79,7 +93,13 @@ pub(super) fn literal(node: NodeRef<'_>, report: &mut Report) -> Option<Value> {
 ///
 /// Literal text is gathered in `text` and moved to the template before a placeholder: a template copies its
 /// last text on every append.
-fn write(node: NodeRef<'_>, out: &mut Template, text: &mut String, report: &mut Report) -> bool {
+fn write(
+    node: NodeRef<'_>,
+    strings: Strings,
+    out: &mut Template,
+    text: &mut String,
+    report: &mut Report,
+) -> bool {
     if let Some(items) = node.items() {
         let mut complete = true;
         text.push('[');
@@ -87,19 +107,20 @@ fn write(node: NodeRef<'_>, out: &mut Template, text: &mut String, report: &mut 
             if nth > 0 {
                 text.push(',');
             }
-            complete &= write(item, out, text, report);
+            complete &= write(item, strings, out, text, report);
         }
         text.push(']');
         return complete;
     }
     if let Some(entries) = node.entries() {
-        return write_object(entries, out, text, report);
+        return write_object(entries, strings, out, text, report);
     }
-    write_scalar(node, out, text, report)
+    write_scalar(node, strings, out, text, report)
 }
 
 fn write_object<'t>(
     entries: impl Iterator<Item = Entry<'t>>,
+    strings: Strings,
     out: &mut Template,
     text: &mut String,
     report: &mut Report,
@@ -109,7 +130,7 @@ fn write_object<'t>(
     text.push('{');
     for (nth, entry) in entries.enumerate() {
         if let Some(first) = seen.insert(entry.key, entry.key_span) {
-            let message = format!("`{}` is written twice", entry.key.escape_debug());
+            let message = format!("`{}` is written twice", visible(entry.key));
             let finding = Finding::error(Code::DuplicateKey, entry.key_span, message);
             report.push(finding.related(first, "first written here"));
             complete = false;
@@ -119,13 +140,19 @@ fn write_object<'t>(
         }
         push_string(entry.key, text);
         text.push(':');
-        complete &= write(entry.value, out, text, report);
+        complete &= write(entry.value, strings, out, text, report);
     }
     text.push('}');
     complete
 }
 
-fn write_scalar(node: NodeRef<'_>, out: &mut Template, text: &mut String, report: &mut Report) -> bool {
+fn write_scalar(
+    node: NodeRef<'_>,
+    strings: Strings,
+    out: &mut Template,
+    text: &mut String,
+    report: &mut Report,
+) -> bool {
     let Some(scalar) = node.scalar().filter(|scalar| !scalar.unknown) else { return false };
     match scalar.core() {
         Core::Null => text.push_str("null"),
@@ -138,6 +165,7 @@ fn write_scalar(node: NodeRef<'_>, out: &mut Template, text: &mut String, report
             );
             return false;
         }
+        Core::Text if matches!(strings, Strings::Plain) => push_string(&scalar.text, text),
         Core::Text => {
             let Some(string) = template(node, scalar, Template::parse, report) else { return false };
             text.push('"');

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde_json::{Value, json};
 use tollgate_plan::Reason;
 
-use super::json::literal;
+use super::json::literal_text;
 use super::lua::With;
 use super::resilience::Statuses;
 use crate::diagnostic::Code;
@@ -145,13 +145,13 @@ impl Expect {
     }
 }
 
-/// Any JSON, without placeholders.
+/// Any JSON, without placeholders, as text.
 #[derive(Debug, Clone)]
-pub(crate) struct Data(pub(crate) Value);
+pub(crate) struct Data(pub(crate) String);
 
 impl Shape for Data {
     fn read(node: NodeRef<'_>, _: &str, report: &mut Report) -> Option<Self> {
-        literal(node, report).map(Data)
+        literal_text(node, report).map(Data)
     }
 
     fn describe(_: &mut Catalogue) -> Description {

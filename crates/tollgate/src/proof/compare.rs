@@ -1,6 +1,9 @@
 //! What was expected, and what came: each difference in words. Credentials may be in them until they go through the veil.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tollgate_plan::Plan;
 use tollgate_plan::proof::{Expect, Proof};
 use tollgate_plan::secret::CREDENTIAL_HEADERS;
@@ -228,43 +231,98 @@ fn headers(
 }
 
 fn json(what: &str, expected: &str, found: &[u8], faults: &mut Vec<Fault>) {
-    let expected: Value = serde_json::from_str(expected).unwrap_or_default();
-    let Ok(found) = serde_json::from_slice::<Value>(found) else {
+    let expected: &RawValue = serde_json::from_str(expected).unwrap_or(RawValue::NULL);
+    // The first reading bounds the depth of what the second one then has as text.
+    let read =
+        serde_json::from_slice::<Value>(found).and_then(|_| serde_json::from_slice::<&RawValue>(found));
+    let Ok(found) = read else {
         let found = if found.is_empty() { "no body".to_owned() } else { format!("no JSON: {}", text(found)) };
-        faults.push(Fault::new(what, &expected.to_string(), &found));
+        faults.push(Fault::new(what, &shown(Some(expected)), &found));
         return;
     };
-    if let Some((place, expected, found)) = difference(&expected, &found, String::new()) {
-        let shown = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
+    if let Some((place, expected, found)) = difference(expected, found, String::new()) {
         let what = if place.is_empty() { what.to_owned() } else { format!("{what} {place}") };
         faults.push(Fault { what, expected: shown(expected), found: shown(found) });
     }
 }
 
-type Difference<'a> = (String, Option<&'a Value>, Option<&'a Value>);
+/// A JSON value, one level deep. A whole number is its digits: as floating point it would be its neighbours, too.
+enum Json<'a> {
+    Object(BTreeMap<String, &'a RawValue>),
+    List(Vec<&'a RawValue>),
+    Whole(&'a str),
+    Other(Value),
+}
 
-/// The first place where they differ (RFC 6901), with what stands there. Numbers are equal by value.
-fn difference<'a>(expected: &'a Value, found: &'a Value, place: String) -> Option<Difference<'a>> {
-    match (expected, found) {
-        (Value::Object(wanted), Value::Object(given)) => {
+impl<'a> Json<'a> {
+    fn of(raw: &'a RawValue) -> Json<'a> {
+        let text = raw.get();
+        let read = match text.as_bytes() {
+            [b'{', ..] => serde_json::from_str(text).map(Json::Object),
+            [b'[', ..] => serde_json::from_str(text).map(Json::List),
+            [b'-', digits @ ..] | digits if digits.iter().all(u8::is_ascii_digit) => Ok(Json::Whole(text)),
+            _ => serde_json::from_str(text).map(Json::Other),
+        };
+        // It was read as a whole before.
+        read.unwrap_or(Json::Other(Value::Null))
+    }
+}
+
+type Difference<'a> = (String, Option<&'a RawValue>, Option<&'a RawValue>);
+
+/// The first place where they differ (RFC 6901), with what stands there. Numbers are equal by value, and members in any
+/// order.
+fn difference<'a>(expected: &'a RawValue, found: &'a RawValue, place: String) -> Option<Difference<'a>> {
+    let same = match (Json::of(expected), Json::of(found)) {
+        (Json::Object(wanted), Json::Object(given)) => {
             let below = |key: &str| format!("{place}/{}", key.replace('~', "~0").replace('/', "~1"));
             let of_wanted = wanted.iter().find_map(|(key, value)| match given.get(key) {
                 Some(found) => difference(value, found, below(key)),
-                None => Some((below(key), Some(value), None)),
+                None => Some((below(key), Some(*value), None)),
             });
             let beside = || given.iter().find(|(key, _)| !wanted.contains_key(*key));
-            of_wanted.or_else(|| beside().map(|(key, value)| (below(key), None, Some(value))))
+            return of_wanted.or_else(|| beside().map(|(key, value)| (below(key), None, Some(*value))));
         }
-        (Value::Array(wanted), Value::Array(given)) => (0..wanted.len().max(given.len())).find_map(|at| {
-            let below = format!("{place}/{at}");
-            match (wanted.get(at), given.get(at)) {
-                (Some(wanted), Some(given)) => difference(wanted, given, below),
-                (wanted, given) => Some((below, wanted, given)),
-            }
-        }),
-        (Value::Number(wanted), Value::Number(given)) if wanted.as_f64() == given.as_f64() => None,
-        _ if expected == found => None,
-        _ => Some((place, Some(expected), Some(found))),
+        (Json::List(wanted), Json::List(given)) => {
+            return (0..wanted.len().max(given.len())).find_map(|at| {
+                let below = format!("{place}/{at}");
+                match (wanted.get(at), given.get(at)) {
+                    (Some(wanted), Some(given)) => difference(wanted, given, below),
+                    (wanted, given) => Some((below, wanted.copied(), given.copied())),
+                }
+            });
+        }
+        (Json::Whole(wanted), Json::Whole(given)) => wanted == given || (is_zero(wanted) && is_zero(given)),
+        (wanted, given) => match (wanted.value(), given.value()) {
+            (Some(Value::Number(wanted)), Some(Value::Number(given))) => wanted.as_f64() == given.as_f64(),
+            (wanted, given) => wanted.is_some() && wanted == given,
+        },
+    };
+    if same { None } else { Some((place, Some(expected), Some(found))) }
+}
+
+impl Json<'_> {
+    /// A scalar.
+    fn value(self) -> Option<Value> {
+        match self {
+            Json::Object(_) | Json::List(_) => None,
+            Json::Whole(text) => serde_json::from_str(text).ok(),
+            Json::Other(value) => Some(value),
+        }
+    }
+}
+
+/// JSON knows two zeros.
+fn is_zero(whole: &str) -> bool {
+    whole.trim_start_matches('-') == "0"
+}
+
+fn shown(value: Option<&RawValue>) -> String {
+    let Some(value) = value else { return "nothing".to_owned() };
+    match Json::of(value) {
+        Json::Whole(digits) => digits.to_owned(),
+        // In one spelling, which is the one that secrets are known by.
+        _ => serde_json::from_str::<Value>(value.get()).unwrap_or_default().to_string(),
     }
 }
 
@@ -308,8 +366,41 @@ mod tests {
             (json!({}), json!([]), Some("")),
             (json!(null), json!(false), Some("")),
         ] {
-            let found = difference(&expected, &found, String::new()).map(|(place, ..)| place);
-            assert_eq!(found.as_deref(), place, "{expected}");
+            check(&expected.to_string(), &found.to_string(), place);
+        }
+    }
+
+    #[track_caller]
+    fn check(expected: &str, found: &str, place: Option<&str>) {
+        let raw = |text: &str| RawValue::from_string(text.to_owned()).expect("JSON");
+        let (expected, found) = (raw(expected), raw(found));
+        let seen = difference(&expected, &found, String::new()).map(|(place, ..)| place);
+        assert_eq!(seen.as_deref(), place, "{expected} and {found}");
+    }
+
+    #[test]
+    fn numbers_are_equal_by_value_and_never_by_nearness() {
+        for (expected, found, equal) in [
+            ("9007199254740993", "9007199254740993", true),
+            ("9007199254740992", "9007199254740993", false),
+            ("-9007199254740992", "-9007199254740993", false),
+            ("12345678901234567890", "12345678901234567891", false),
+            ("123456789012345678901234567890", "123456789012345678901234567890", true),
+            ("123456789012345678901234567890", "123456789012345678901234567891", false),
+            ("7", "7.0", true),
+            ("7e0", "7", true),
+            ("700", "7E+2", true),
+            ("0", "-0", true),
+            ("7", "-7", false),
+            ("0.1", "0.10", true),
+            ("0.1", "0.2", false),
+            ("1", "true", false),
+            ("0", "null", false),
+            ("[]", "{}", false),
+            ("{}", "null", false),
+        ] {
+            check(expected, found, (!equal).then_some(""));
+            check(&format!(" [ {expected} ] "), &format!("[{found}]\n"), (!equal).then_some("/0"));
         }
     }
 

@@ -197,3 +197,24 @@ fn what_does_not_hold() {
         assert_eq!(found, expect, "{test}");
     }
 }
+
+/// Neighbours, where floating point has one number for both.
+#[test]
+fn whole_numbers_are_compared_by_all_their_digits() {
+    for (test, what, expected, found) in [
+        (
+            "request: { path: /orders/7 }, upstreams: { orders: { json: { id: 9007199254740993 } } }, expect: { json: { id: 9007199254740992 } }",
+            "json /id",
+            "9007199254740992",
+            "9007199254740993",
+        ),
+        (
+            "request: { path: /orders/7, json: [123456789012345678901] }, expect: { upstream_json: [123456789012345678902] }",
+            "upstream_json /0",
+            "123456789012345678902",
+            "123456789012345678901",
+        ),
+    ] {
+        assert_eq!(outcome(test), [(what.to_owned(), expected.to_owned(), found.to_owned())], "{test}");
+    }
+}
