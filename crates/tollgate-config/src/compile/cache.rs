@@ -47,6 +47,10 @@ pub(super) fn cache(
         report.push(Finding::warning(Code::NoEffect, key, message));
     }
     let List(names) = block.vary();
+    if let Some(all) = names.iter().find(|name| name.value.0.as_str() == "*") {
+        let finding = Finding::warning(Code::NoEffect, all.span, "no answer is kept that varies on everything");
+        report.push(finding.hint("name the headers that answers depend on; `cache: off` keeps none"));
+    }
     let mut vary: Vec<Name> = names.iter().map(|name| name.value.0.clone()).collect();
     let mut read = Read::default();
     if let Some(edits) = request {

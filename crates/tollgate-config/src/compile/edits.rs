@@ -4,6 +4,8 @@ use tollgate_plan::route::{BodyRules, HeaderEdit, QueryEdit, RequestEdits, Respo
 use tollgate_plan::table::PathPattern;
 use tollgate_plan::template::{BindError, Template, Var};
 
+use tollgate_wire::Name;
+
 use super::auth::Found;
 use super::merge::Layers;
 use super::shaping;
@@ -105,6 +107,7 @@ pub(super) fn request(
     let mut headers = remove(layers.request(|request| &request.remove_headers));
     set(layers.request(|request| &request.set_headers), HeaderEdit::Set, &mut headers, scope, report);
     set(layers.request(|request| &request.add_headers), HeaderEdit::Add, &mut headers, scope, report);
+    warn_claims(layers, scope, report);
     let removed = layers.request(|request| &request.remove_query).value();
     let names = removed.map(|List(names)| names.as_slice()).unwrap_or_default();
     let mut query: Vec<QueryEdit> =
@@ -127,6 +130,21 @@ pub(super) fn request(
     let lists = edits.only_headers.is_some() || edits.only_query.is_some();
     let none = edits.rewrite.is_none() && !lists && edits.headers.is_empty() && edits.query.is_empty();
     (!none).then(|| Box::new(edits))
+}
+
+/// Edits of headers that are to hold a claim: they have the last word.
+fn warn_claims(layers: &Layers<'_>, scope: &Scope<'_>, report: &mut Report) {
+    let Found::By(auth) = scope.auth else { return };
+    let claim = |name: &Name| auth.forward.iter().any(|(header, _)| header == name);
+    let removed = layers.request(|request| &request.remove_headers).value();
+    let removed = removed.into_iter().flat_map(|List(names)| names).map(|name| (&name.value.0, name.span));
+    let set = layers.request(|request| &request.set_headers).value();
+    let set = set.into_iter().flat_map(Dict::iter).map(|(name, value)| (&name.0, value.key));
+    for (name, place) in removed.chain(set).filter(|(name, _)| claim(name)) {
+        let message =
+            format!("`auth.forward` changes nothing for `{}`: this edit comes behind it", name.as_str());
+        report.push(Finding::warning(Code::NoEffect, place, message));
+    }
 }
 
 pub(super) fn response(
