@@ -5,6 +5,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::source_map::visible;
+
 /// Bytes of the shortest value that is taken out of messages: shorter ones are words of which messages are made, and no
 /// secret worth the name.
 const SHORTEST: usize = 8;
@@ -25,6 +27,8 @@ impl Outside {
         // Messages of one line quote one line of it, or break none.
         for part in value.lines().take(LINES).map(str::trim).chain([value]) {
             self.add(part, written);
+            // As messages spell it, ours and those of others.
+            self.add(&visible(part), written);
             self.add(&part.escape_debug().to_string(), written);
         }
     }
@@ -63,12 +67,14 @@ mod tests {
         outside.note("-----BEGIN KEY-----\nMIIEvQIBADAN\nabc\n", "${file:a.key}");
         outside.note("MIIEvQIBADANwhole", "${OTHER}");
         outside.note("a\"quoted\" value", "${QUOTED}");
+        outside.note("a\"quoted\" two\nlines", "${TWO}");
         outside.note("secret", "${WORD}");
         for (text, expect) in [
             ("there is no `MIIEvQIBADAN`", "there is no `${file:a.key}`"),
             ("there is no `MIIEvQIBADANwhole`", "there is no `${OTHER}`"),
             ("found `-----BEGIN KEY-----\nMIIEvQIBADAN\nabc\n`", "found `${file:a.key}`"),
             (r"found `-----BEGIN KEY-----\nMIIEvQIBADAN\nabc\n`", "found `${file:a.key}`"),
+            (r#"found `a"quoted" two\nlines`"#, "found `${TWO}`"),
             (r#""a\"quoted\" value" is no number"#, r#""${QUOTED}" is no number"#),
             ("`secret` is shorter than 32 bytes", "`secret` is shorter than 32 bytes"),
         ] {

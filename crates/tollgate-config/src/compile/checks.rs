@@ -17,7 +17,7 @@ use crate::bounds;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::{At, List, Pattern, Rows, Slot};
-use crate::source_map::Span;
+use crate::source_map::{Span, visible};
 use crate::spec::{self, SchemaSource};
 
 /// What a guard tells people that says nothing of its own.
@@ -154,11 +154,9 @@ fn lower_case(schema: &Schema, slot: &Slot<SchemaSource>, report: &mut Report) {
     let upper = schema.names().find(|name| name.bytes().any(|byte| byte.is_ascii_uppercase()));
     if let (Some(name), Some(at)) = (upper, slot.given()) {
         let place = report.head(at.span);
-        let message = format!("the schema of `headers` speaks of `{}`", name.escape_debug());
-        let hint = format!(
-            "names of headers are in lower case here: `{}`",
-            name.to_ascii_lowercase().escape_debug()
-        );
+        let message = format!("the schema of `headers` speaks of `{}`", visible(name));
+        let hint =
+            format!("names of headers are in lower case here: `{}`", visible(&name.to_ascii_lowercase()));
         report.push(Finding::error(Code::BadSchema, place, message).hint(hint));
     }
 }

@@ -8,7 +8,7 @@ use super::Contents;
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
 use crate::shape::At;
-use crate::source_map::{SourceMap, Span};
+use crate::source_map::{SourceMap, Span, visible};
 
 /// Characters of a `kid` that a message repeats.
 const SHOWN_ID: usize = 64;
@@ -94,7 +94,7 @@ pub(super) fn of_jwks(
 
 fn warn_skipped(key: &Skipped, file: &At<PathBuf>, report: &mut Report) {
     let name = match &key.id {
-        Some(id) => format!(" (`{}`)", id.chars().take(SHOWN_ID).collect::<String>().escape_debug()),
+        Some(id) => format!(" (`{}`)", visible(&id.chars().take(SHOWN_ID).collect::<String>())),
         None => String::new(),
     };
     let (number, path) = (key.index + 1, report.sources.shown_path(&file.value, file.span));

@@ -4,7 +4,7 @@ use crate::diagnostic::Code;
 use crate::mask;
 use crate::report::{Finding, Report};
 use crate::shape::{BlockDoc, Catalogue};
-use crate::source_map::Span;
+use crate::source_map::{Span, visible};
 use crate::suggest;
 use crate::yaml::{Entry, NodeRef};
 
@@ -152,7 +152,7 @@ pub(crate) fn missing_key(block: Span, title: &str, key: &str, report: &mut Repo
 }
 
 pub(crate) fn unknown_key(entry: Entry<'_>, title: &str, keys: &[&str], report: &mut Report) {
-    let key = entry.key.escape_debug();
+    let key = visible(entry.key);
     let message = match title {
         "root" => format!("unknown key `{key}`"),
         "included" => format!("unknown key `{key}` in an included file"),

@@ -17,7 +17,7 @@ use super::scalar::text;
 use super::{Catalogue, Description, Shape};
 use crate::diagnostic::Code;
 use crate::report::{Finding, Report};
-use crate::source_map::Span;
+use crate::source_map::{Span, visible};
 use crate::suggest;
 use crate::yaml::{Core, NodeRef, Scalar};
 
@@ -101,7 +101,7 @@ impl Key for HeaderName {
     const LABEL: &'static str = "header";
 
     fn parse(text: &str, span: Span) -> Result<Self, Box<Finding>> {
-        header_name(text, &text.escape_debug().to_string(), span).map(HeaderName)
+        header_name(text, &visible(text), span).map(HeaderName)
     }
 }
 
@@ -109,7 +109,7 @@ impl Key for EditedHeader {
     const LABEL: &'static str = "header";
 
     fn parse(text: &str, span: Span) -> Result<Self, Box<Finding>> {
-        edited_header(text, &text.escape_debug().to_string(), span)
+        edited_header(text, &visible(text), span)
     }
 }
 

@@ -212,7 +212,15 @@ impl Shape for ClaimValue {
             Core::Text => Some((*scalar.text).into()),
             Core::Null => None,
         };
-        if value.is_none() {
+        if value.is_none() && matches!(scalar.core(), Core::Int(_)) {
+            let message = format!("`{what}` is a whole number beyond those that a claim is compared with");
+            let finding = Finding::error(Code::BadValue, report.head(node.span()), message);
+            report.push(finding.hint(format!(
+                "from {} to {}; quote it where the claim is text",
+                i64::MIN,
+                u64::MAX
+            )));
+        } else if value.is_none() {
             wrong_type(node, what, "text, a number, or true or false", report);
         }
         value.map(ClaimValue)

@@ -13,7 +13,7 @@ use crate::report::{Finding, Report};
 use crate::shape::{
     At, Catalogue, Description, Key, List, OneOrMany, Seconds, Shape, plain_name, shown, text,
 };
-use crate::source_map::Span;
+use crate::source_map::{Span, visible};
 use crate::suggest;
 use crate::yaml::NodeRef;
 
@@ -92,7 +92,7 @@ impl Key for IssuerName {
         if plain_name(text) {
             return Ok(IssuerName(text.to_owned()));
         }
-        let message = format!("`{}` is no name for an issuer", text.escape_debug());
+        let message = format!("`{}` is no name for an issuer", visible(text));
         let hint = format!("letters, digits, `-`, `_` and `.`, at most {} of them", bounds::NAME_BYTES);
         Err(Box::new(Finding::error(Code::BadValue, span, message).hint(hint)))
     }
@@ -214,7 +214,7 @@ impl Key for Claim {
 
     fn parse(text: &str, span: Span) -> Result<Self, Box<Finding>> {
         text.parse().map(Claim).map_err(|error: tollgate_token::BadClaimPath| {
-            let message = format!("`{}` names no claim", text.escape_debug());
+            let message = format!("`{}` names no claim", visible(text));
             Box::new(Finding::error(Code::BadValue, span, message).hint(error.to_string()))
         })
     }

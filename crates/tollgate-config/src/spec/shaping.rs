@@ -9,7 +9,7 @@ use crate::diagnostic::Code;
 use crate::mask;
 use crate::report::{Finding, Report};
 use crate::shape::{Catalogue, Description, Dict, Key, List, Shape, Slot, shown, text};
-use crate::source_map::Span;
+use crate::source_map::{Span, visible};
 use crate::suggest;
 use crate::yaml::NodeRef;
 
@@ -109,7 +109,7 @@ impl Key for JsonPath {
 
     fn parse(text: &str, span: Span) -> Result<Self, Box<Finding>> {
         Path::parse(text).map(JsonPath).map_err(|error| {
-            let message = format!("`{}` is no path into a document", text.escape_debug());
+            let message = format!("`{}` is no path into a document", visible(text));
             Box::new(Finding::error(Code::BadValue, span, message).hint(error.message))
         })
     }

@@ -16,7 +16,7 @@ use crate::shape::{
     Catalogue, Description, Int, Key, List, OneOrMany, Seconds, Shape, choose, or_expansion, plain_name,
     shown, text,
 };
-use crate::source_map::Span;
+use crate::source_map::{Span, visible};
 use crate::yaml::NodeRef;
 
 block! {
@@ -89,7 +89,7 @@ impl Key for UpstreamName {
         if plain_name(text) {
             return Ok(UpstreamName(text.to_owned()));
         }
-        let message = format!("`{}` is no name for an upstream", text.escape_debug());
+        let message = format!("`{}` is no name for an upstream", visible(text));
         let hint = format!("letters, digits, `-`, `_` and `.`, at most {} of them", bounds::NAME_BYTES);
         Err(Box::new(Finding::error(Code::BadValue, span, message).hint(hint)))
     }
