@@ -48,7 +48,8 @@ pub(super) fn cache(
     }
     let List(names) = block.vary();
     if let Some(all) = names.iter().find(|name| name.value.0.as_str() == "*") {
-        let finding = Finding::warning(Code::NoEffect, all.span, "no answer is kept that varies on everything");
+        let finding =
+            Finding::warning(Code::NoEffect, all.span, "no answer is kept that varies on everything");
         report.push(finding.hint("name the headers that answers depend on; `cache: off` keeps none"));
     }
     let mut vary: Vec<Name> = names.iter().map(|name| name.value.0.clone()).collect();
