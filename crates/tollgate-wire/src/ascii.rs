@@ -62,3 +62,28 @@ static TOKEN: [bool; 256] = {
     }
     table
 };
+
+#[cfg(test)]
+mod tests {
+    use super::{has_control, is_control};
+
+    /// Every byte at every place of words and of what is left behind them.
+    #[test]
+    fn a_control_character_is_found_wherever_it_stands() {
+        for around in [b'a', 0xff, b' ', b'\t', 0x80, b'~'] {
+            for length in [1, 7, 8, 9, 16, 17] {
+                for at in 0..length {
+                    for byte in 0..=u8::MAX {
+                        let mut text = vec![around; length];
+                        text[at] = byte;
+                        assert_eq!(
+                            has_control(&text),
+                            is_control(byte),
+                            "{byte} at {at} of {length} in {around}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

@@ -63,4 +63,12 @@ mod tests {
             assert!(progress.should_parse(head), "{cut}");
         }
     }
+
+    /// Behind a head that was taken out of a buffer another one begins, which may be shorter.
+    #[test]
+    fn a_buffer_that_became_shorter_is_parsed() {
+        let mut progress = HeadProgress::default();
+        progress.should_parse(&[b'a'; 100]);
+        assert!(progress.should_parse(b"GET / HTTP/1.1\r\n\r\n"));
+    }
 }

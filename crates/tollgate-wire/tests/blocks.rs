@@ -389,3 +389,33 @@ fn parse(bytes: &[u8]) -> RequestHead {
     assert_eq!(parsed, Ok(Parsed::Complete(bytes.len())), "{}", bytes.escape_ascii());
     head
 }
+
+#[test]
+fn the_only_line_is_the_one_of_which_there_is_no_other() {
+    let mut block = HeaderBlock::new();
+    assert_eq!(block.only(&name::COOKIE), None);
+    block.append(&name::COOKIE, b"a");
+    assert_eq!(block.only(&name::COOKIE), Some(&b"a"[..]));
+    block.append(&name::COOKIE, b"b");
+    assert_eq!(block.only(&name::COOKIE), None);
+}
+
+/// The registry of RFC 9110 section 16.2.1: what a status is called is what clients and people read.
+#[test]
+fn statuses_have_their_phrases() {
+    let registered: &[u16] = &[
+        100, 101, 102, 103, 200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 300, 301, 302, 303, 304, 305,
+        307, 308, 400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 413, 414, 415, 416, 417,
+        421, 422, 423, 424, 425, 426, 428, 429, 431, 451, 500, 501, 502, 503, 504, 505, 506, 507, 508, 511,
+    ];
+    let mut seen = std::collections::BTreeMap::new();
+    for status in 100..=999 {
+        let phrase = tollgate_wire::reason_phrase(status);
+        assert_eq!(phrase.is_empty(), !registered.contains(&status), "{status} {phrase}");
+        seen.entry(phrase).or_insert_with(Vec::new).push(status);
+    }
+    // No two are called the same.
+    let twice: Vec<_> =
+        seen.into_iter().filter(|(phrase, all)| !phrase.is_empty() && all.len() > 1).collect();
+    assert_eq!(twice, [], "{twice:?}");
+}

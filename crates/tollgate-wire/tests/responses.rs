@@ -139,6 +139,27 @@ fn show(head: &ResponseHead) -> String {
     text
 }
 
+/// The bounds on what services answer: 64 KiB and 128 lines.
+#[test]
+fn heads_of_services_are_bounded() {
+    let head = |line: usize, lines: usize| {
+        let line = format!("a: {}\r\n", "x".repeat(line - 5));
+        format!("HTTP/1.1 200 OK\r\n{}\r\n", line.repeat(lines)).into_bytes()
+    };
+    let take = |bytes: &[u8]| {
+        let (mut progress, mut head) = (HeadProgress::default(), ResponseHead::default());
+        parse_response(bytes, &mut progress, &HeadLimits::RESPONSE, &Method::Get, &mut head).err()
+    };
+    for (line, lines, expect) in [
+        (500, 128, None),
+        (10, 129, Some(TooManyHeaders)),
+        (64 * 1024 - 100, 1, None),
+        (64 * 1024 + 1, 1, Some(HeadTooLong)),
+    ] {
+        assert_eq!(take(&head(line, lines)), expect, "{lines} of {line}");
+    }
+}
+
 fn parse(method: &Method, bytes: &[u8]) -> Result<ResponseHead, HeadError> {
     let (limits, mut head) = (HeadLimits::default(), ResponseHead::default());
     let parsed = parse_response(bytes, &mut HeadProgress::default(), &limits, method, &mut head);
