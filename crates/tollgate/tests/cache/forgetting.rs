@@ -67,7 +67,11 @@ fn an_answer_may_name_what_else_was_changed() {
         ("Content-Location: /b#there", "/b", true),
         ("Location: http://another/b", "/b", false),
         ("Location: //another/b", "/b", false),
-        ("Location: b", "/b", false),
+        ("Location: b", "/b", true),
+        ("Content-Location: ./b", "/b", true),
+        ("Location: ?c=d", "/a?c=d", true),
+        ("Location: //test/b", "/b", true),
+        ("Location: http://test.another/b", "/b", false),
     ] {
         get(&gateway, path, FRESH);
         ask(&gateway, "POST", "/a", &says(&format!("201 | {named}")));
