@@ -156,6 +156,40 @@ fn bodies_in_flight_are_finished() {
     assert_eq!(gateway.wait_exit().code(), Some(0));
 }
 
+/// The record of an answer that is cut in its middle says how far it came: one of a service, and one of the gateway's own.
+#[test]
+fn the_record_of_an_answer_that_is_cut_is_whole() {
+    let origin = Origin::start(|conn| {
+        conn.request()?;
+        conn.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n")?;
+        behaviour::hang(conn)
+    });
+    let large = "x".repeat(16 << 20);
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("large"), &large).expect("a file");
+    let text = "
+shutdown: { delay: 0s, grace: 500ms }
+routes:
+  - { path: /large, respond: { file: @FILES@/large } }
+  - { path: /*, to: @ORIGIN@ }
+";
+    let mut gateway = gateway!(text, ORIGIN = origin.url(), FILES = dir.path().display());
+    let (mut client, mut slow) = (gateway.client(), gateway.client());
+    client.send("GET /half HTTP/1.1\r\nHost: test\r\n\r\n");
+    assert!(client.until("half").starts_with("HTTP/1.1 200"));
+    slow.send("GET /large HTTP/1.1\r\nHost: test\r\n\r\n");
+    assert!(slow.until("xxxx").starts_with("HTTP/1.1 200"));
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.wait_exit().code(), Some(0));
+    let records = gateway.stdout().records();
+    let record = |path: &str| records.iter().find(|record| record["path"] == path).expect("a record");
+    let half = record("/half");
+    assert_eq!((&half["reason"], &half["bytes_out"]), (&json!("draining"), &json!(4)), "{half}");
+    assert!(half["upstream_ms"].as_f64().is_some_and(|spent| spent > 0.0), "{half}");
+    let cut = record("/large");
+    assert!(cut["bytes_out"].as_u64().is_some_and(|bytes| (4..large.len() as u64).contains(&bytes)), "{cut}");
+}
+
 /// What is left when the grace is over is cut; that is logged, and still a success.
 #[test]
 fn the_grace_has_an_end() {

@@ -1,5 +1,6 @@
 //! Turning what a request came to into bytes. The only place where an error becomes a response.
 
+use std::cell::Cell;
 use std::future::Future;
 
 use tollgate_plan::Reason;
@@ -96,8 +97,7 @@ async fn answer(exchange: &mut Exchange<'_>, reply: Reply<'_>, close: bool) -> N
         // Nobody works for it any more, and hardly anything is held.
         exchange.place = None;
     }
-    let (next, bytes_out) = send(exchange.worker, exchange.client, reply, shape).await;
-    exchange.seen.bytes_out.set(bytes_out);
+    let next = send(exchange.worker, exchange.client, reply, shape, &exchange.seen.bytes_out).await;
     if next == Next::Abort {
         exchange.seen.reason.set(Some(Reason::ClientClosed));
     }
@@ -118,7 +118,9 @@ pub(crate) async fn refuse(
         old: false,
         write_idle: active.plan.limits.write_idle_timeout,
     };
-    send(worker, client, refusal(client, reject, id), shape).await
+    let bytes_out = Cell::new(0);
+    let next = send(worker, client, refusal(client, reject, id), shape, &bytes_out).await;
+    (next, bytes_out.get())
 }
 
 /// What a refusal says to this client.

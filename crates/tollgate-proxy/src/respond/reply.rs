@@ -1,8 +1,9 @@
 //! Writing an answer that the gateway makes itself.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tollgate_wire::{BodyDecoder, HeaderBlock, Step, name};
 
@@ -27,26 +28,21 @@ pub(crate) struct Shape {
     pub(crate) write_idle: Duration,
 }
 
-/// Writes the answer. Says what becomes of the connection, and how many bytes of body went out.
+/// Writes the answer. Says what becomes of the connection; `bytes_out` is how many bytes of body went out, also while they do.
 pub(crate) async fn send(
     worker: &Worker,
     client: &Client,
     mut reply: Reply<'_>,
     shape: Shape,
-) -> (Next, u64) {
-    let headers = &mut reply.headers;
-    // 204 and 304 have no body, and 204 no length either (RFC 9110 section 8.6).
+    bytes_out: &Cell<u64>,
+) -> Next {
+    // What was to be sent in its place does not count.
+    bytes_out.set(0);
+    // 204 and 304 have no body.
     let bodiless = shape.bodiless || matches!(reply.status, 204 | 304);
-    // A call of gRPC has no length: it would be taken for something that the service says.
-    let call = client.io.h2().is_some_and(H2Stream::is_grpc);
-    if !matches!(reply.status, 204 | 304) && !call {
-        headers.set(&name::CONTENT_LENGTH, itoa::Buffer::new().format(reply.body.len()).as_bytes());
-    }
-    // Whatever came behind the body that this one is made of did not stay.
-    headers.remove(&name::TRAILER);
     let now = worker.clock.now();
-    worker.date(headers, now);
-    set_connection(headers, shape.persistent, shape.old);
+    complete(worker, client, &mut reply, &shape, now);
+    let headers = &reply.headers;
     let mut out = worker.spare.buffer();
     let head = Head { status: reply.status, phrase: None, headers };
     let body: &[u8] = if bodiless { &[] } else { &reply.body };
@@ -55,9 +51,10 @@ pub(crate) async fn send(
             out.extend_from_slice(client.owed.take().unwritten());
             head.write(&mut out);
         }
-        Some(h2) if head.send(h2, Ends::After(body.len() as u64)).is_err() => return (Next::Abort, 0),
+        Some(h2) if head.send(h2, Ends::After(body.len() as u64)).is_err() => return Next::Abort,
         Some(_) => {}
     }
+    let mut left_of_head = out.len() as u64;
     // A stream takes the body from where it is, and a connection a long one. A short one goes in one write with the head.
     let (mut rest, mut then): (&[u8], &[u8]) = match client.io.h2() {
         Some(_) => (body, &[]),
@@ -71,7 +68,12 @@ pub(crate) async fn send(
     let sent = poll_fn(|cx| {
         while !rest.is_empty() {
             match client.io.poll_write(cx, rest) {
-                Poll::Ready(Ok(written)) => rest = rest.get(written..).unwrap_or_default(),
+                Poll::Ready(Ok(written)) => {
+                    rest = rest.get(written..).unwrap_or_default();
+                    let of_body = (written as u64).saturating_sub(left_of_head);
+                    left_of_head = left_of_head.saturating_sub(written as u64);
+                    bytes_out.set(bytes_out.get() + of_body);
+                }
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(())),
                 Poll::Pending => break,
             }
@@ -90,12 +92,25 @@ pub(crate) async fn send(
     .await;
     worker.spare.keep_buffer(out);
     match sent {
-        Err(()) => (Next::Abort, 0),
-        Ok(()) => {
-            let body = if bodiless { 0 } else { reply.body.len() as u64 };
-            (if shape.persistent { Next::Keep } else { Next::Close }, body)
-        }
+        Err(()) => Next::Abort,
+        Ok(()) if shape.persistent => Next::Keep,
+        Ok(()) => Next::Close,
     }
+}
+
+/// Puts the headers that every answer has.
+fn complete(worker: &Worker, client: &Client, reply: &mut Reply<'_>, shape: &Shape, now: Instant) {
+    let headers = &mut reply.headers;
+    // A call of gRPC has no length: it would be taken for something that the service says. Nor has 204 (RFC 9110
+    // section 8.6).
+    let call = client.io.h2().is_some_and(H2Stream::is_grpc);
+    if !matches!(reply.status, 204 | 304) && !call {
+        headers.set(&name::CONTENT_LENGTH, itoa::Buffer::new().format(reply.body.len()).as_bytes());
+    }
+    // Whatever came behind the body that this one is made of did not stay.
+    headers.remove(&name::TRAILER);
+    worker.date(headers, now);
+    set_connection(headers, shape.persistent, shape.old);
 }
 
 /// Says whether the connection goes on, where the client does not take it for granted.

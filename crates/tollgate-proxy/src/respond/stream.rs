@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tollgate_plan::Reason;
 use tollgate_plan::reason::Blame;
@@ -35,7 +35,8 @@ pub(crate) fn stream(
         answer.head.headers.remove(&name::TRAILER);
     }
     let download = Download::new(answer.source(), framing, answer.coder.take(), answer.store.take(), place);
-    let mut streaming = Streaming { exchange, download, answer, armed: None };
+    let underway = Underway { exchange, started: answer.started, status: answer.head.status, ended: false };
+    let mut streaming = Streaming { exchange, download, answer, underway, armed: None };
     async move {
         let outcome = streaming.run().await;
         ended(streaming, outcome, persistent, until_close)
@@ -49,9 +50,9 @@ fn ended(
     persistent: bool,
     until_close: bool,
 ) -> Result<Next, Reject> {
-    let Streaming { exchange, download, mut answer, .. } = streaming;
+    let Streaming { exchange, download, mut answer, mut underway, .. } = streaming;
+    underway.ended = true;
     let seen = &exchange.seen;
-    seen.bytes_out.set(download.payload);
     // An answer that waited for its client when its time was over says nothing about the target.
     let failed = match &outcome {
         Err(Stop::BeforeHead(reason) | Stop::Midway(reason))
@@ -124,18 +125,43 @@ struct Streaming<'a, 'c> {
     exchange: &'a Exchange<'c>,
     answer: Answer,
     download: Download,
+    underway: Underway<'a, 'c>,
     /// What the timer stands for.
     armed: Option<Blocked>,
+}
+
+/// The attempt whose answer it is. One that is dropped before its end was cut by the gateway, which says nothing about the
+/// target.
+struct Underway<'a, 'c> {
+    exchange: &'a Exchange<'c>,
+    started: Instant,
+    status: u16,
+    ended: bool,
+}
+
+impl Drop for Underway<'_, '_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.exchange.attempt_ended(self.started, Ok(self.status));
+        }
+    }
 }
 
 impl Streaming<'_, '_> {
     async fn run(&mut self) -> Result<(), Stop> {
         let mut begun = false;
         poll_fn(|cx| {
-            if !std::mem::replace(&mut begun, true) {
-                self.begin(cx)?;
-            }
-            self.poll(cx).map_err(Stop::Midway)
+            let polled = match std::mem::replace(&mut begun, true) {
+                false => self.begin(cx),
+                true => Ok(()),
+            };
+            let polled = match polled {
+                Ok(()) => self.poll(cx).map_err(Stop::Midway),
+                Err(stop) => Poll::Ready(Err(stop)),
+            };
+            // Also for the record of an answer that is cut.
+            self.exchange.seen.bytes_out.set(self.download.payload);
+            polled
         })
         .await
     }
