@@ -7,7 +7,7 @@ use tollgate_content::Shape;
 use tollgate_content::decode::Notation;
 use tollgate_content::encode::Encoding;
 use tollgate_content::jq::Jq;
-use tollgate_wire::Name;
+use tollgate_wire::{EntryRef, Name};
 
 use crate::access::{AddressRules, Cors, UserAgents};
 use crate::aggregate::Aggregate;
@@ -211,6 +211,23 @@ impl Action {
     /// Whether the request goes to an upstream.
     pub fn forwards(&self) -> bool {
         matches!(self, Action::To(_) | Action::Split(_))
+    }
+}
+
+impl Route {
+    /// Whether the header edits say something about answers.
+    pub fn edits_answers(&self) -> bool {
+        self.response.as_deref().is_some_and(|edits| !edits.headers.is_empty())
+    }
+
+    /// Whether a line of the upstream goes out before or behind the answer, in an interim head or as a trailer: what the
+    /// route takes out of the answer, or says itself, does not come from the upstream there either.
+    pub fn lets_out(&self, entry: EntryRef<'_>) -> bool {
+        let edits = self.response.as_deref().map_or(&[][..], |edits| &edits.headers);
+        !edits.iter().any(|edit| match edit {
+            HeaderEdit::Remove(name) | HeaderEdit::Set(name, _) => entry.is(name),
+            HeaderEdit::Add(..) => false,
+        })
     }
 }
 

@@ -134,6 +134,42 @@ fn interim_answers_pass_to_those_who_know_them() {
     assert_eq!((old.text().as_str(), old.interim.len()), ("ok", 0));
 }
 
+/// What the route takes out of answers, or says itself, comes neither before nor behind them from the service.
+#[test]
+fn edits_of_an_answer_hold_before_and_behind_it() {
+    let origin = Origin::saying(
+        "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nX-Secret: s\r\nX-Ok: theirs\r\nX-Add: theirs\r\n\r\n\
+         HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Secret: s\r\n\r\n2\r\nok\r\n0\r\n\
+         X-Sum: 1\r\nX-Secret: s\r\nX-Ok: theirs\r\nX-Add: theirs\r\n\r\n",
+    );
+    let text = "
+routes:
+  - { path: /edited, to: @ORIGIN@, response: { remove_headers: [x-secret], set_headers: { x-ok: ours } } }
+  - { path: /*, to: @ORIGIN@ }
+";
+    let gateway = gateway!(text, ORIGIN = origin.url());
+    for (path, before, behind) in [
+        ("/edited", "link: </a.css>\r\nx-add: theirs\r\n", "x-sum: 1\r\nx-add: theirs\r\n"),
+        (
+            "/plain",
+            "link: </a.css>\r\nx-secret: s\r\nx-ok: theirs\r\nx-add: theirs\r\n",
+            "x-sum: 1\r\nx-secret: s\r\nx-ok: theirs\r\nx-add: theirs\r\n",
+        ),
+    ] {
+        let mut client = gateway.client();
+        client.send(format!(
+            "GET {path} HTTP/1.1\r\nHost: test\r\nTE: trailers\r\nConnection: TE, close\r\n\r\n"
+        ));
+        let (bytes, end) = client.drain();
+        let text = String::from_utf8_lossy(&bytes).to_ascii_lowercase();
+        assert_eq!(end, End::Eof);
+        let interim = text.split("\r\n\r\n").next().and_then(|head| head.split_once("\r\n"));
+        assert_eq!(interim.map(|(_, lines)| format!("{lines}\r\n")).as_deref(), Some(before), "{text}");
+        let trailers = text.split_once("ok\r\n0\r\n").map(|(_, trailers)| trailers);
+        assert_eq!(trailers, Some(&*format!("{behind}\r\n")), "{text}");
+    }
+}
+
 #[test]
 fn answers_without_a_body_keep_the_connection() {
     let origin = Origin::start(|conn| {

@@ -1,9 +1,12 @@
 //! The answer's body on its way from the upstream to the client.
 
+use std::borrow::Cow;
 use std::io;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tollgate_plan::Reason;
+use tollgate_plan::route::{Route, RouteId};
 use tollgate_wire::{BodyDecoder, BodyLength, ChunkLimits, HeadLimits, HeaderBlock, Step, write_last_chunk};
 
 use super::head::Head;
@@ -16,7 +19,7 @@ use crate::live::cache::Filling;
 use crate::live::gate::Place;
 use crate::live::memory::Held;
 use crate::transform::{CODED_TURN_BYTES, Coder};
-use crate::worker::Worker;
+use crate::worker::{Active, Worker};
 
 /// So much is read at once of a body that is compressed: pieces that take a fraction of a millisecond.
 const CODED_PIECE_BYTES: usize = 32 * 1024;
@@ -46,6 +49,8 @@ pub(crate) struct Download {
     decoded: bool,
     /// What stood behind the body of an upstream that speaks HTTP/2.
     trailers: Option<Box<HeaderBlock>>,
+    /// The route, where it says which trailers go out.
+    route: Option<(Rc<Active>, RouteId)>,
     /// The bytes of the body go out as they come, and nothing stands between them.
     contiguous: bool,
     /// What compresses them on the way.
@@ -89,6 +94,7 @@ impl Download {
             window: if framing == Framing::Frames { Window::wary() } else { Window::default() },
             decoded: false,
             trailers: None,
+            route: None,
             contiguous: length != BodyLength::Chunked && coder.is_none(),
             coder,
             store,
@@ -98,6 +104,12 @@ impl Download {
             read: 0,
             payload: 0,
         }
+    }
+
+    /// The same, of whose trailers only those go out that the route lets out.
+    pub(crate) fn on(self, active: &Rc<Active>, route: Option<RouteId>) -> Download {
+        let edited = route.filter(|id| active.route(Some(*id)).is_some_and(Route::edits_answers));
+        Download { route: edited.map(|id| (active.clone(), id)), ..self }
     }
 
     /// Whether the upstream's connection stands exactly behind the body.
@@ -329,7 +341,7 @@ impl Download {
             self.append(&coded, out);
         }
         if let Framing::Chunked { trailers } = self.framing {
-            write_last_chunk(out, trailers.then(|| self.trailers()));
+            write_last_chunk(out, trailers.then(|| self.trailers()).as_deref());
         }
         Ok(())
     }
@@ -337,13 +349,18 @@ impl Download {
     /// All of the body is out; on HTTP/2 that is still to be said.
     fn end_frames(&self, client: &Stream) -> Result<(), Reason> {
         match client.h2() {
-            Some(h2) => h2.end_with(self.trailers()).map_err(|_| Reason::ClientClosed),
+            Some(h2) => h2.end_with(&self.trailers()).map_err(|_| Reason::ClientClosed),
             None => Ok(()),
         }
     }
 
-    fn trailers(&self) -> &HeaderBlock {
-        self.trailers.as_deref().unwrap_or_else(|| self.decoder.trailers())
+    fn trailers(&self) -> Cow<'_, HeaderBlock> {
+        let came = self.trailers.as_deref().unwrap_or_else(|| self.decoder.trailers());
+        let route = self.route.as_ref().and_then(|(active, id)| active.route(Some(*id)));
+        let Some(route) = route.filter(|_| !came.is_empty()) else { return Cow::Borrowed(came) };
+        let mut let_out = came.clone();
+        let_out.retain_entries(|entry| route.lets_out(entry));
+        Cow::Owned(let_out)
     }
 
     fn write(&mut self, client: &Stream, cx: &mut Context<'_>, bytes: &[u8]) -> Result<(), Reason> {

@@ -34,7 +34,8 @@ pub(crate) fn stream(
         // Nothing is announced that does not come.
         answer.head.headers.remove(&name::TRAILER);
     }
-    let download = Download::new(answer.source(), framing, answer.coder.take(), answer.store.take(), place);
+    let download = Download::new(answer.source(), framing, answer.coder.take(), answer.store.take(), place)
+        .on(&exchange.active, exchange.route);
     let underway = Underway { exchange, started: answer.started, status: answer.head.status, ended: false };
     let mut streaming = Streaming { exchange, download, answer, underway, armed: None };
     async move {

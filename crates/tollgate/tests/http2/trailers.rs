@@ -52,6 +52,24 @@ fn metadata_behind_an_answer_arrive() {
     assert_eq!(answer.trailers.len(), kept.len(), "{:?}", answer.trailers);
 }
 
+/// An answer of which every trailer is taken away ends all the same.
+#[test]
+fn what_the_route_takes_away_does_not_come_behind_the_answer() {
+    let origin = H2Origin::start(move |mut exchange| async move {
+        exchange.body().await;
+        let sum = exchange.request.headers().get("x-ask").is_some_and(|ask| ask == "sum");
+        let trailers: &[_] = if sum { &[("x-sum", "1"), ("x-secret", "s")] } else { &[("x-secret", "s")] };
+        exchange.answer(200, &[], b"hello", trailers);
+    });
+    let text = "routes:\n  - { path: /*, to: @TO@, response: { remove_headers: [x-secret] } }\n";
+    let gateway = gateway!(text, TO = origin.url());
+    for (ask, expect) in [("sum", 1), ("none", 0)] {
+        let answer = call(&gateway, "GET", "/", &[("te", "trailers"), ("x-ask", ask)], None);
+        assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
+        assert_eq!(answer.trailers.len(), expect, "{:?}", answer.trailers);
+    }
+}
+
 /// Rich details of an error are longer than any header that is sent on the way there.
 #[test]
 fn many_and_long_trailers_pass() {

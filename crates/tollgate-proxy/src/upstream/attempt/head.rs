@@ -103,6 +103,9 @@ impl Attempt<'_, '_> {
             _ if status == 100 || !modern => {}
             (_, Some(head)) => {
                 remove_hop_by_hop(&mut head.headers);
+                if let Some(route) = self.exchange.matched() {
+                    head.headers.retain_entries(|entry| route.lets_out(entry));
+                }
                 self.exchange.client.inform(status, &head.headers);
             }
             (_, None) => {}
