@@ -115,7 +115,7 @@ fn failed<'a>(
     exchange: &Exchange<'_>,
     shelf: &'a Shelf,
     mut visit: Visit,
-    reject: Reject,
+    mut reject: Reject,
     now: Instant,
 ) -> Result<Outcome<'a>, Reject> {
     let flight = visit.flight.take();
@@ -128,13 +128,13 @@ fn failed<'a>(
     // Who gives the gateway its tokens stands behind it as the upstream does.
     let fails =
         matches!(reject.reason.row().blame, Blame::Upstream) || reject.reason == Reason::IssuerUnavailable;
+    let told = Status { forward: Some(visit.forward), collapsed: visit.collapsed, ..Status::default() };
     match visit.old.take().filter(|old| fails && covers_error(&old.terms, old.age(now))) {
-        None => Err(reject),
-        Some(old) => {
-            let told =
-                Status { forward: Some(visit.forward), collapsed: visit.collapsed, ..Status::default() };
-            give(exchange, shelf, old, Cached::Stale, told, now).map(Outcome::Reply)
+        None => {
+            told.tell(&mut reject.headers);
+            Err(reject)
         }
+        Some(old) => give(exchange, shelf, old, Cached::Stale, told, now).map(Outcome::Reply),
     }
 }
 

@@ -3,7 +3,7 @@
 use tollgate_plan::route::HeaderEdit;
 use tollgate_wire::{HeaderBlock, name, remove_hop_by_hop};
 
-use crate::exchange::Exchange;
+use crate::exchange::{Cached, Exchange};
 
 /// Edits the upstream's headers for the client.
 pub(crate) fn response(exchange: &Exchange<'_>, headers: &mut HeaderBlock) {
@@ -14,7 +14,9 @@ pub(crate) fn response(exchange: &Exchange<'_>, headers: &mut HeaderBlock) {
         edit_headers(&edits.headers, exchange, headers, &mut value);
         exchange.worker.spare.keep_buffer(value);
     }
-    if exchange.seen.parts_failed.get().is_some() {
+    // What was kept is whole, also where it is given because parts failed now.
+    let is_kept = exchange.seen.cache.get() == Some(Cached::Stale);
+    if exchange.seen.parts_failed.get().is_some() && !is_kept {
         // The next request may get all of it: no edit makes caches keep what is not whole.
         headers.set(&name::CACHE_CONTROL, b"no-store");
         // Those of one kind of cache come before the one of all (RFC 9213).

@@ -1,8 +1,12 @@
 //! Answers whose time is over: asked about again, given meanwhile, given instead.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tollgate_testkit::{CLIENT_SECRET, Gateway, Issuer, Origin, assert_holds, behaviour, gateway, wait_for};
+use tollgate_testkit::{
+    CLIENT_SECRET, Gateway, Issuer, Origin, Port, assert_holds, behaviour, gateway, wait_for,
+};
 
 use crate::kit::{get, is_hit, origin, says, status};
 
@@ -196,6 +200,45 @@ routes:
     assert_eq!(get(&gateway, "/plain", "").code(), "issuer_unavailable");
     let covered = get(&gateway, "/kept", "");
     assert_eq!((covered.status, covered.text().as_str()), (200, "a"));
+}
+
+/// What is kept of an aggregate is whole, and given as it is: that its parts fail now says nothing about it.
+#[test]
+fn an_aggregate_that_is_given_stale_says_what_it_said() {
+    let fails = Arc::new(AtomicBool::new(false));
+    let theirs = fails.clone();
+    let origin = Origin::start(move |conn| {
+        loop {
+            conn.request()?;
+            let status = if theirs.load(Ordering::SeqCst) { 500 } else { 200 };
+            conn.send(format!(
+                "HTTP/1.1 {status} Status\r\nCache-Control: max-age=0\r\nContent-Length: 9\r\n\r\n{{\"a\": 1}}\n"
+            ))?;
+        }
+    });
+    let text = "
+routes:
+  - { path: /kept, cache: { stale_if_error: 1h }, aggregate: { parts: [{ name: a, to: @ORIGIN@, path: /a }] } }
+";
+    let gateway = gateway!(text, ORIGIN = origin.url());
+    let first = get(&gateway, "/kept", "");
+    fails.store(true, Ordering::SeqCst);
+    let stale = get(&gateway, "/kept", "");
+    assert!(status(&stale).starts_with("tollgate; fwd=stale"), "{}", status(&stale));
+    assert_eq!((stale.status, stale.text()), (200, first.text()));
+    for name in ["cache-control", "x-tollgate-completed"] {
+        assert_eq!(stale.header(name), first.header(name), "{name}");
+    }
+}
+
+#[test]
+fn a_miss_that_fails_says_so() {
+    let gateway = gateway!(
+        "routes:\n  - { path: /*, to: \"http://@NOBODY@\", cache: {} }\n",
+        NOBODY = Port::reserve().address()
+    );
+    let answer = get(&gateway, "/", "");
+    assert_eq!((answer.status, status(&answer)), (502, "tollgate; fwd=uri-miss"));
 }
 
 #[test]
