@@ -22,7 +22,8 @@ pub(crate) async fn serve(worker: &Rc<Worker>, client: &Rc<Client>, mut kit: Box
     parse::own_headers(&active, client, &facts, &mut kit.head);
     let shelf = cache::Shelf::default();
     let mut exchange = Exchange::begin(worker, client, active.clone(), &mut kit, facts);
-    let outcome = run(&mut exchange, &active, &shelf).await;
+    let mut outcome = run(&mut exchange, &active, &shelf).await;
+    transform::refusal(&exchange, &mut outcome);
     limit::tell(&mut exchange);
     let next = respond::finish(&mut exchange, outcome).await;
     // Dropping the exchange leaves its record, also when the connection is cut in the middle.
@@ -45,7 +46,8 @@ pub(crate) async fn explain(
     let shelf = cache::Shelf::default();
     let trail = Trail::new(live);
     let mut exchange = Exchange::explained(worker, client, active.clone(), &mut kit, facts, trail);
-    let outcome = run(&mut exchange, &active, &shelf).await;
+    let mut outcome = run(&mut exchange, &active, &shelf).await;
+    transform::refusal(&exchange, &mut outcome);
     limit::tell(&mut exchange);
     let (reject, reply) = respond::explain(&exchange, outcome);
     explain::told(&exchange, reject, reply)

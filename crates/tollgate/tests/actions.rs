@@ -42,6 +42,61 @@ routes:
     assert_eq!(upload.text(), "hello");
 }
 
+/// What a site tells browsers holds for refusals, too; what a refusal says of itself is not the route's to change.
+#[test]
+fn edits_of_answers_hold_for_refusals() {
+    let gateway = gateway!(
+        r#"
+consumers: [{ name: a, keys: ["sha256:0000000000000000000000000000000000000000000000000000000000000000"] }]
+defaults:
+  response:
+    remove_headers: [www-authenticate, x-tollgate-failed, allow, x-a]
+    set_headers:
+      strict-transport-security: max-age=1
+      content-security-policy: default-src 'none'
+      x-path: "{path}"
+      cache-control: max-age=3600
+      content-type: text/html
+      content-encoding: gzip
+      retry-after: "7"
+      etag: '"a"'
+routes:
+  - { path: /key, auth: { api_key: { header: x-key } }, respond: { body: a } }
+  - { path: /guard, guard: [{ if: "false" }], respond: { body: a } }
+  - { path: /limit, rate_limit: { rate: 1/h, per: all }, guard: [{ if: "true" }], respond: { body: a } }
+  - { path: /to, to: "http://@NOBODY@" }
+  - { path: /parts, aggregate: { parts: [{ name: p, to: "http://@NOBODY@", path: /a }] } }
+"#,
+        NOBODY = Port::reserve().address()
+    );
+    assert_eq!(gateway.get("/limit").status, 200);
+    for (path, reason, kept) in [
+        ("/key", "key_missing", Some("www-authenticate")),
+        ("/guard", "guard_failed", None),
+        ("/limit", "rate_limited", Some("retry-after")),
+        ("/to", "upstream_connect", None),
+        ("/parts", "upstream_connect", None),
+    ] {
+        let answer = gateway.get(path);
+        assert_problem(&answer, reason);
+        for (name, value) in [
+            ("strict-transport-security", Some("max-age=1")),
+            ("content-security-policy", Some("default-src 'none'")),
+            ("x-path", Some(path)),
+            ("cache-control", Some("no-store")),
+            ("content-type", Some("application/problem+json")),
+            ("content-encoding", None),
+            ("etag", None),
+            ("x-tollgate-failed", None),
+        ] {
+            assert_eq!(answer.header(name), value, "{path} {name}");
+        }
+        assert_ne!(answer.header("retry-after"), Some("7"), "{path}");
+        assert!(kept.is_none_or(|name| answer.header(name).is_some()), "{path} {kept:?}");
+    }
+    assert_eq!(gateway.get("/nowhere").header("x-path"), None, "no route was taken");
+}
+
 #[test]
 fn respond_with_a_file() {
     let dir = tempfile::tempdir().expect("a directory");

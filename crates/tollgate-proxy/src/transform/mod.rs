@@ -11,5 +11,5 @@ mod shape;
 pub(crate) use compress::{CODED_TURN_BYTES, Coder, compress};
 pub(crate) use lua::{Passed, Scripted, scripted};
 pub(crate) use request::{keeps_trailer, part, request};
-pub(crate) use response::response;
+pub(crate) use response::{refusal, response};
 pub(crate) use shape::{rules, shape, shape_head};

@@ -1,9 +1,9 @@
 //! Stage 12: what the client will be sent of the upstream's head.
 
 use tollgate_plan::route::HeaderEdit;
-use tollgate_wire::{HeaderBlock, name, remove_hop_by_hop};
+use tollgate_wire::{HeaderBlock, Name, name, remove_hop_by_hop};
 
-use crate::exchange::{Cached, Exchange};
+use crate::exchange::{Cached, Exchange, Outcome, Reject};
 
 /// Edits the upstream's headers for the client.
 pub(crate) fn response(exchange: &Exchange<'_>, headers: &mut HeaderBlock) {
@@ -22,6 +22,35 @@ pub(crate) fn response(exchange: &Exchange<'_>, headers: &mut HeaderBlock) {
         // Those of one kind of cache come before the one of all (RFC 9213).
         headers.retain_entries(|entry| !is_of_one_kind_of_cache(entry.name()));
     }
+}
+
+/// Edits what a refusal says beside its document, as the route edits answers: what browsers are told of a site holds for
+/// refusals, too. None of the edits changes what is said of the refusal itself.
+pub(crate) fn refusal(exchange: &Exchange<'_>, outcome: &mut Result<Outcome<'_>, Reject>) {
+    let (Err(reject), Some(route)) = (outcome, exchange.matched()) else { return };
+    let Some(edits) = route.response.as_deref().filter(|edits| !edits.headers.is_empty()) else { return };
+    let mut value = exchange.worker.spare.buffer();
+    for edit in &edits.headers {
+        let (HeaderEdit::Remove(name) | HeaderEdit::Set(name, _) | HeaderEdit::Add(name, _)) = edit;
+        if !is_of_the_refusal(name) {
+            edit_headers(std::slice::from_ref(edit), exchange, &mut reject.headers, &mut value);
+        }
+    }
+    exchange.worker.spare.keep_buffer(value);
+}
+
+/// Whether a header says why a request is refused, what it takes to pass, what the document is or that nobody keeps it.
+fn is_of_the_refusal(name: &Name) -> bool {
+    const REFUSED: [Name; 4] = [name::ALLOW, name::CACHE_CONTROL, name::RETRY_AFTER, name::WWW_AUTHENTICATE];
+    // Of the service's answer: a document that said it is compressed could not be read.
+    const OF_THE_ANSWER: [Name; 4] = [name::AGE, name::ETAG, name::EXPIRES, name::LAST_MODIFIED];
+    let text = name.as_str().as_bytes();
+    let of_content = text.starts_with(b"content-") && !text.starts_with(b"content-security-policy");
+    REFUSED.contains(name)
+        || OF_THE_ANSWER.contains(name)
+        || of_content
+        || text.starts_with(b"grpc-")
+        || is_of_one_kind_of_cache(text)
 }
 
 /// `CDN-Cache-Control` and the like of vendors.
