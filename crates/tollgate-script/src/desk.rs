@@ -91,8 +91,6 @@ pub(crate) struct Handed {
 pub(crate) struct Payload {
     pub(crate) text: Option<LuaString>,
     pub(crate) json: Option<Value>,
-    /// The text that the values are of has a name twice in one object.
-    pub(crate) repeats: bool,
 }
 
 impl Handed {

@@ -42,9 +42,9 @@ pub(super) fn json(lua: &Lua, desk: &Desk, side: Side) -> mlua::Result<Value> {
     };
     desk.handed(|handed| {
         let payload = handed.payload(side);
-        (payload.json, payload.repeats) = (Some(read.value.clone()), read.repeats);
+        payload.json = Some(read.clone());
     });
-    Ok(read.value)
+    Ok(read)
 }
 
 pub(super) fn set_text(lua: &Lua, desk: &Desk, side: Side, value: Value) -> mlua::Result<()> {
@@ -68,7 +68,7 @@ pub(super) fn set_json(lua: &Lua, desk: &Desk, side: Side, value: Value) -> mlua
     let body = json::encode(lua, desk, &value)?;
     desk.handed(|handed| {
         let payload = handed.payload(side);
-        *payload = Payload { text: None, json: Some(value), repeats: false };
+        *payload = Payload { text: None, json: Some(value) };
     });
     desk.set_body(side, body);
     let said = desk.headers(side, |headers| headers.get(&name::CONTENT_TYPE).is_some_and(says_json));
@@ -83,23 +83,14 @@ pub(crate) const JSON: &[u8] = b"application/json";
 
 /// Writes values that were handed out back into the body, if that changes what it means.
 pub(super) fn take_back(lua: &Lua, desk: &Desk, side: Side) -> mlua::Result<()> {
-    let handed = desk.handed(|handed| {
-        let payload = handed.payload(side);
-        payload.json.clone().map(|value| (value, payload.repeats))
-    });
+    let handed = desk.handed(|handed| handed.payload(side).json.clone());
     // Values that are no tables cannot have been changed in place.
-    let Some((value @ Value::Table(_), repeats)) = handed else { return Ok(()) };
-    // Which of a name's members counts is seen only by reading all of the text.
-    if !repeats && desk.body(side, |body| json::says(lua, desk, body, &value))? {
+    let Some(value @ Value::Table(_)) = handed else { return Ok(()) };
+    // A text with a name twice is never what the script saw: whoever reads it next may take the other member.
+    if desk.body(side, |body| json::says(lua, desk, body, &value))? {
         return Ok(());
     }
     let written = json::encode(lua, desk, &value)?;
-    if repeats {
-        desk.work(written.len())?;
-        if desk.body(side, |body| json::same(body, &written)) {
-            return Ok(());
-        }
-    }
     desk.handed(|handed| handed.payload(side).text = None);
     desk.set_body(side, written);
     Ok(())

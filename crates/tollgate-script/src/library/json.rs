@@ -9,7 +9,6 @@ use serde_json::Value as Json;
 use super::{json_read, json_same, json_write};
 use crate::desk::{Desk, refuse};
 
-use super::json_mend::mended;
 pub(crate) use json_read::decode;
 pub(crate) use json_same::says;
 pub(crate) use json_write::{by_name, encode};
@@ -30,7 +29,7 @@ pub(super) fn add(lua: &Lua, desk: &Rc<Desk>, globals: &Table) -> mlua::Result<(
     let own = desk.clone();
     let decode_text = move |lua: &Lua, text: LuaString| {
         let read = decode(lua, &own, &text.as_bytes())?;
-        read.map(|read| read.value).map_err(|fault| refuse(format!("not JSON: {}", fault.message)))
+        read.map_err(|fault| refuse(format!("not JSON: {}", fault.message)))
     };
     json.raw_set("decode", lua.create_function(decode_text)?)?;
     let own = desk.clone();
@@ -44,7 +43,7 @@ pub(super) fn add(lua: &Lua, desk: &Rc<Desk>, globals: &Table) -> mlua::Result<(
 
 /// Values as scripts may read and not change: configuration, claims.
 pub(crate) fn frozen(lua: &Lua, desk: &Desk, value: &Json) -> mlua::Result<Value> {
-    json_read::frozen(lua, desk, value)?.map(|read| read.value).map_err(|fault| refuse(fault.message))
+    json_read::frozen(lua, desk, value)?.map_err(|fault| refuse(fault.message))
 }
 
 /// Members of a table, of whatever kind.
@@ -67,33 +66,5 @@ pub(super) fn is_list(desk: &Desk, table: &Table) -> Option<bool> {
     match meta.raw_get::<Value>("__metatable") {
         Ok(Value::Boolean(false)) => None,
         _ => Some(table.raw_len() > 0),
-    }
-}
-
-/// Whether two texts mean the same to a script: numbers as it sees them, members in any order.
-pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
-    if a == b {
-        return true;
-    }
-    let read = |text: &[u8]| {
-        serde_json::from_slice::<Json>(text)
-            .or_else(|error| serde_json::from_slice(&mended(text).ok_or(error)?))
-    };
-    match (read(a), read(b)) {
-        (Ok(a), Ok(b)) => same_value(&a, &b),
-        _ => false,
-    }
-}
-
-fn same_value(a: &Json, b: &Json) -> bool {
-    match (a, b) {
-        (Json::Number(a), Json::Number(b)) => a.as_f64() == b.as_f64(),
-        (Json::Array(a), Json::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_value(a, b))
-        }
-        (Json::Object(a), Json::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| same_value(a, b)))
-        }
-        (a, b) => a == b,
     }
 }

@@ -15,13 +15,6 @@ use crate::desk::Desk;
 /// What a table takes, by the engine's own account.
 const TABLE_BYTES: usize = 64;
 
-/// What was read.
-pub(crate) struct Read {
-    pub(crate) value: Value,
-    /// An object of the text has a name twice: the last one counts.
-    pub(crate) repeats: bool,
-}
-
 /// Why a text has no values.
 pub(crate) struct Fault {
     pub(crate) message: String,
@@ -29,8 +22,8 @@ pub(crate) struct Fault {
     pub(crate) deep: bool,
 }
 
-/// Reads a text. The outer error is one of limits, the inner one says why the text is no JSON.
-pub(crate) fn decode(lua: &Lua, desk: &Desk, text: &[u8]) -> mlua::Result<Result<Read, Fault>> {
+/// Reads a text; of a name that an object has twice the last one counts. The outer error is one of limits, the inner one says why the text is no JSON.
+pub(crate) fn decode(lua: &Lua, desk: &Desk, text: &[u8]) -> mlua::Result<Result<Value, Fault>> {
     desk.unbound(lua, || {
         let fault = match parse(lua, desk, text)? {
             Ok(read) => return Ok(Ok(read)),
@@ -44,7 +37,7 @@ pub(crate) fn decode(lua: &Lua, desk: &Desk, text: &[u8]) -> mlua::Result<Result
     })
 }
 
-fn parse(lua: &Lua, desk: &Desk, text: &[u8]) -> mlua::Result<Result<Read, Fault>> {
+fn parse(lua: &Lua, desk: &Desk, text: &[u8]) -> mlua::Result<Result<Value, Fault>> {
     let notes = Notes::default();
     let reader = Reader { lua, desk, notes: &notes, frozen: false, depth: 0 };
     let mut deserializer = serde_json::Deserializer::from_slice(text);
@@ -53,7 +46,7 @@ fn parse(lua: &Lua, desk: &Desk, text: &[u8]) -> mlua::Result<Result<Read, Fault
 }
 
 /// Values of a tree, which scripts may read and not change.
-pub(crate) fn frozen(lua: &Lua, desk: &Desk, tree: &Json) -> mlua::Result<Result<Read, Fault>> {
+pub(crate) fn frozen(lua: &Lua, desk: &Desk, tree: &Json) -> mlua::Result<Result<Value, Fault>> {
     desk.unbound(lua, || {
         let notes = Notes::default();
         let reader = Reader { lua, desk, notes: &notes, frozen: true, depth: 0 };
@@ -66,7 +59,6 @@ pub(crate) fn frozen(lua: &Lua, desk: &Desk, tree: &Json) -> mlua::Result<Result
 struct Notes {
     /// What the engine or a limit objected to: serde cannot carry it.
     failed: RefCell<Option<mlua::Error>>,
-    repeats: Cell<bool>,
     deep: Cell<bool>,
 }
 
@@ -75,16 +67,13 @@ impl Notes {
         &self,
         lua: &Lua,
         read: Result<Item<'_>, E>,
-    ) -> mlua::Result<Result<Read, Fault>> {
+    ) -> mlua::Result<Result<Value, Fault>> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        let repeats = self.repeats.get();
         match read {
-            Ok(Item::Value(value)) => Ok(Ok(Read { value, repeats })),
-            Ok(Item::Text(text)) => {
-                Ok(Ok(Read { value: Value::String(lua.create_string(&*text)?), repeats }))
-            }
+            Ok(Item::Value(value)) => Ok(Ok(value)),
+            Ok(Item::Text(text)) => Ok(Ok(Value::String(lua.create_string(&*text)?))),
             Err(error) => Ok(Err(Fault { message: error.to_string(), deep: self.deep.get() })),
         }
     }
@@ -212,18 +201,13 @@ impl<'de> Visitor<'de> for Reader<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Item<'de>, A::Error> {
         let inner = self.deeper()?;
         let object = self.table()?;
-        let mut count = 0;
         while let Some(Name(name)) = members.next_key()? {
             self.makes(name.len())?;
-            count += 1;
             let item = members.next_value_seed(inner)?;
             self.engine(match item {
                 Item::Text(text) => object.raw_set(&*name, &*text),
                 Item::Value(value) => object.raw_set(&*name, value),
             })?;
-        }
-        if self.engine(super::json::entries(&object))? != count {
-            self.notes.repeats.set(true);
         }
         Ok(self.finish(object))
     }
