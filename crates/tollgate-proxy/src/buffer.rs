@@ -62,6 +62,7 @@ pub(crate) fn set_request_body(exchange: &mut Exchange<'_>, payload: Vec<u8>) {
             expects_continue: false,
             copy: None,
             here: Some(Client::nobody(&exchange.worker.timers, payload)),
+            edited: Vec::new(),
         })
     });
     exchange.seen.bytes_in.get_or_insert_with(Rc::default);

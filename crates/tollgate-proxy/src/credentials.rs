@@ -161,15 +161,7 @@ impl<'a> Stripped<'a> {
 
 /// Whether the line has this name in any spelling: an application that reads CGI names cannot tell `_` from `-`.
 pub(crate) fn spells(entry: EntryRef<'_>, name: &Name) -> bool {
-    if entry.is(name) {
-        return true;
-    }
-    let same = |(&sent, &own): (&u8, &u8)| {
-        let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-        fold(sent) == fold(own)
-    };
-    let (sent, own) = (entry.name(), name.as_str().as_bytes());
-    sent.len() == own.len() && sent.iter().zip(own).all(same)
+    entry.spells(name)
 }
 
 /// The values of every cookie of that name, of all lines.

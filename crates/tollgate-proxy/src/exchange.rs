@@ -272,6 +272,8 @@ pub(crate) struct RequestBody {
     pub(crate) copy: Option<oneshot::Sender<Vec<u8>>>,
     /// Where it is, when it was read already: somebody who sends nothing else.
     pub(crate) here: Option<Rc<Client>>,
+    /// Names that scripts set or took away: what stands behind the body under one of them does not go on.
+    pub(crate) edited: Vec<Name>,
 }
 
 impl RequestBody {
@@ -289,6 +291,7 @@ impl RequestBody {
                 expects_continue: head.expect_continue,
                 copy: None,
                 here: None,
+                edited: Vec::new(),
             })
         })
     }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use serde_json::Value;
-use tollgate_wire::{HeaderBlock, Method};
+use tollgate_wire::{HeaderBlock, Method, Name};
 
 /// What the upstream would be sent.
 ///
@@ -22,6 +22,9 @@ pub struct Request {
     pub headers: HeaderBlock,
     /// The whole body, decoded from its transfer coding. `None` when it was not buffered.
     pub body: Option<Vec<u8>>,
+    /// Header names that scripts set or took away. Of the client's, nothing goes on under them in any spelling: neither
+    /// here nor behind the body.
+    pub edited: Vec<Name>,
     /// What scripts can read and not change.
     pub facts: Facts,
     /// What the script changed.

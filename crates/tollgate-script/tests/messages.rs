@@ -87,6 +87,14 @@ fn headers_are_set_removed_and_repeated() {
     edit("req.headers['x-one'] = nil req.headers.none = nil", rest, "accept: a|accept: b");
     edit("req.headers.accept = {'c', 'd', 5}", rest, "x-one: 1|accept: c|accept: d|accept: 5");
     edit("req.headers['x-one'] = ' caf\\u{e9} '", rest, "x-one: café|accept: a|accept: b");
+    // In every spelling, but for what scripts wrote themselves, and what frames the message.
+    edit("req.headers['x_one'] = 2", rest, "accept: a|accept: b|x_one: 2");
+    edit("req.headers['X_ONE'] = nil", rest, "accept: a|accept: b");
+    edit(
+        "req.headers['x-two'] = 2 req.headers['x_two'] = 3",
+        rest,
+        "x-one: 1|accept: a|accept: b|x-two: 2|x_two: 3",
+    );
     for bad in ["a\\r\\nb: c", "a\\nb", "a\\rb", "a\\0b", "\\127"] {
         edit(
             &format!("req.headers['x-one'] = '{bad}'"),

@@ -362,6 +362,15 @@ impl<'a> EntryRef<'a> {
         self.entry.is(self.buf, name)
     }
 
+    /// Whether the line has this name in any spelling: an application that reads CGI names (RFC 3875 section 4.1.18)
+    /// cannot tell `_` from `-`.
+    pub fn spells(&self, name: &Name) -> bool {
+        let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+        let (sent, own) = (self.name(), name.as_str().as_bytes());
+        self.is(name)
+            || (sent.len() == own.len() && sent.iter().zip(own).all(|(sent, own)| fold(*sent) == fold(*own)))
+    }
+
     pub(crate) fn known(&self) -> Option<Known> {
         self.entry.known
     }

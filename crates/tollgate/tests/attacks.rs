@@ -16,6 +16,16 @@ routes:
     auth: { jwt: main, forward: { x-user: sub } }
     request: { set_headers: { x-source: gateway }, remove_headers: [x-internal] }
     to: @ORIGIN@
+  - path: /scripted/*
+    auth: { jwt: main }
+    to: @ORIGIN@
+    lua: |
+      function request(req)
+          req.headers['x-user'] = req.claims.sub
+          req.headers['x-role'] = nil
+          req.headers['x_plan'] = 'free'
+          req.headers['content_length'] = '0'
+      end
   - path: /places/*
     auth: { jwt: main, token_from: ['header:authorization', 'cookie:session', 'query:access_token'] }
     to: @ORIGIN@
@@ -306,6 +316,29 @@ fn what_the_route_sets_or_takes_away_comes_from_no_client() {
     let answer = world.get("/told/x", &format!("Authorization: Bearer {token}\r\n{}", evil(&names))).json();
     assert!(!answer.to_string().contains("evil"), "{answer}");
     assert_eq!(answer["headers"]["x-source"], json!(["gateway"]));
+}
+
+/// The same by a script.
+#[test]
+fn what_a_script_sets_or_takes_away_comes_from_no_client() {
+    let world = world();
+    let token = world.issuer.token(json!({ "sub": "u1" }));
+    let names = ["X-User", "x_user", "X_User", "X-Role", "X_Role", "x-plan", "X_Plan"];
+    let evil = names.map(|name| format!("{name}: evil\r\n")).concat();
+    let head = format!("Host: test\r\nAuthorization: Bearer {token}\r\n{evil}");
+    let check = |framing: &str, body: &str| {
+        let request = format!("POST /scripted/x HTTP/1.1\r\n{head}{framing}\r\n\r\n{body}");
+        let answer = world.gateway.client().exchange(request).json();
+        assert!(!answer.to_string().contains("evil"), "{answer}");
+        assert_eq!(answer["headers"]["x-user"], json!(["u1"]));
+        assert_eq!(answer["headers"]["x_plan"], json!(["free"]));
+        // What frames the message is not taken for the script's.
+        assert_eq!(world.origin.last().body, b"hi");
+    };
+    check("Content-Length: 2", "hi");
+    check("Transfer-Encoding: chunked", &format!("2\r\nhi\r\n0\r\n{evil}X-Sum: 7\r\n\r\n"));
+    let trailers = world.origin.last().trailers;
+    assert!(matches!(&trailers[..], [(name, _)] if name.eq_ignore_ascii_case("x-sum")), "{trailers:?}");
 }
 
 /// A token of a MiB never becomes one: the head ends before.

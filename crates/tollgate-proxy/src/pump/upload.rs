@@ -314,7 +314,10 @@ impl Upload {
             let _ = copy.send(kept.bytes().to_vec());
         }
         let route = self.active.route(self.route);
-        trailers.retain_entries(|entry| transform::keeps_trailer(&self.active.plan, route, entry));
+        trailers.retain_entries(|entry| {
+            transform::keeps_trailer(&self.active.plan, route, entry)
+                && !self.body.edited.iter().any(|name| entry.spells(name))
+        });
         if chunked {
             write_last_chunk(out, Some(&trailers));
         }

@@ -224,6 +224,9 @@ impl Scripted {
             }
             buffer::set_request_body(exchange, body);
         }
+        if let Some(body) = &mut exchange.body {
+            body.edited = std::mem::take(&mut request.edited);
+        }
         // What scripts read is asked for whole, and in no coding: they would not find in a piece what they are there for.
         const OF_THE_CODING: [Name; 3] = [name::ACCEPT_ENCODING, name::IF_RANGE, name::RANGE];
         let reads = scripts.needs.response_body && scripts.have_response();

@@ -3,10 +3,11 @@
 use std::rc::Rc;
 
 use mlua::{Lua, LuaString, Table, Value};
-use tollgate_wire::{HeaderBlock, Name, name};
+use tollgate_wire::{EntryRef, HeaderBlock, Name, name};
 
 use super::{Owner, close, shown, string, text_of};
 use crate::desk::{Desk, Phase, Side, kind, refuse};
+use crate::message::Request;
 
 /// Lines that frame a message or belong to one connection: the gateway's to write.
 const FRAMING: &[Name] = &[
@@ -92,7 +93,27 @@ fn set(lua: &Lua, desk: &Desk, side: Side, name: &[u8], value: &Value) -> mlua::
         (Side::Response, _) => return Err(refuse("there is no response yet")),
     }
     let name = settable(name)?;
-    desk.edit_headers(side, |headers| put(lua, headers, &name, value))
+    desk.edit_headers(side, |headers| put(lua, headers, &name, value))?;
+    match side {
+        Side::Request => own(&mut desk.request.borrow_mut(), name),
+        Side::Response => Ok(()),
+    }
+}
+
+/// Makes what goes on under the name the script's alone. Lines of other spellings go, as where the route's own edits set
+/// a header: an application that reads CGI names cannot tell `_` from `-`. What frames the message stays, whatever a
+/// script calls by a name like it.
+fn own(request: &mut Request, name: Name) -> mlua::Result<()> {
+    let Request { headers, edited, .. } = request;
+    if !edited.contains(&name) {
+        if edited.len() >= MAX_LINES {
+            return Err(refuse(format!("more than {MAX_LINES} names of headers are set or removed")));
+        }
+        edited.push(name.clone());
+    }
+    let stays = |entry: EntryRef<'_>| edited.iter().chain(FRAMING).any(|own| entry.is(own));
+    headers.retain_entries(|entry| !entry.spells(&name) || stays(entry));
+    Ok(())
 }
 
 /// Reads a name that scripts may set.
