@@ -8,15 +8,20 @@ for _, name in config.fields do
 end
 
 local function stars(text)
-    return ("*"):rep(math.max(#text - 4, 0)) .. text:sub(-4)
+    if #text <= 8 then
+        return "****" -- the last four would be half of it, or all
+    end
+    return ("*"):rep(#text - 4) .. text:sub(-4)
 end
 
 local function mask(value)
     for name, item in value do
-        if type(item) == "table" then
+        if hidden[name] then
+            -- Of a list or an object nothing is shown: what is in it has other names, or none.
+            local whole = type(item) == "table" or item == json.null
+            value[name] = if whole then json.null else stars(tostring(item))
+        elseif type(item) == "table" then
             mask(item)
-        elseif hidden[name] then
-            value[name] = stars(tostring(item))
         end
     end
 end

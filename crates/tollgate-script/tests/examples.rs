@@ -91,7 +91,7 @@ fn mask() {
     let sent =
         json!({ "name": "Ada", "accounts": [{ "iban": "DE89370400440532013000", "n": 1 }], "email": "a@b" });
     let masked =
-        json!({ "name": "Ada", "accounts": [{ "iban": "******************3000", "n": 1 }], "email": "a@b" });
+        json!({ "name": "Ada", "accounts": [{ "iban": "******************3000", "n": 1 }], "email": "****" });
     for (roles, expect) in
         [(json!(["support"]), &sent), (json!(["admin"]), &masked), (json!("support"), &masked)]
     {
@@ -111,6 +111,23 @@ fn mask() {
             matches!(verdict, Verdict::Respond(answer) if answer.status == 502 && answer.body.is_empty())
         );
     }
+    // Whatever a field holds, it is hidden.
+    for (held, expect) in [
+        (json!(["DE89370400440532013000"]), json!(null)),
+        (json!({ "value": "DE89370400440532013000" }), json!(null)),
+        (json!([[{ "x": "DE89" }]]), json!(null)),
+        (json!([]), json!(null)),
+        (json!(null), json!(null)),
+        (json!(1234), json!("****")),
+        (json!(true), json!("****")),
+        (json!(""), json!("****")),
+        (json!("DE893704"), json!("****")),
+        (json!("DE8937040"), json!("*****7040")),
+    ] {
+        let mut response = answer(json!({ "list": [{ "iban": held, "other": held }] }));
+        Bench::new().exchange(&script, &mut drive::request(), &mut response).unwrap();
+        assert_eq!(body_of(&response), json!({ "list": [{ "iban": expect, "other": held }] }));
+    }
     // One odd value does not take the mask off.
     for odd in [r#""\ud800""#, "1e400", r#"["\udc00"]"#, "1"] {
         for mark in ["", "\u{feff}"] {
@@ -120,7 +137,7 @@ fn mask() {
             );
             Bench::new().exchange(&script, &mut drive::request(), &mut response).unwrap();
             let body = body_of(&response);
-            assert_eq!((&body[0]["iban"], &body[1]["iban"]), (&json!("DE89"), &json!("******0300")));
+            assert_eq!((&body[0]["iban"], &body[1]["iban"]), (&json!("****"), &json!("******0300")));
         }
     }
     let deep = format!("[{{\"iban\":\"DE89\"}},{}1{}]", "[".repeat(70), "]".repeat(70));
