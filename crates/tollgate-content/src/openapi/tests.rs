@@ -233,6 +233,12 @@ fn headers_and_cookies() {
     check("accept", "whatever", Ok(()));
     check("cookie", "a=1; session=abcd", Ok(()));
     check("cookie", "session=abc", Err("cookie `session`: "));
+    // Services take the spaces off.
+    check("cookie", "session =abc", Err("cookie `session`: "));
+    check("cookie", "a=1;\tsession\t=abc", Err("cookie `session`: "));
+    check("cookie", "session= abc ", Err("cookie `session`: "));
+    check("cookie", "session = abcd", Ok(()));
+    check("cookie", "session=abcd; session =efgh", Err("cookie `session`: it is given more than once"));
     check("cookie", "session=abcd; session=efgh", Err("cookie `session`: it is given more than once"));
 }
 

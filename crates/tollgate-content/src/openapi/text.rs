@@ -50,6 +50,8 @@ impl<'a> Pairs<'a> {
                 Some((name, rest)) => (name, rest.get(1..).unwrap_or_default()),
                 None => (piece, &[][..]),
             };
+            // Services take spaces around the name and the value of a cookie off (RFC 6265 section 5.2).
+            let (name, value) = if form { (name, value) } else { (name.trim_ascii(), value.trim_ascii()) };
             let name = match decoded(name, form) {
                 Cow::Borrowed(name) => String::from_utf8_lossy(name),
                 Cow::Owned(name) => Cow::Owned(String::from_utf8_lossy(&name).into_owned()),
