@@ -31,12 +31,15 @@ impl UserAgents {
     /// Whether a request with these values of `User-Agent` may pass. With several, each must: which one counts for
     /// those behind is not known here.
     pub fn may_call<'v>(&self, values: impl Iterator<Item = &'v [u8]>) -> bool {
-        let mut values = values.filter(|value| !value.is_empty()).peekable();
+        let mut values = values.peekable();
         if values.peek().is_none() {
             return !self.deny_empty;
         }
         let any = |patterns: &[ValueMatch], value| patterns.iter().any(|pattern| pattern.accepts(value));
-        values.all(|value| !any(&self.deny, value) || any(&self.allow, value))
+        values.all(|value| match value.is_empty() {
+            true => !self.deny_empty,
+            false => !any(&self.deny, value) || any(&self.allow, value),
+        })
     }
 }
 
@@ -147,7 +150,9 @@ mod tests {
             assert_eq!(rules.may_call(values()), expect, "{:?}", values().collect::<Vec<_>>());
         }
         let named = UserAgents { deny_empty: true, ..UserAgents::default() };
-        for (values, expect) in [(&[][..], false), (&[""], false), (&["x"], true), (&["", "x"], true)] {
+        for (values, expect) in
+            [(&[][..], false), (&[""], false), (&["x"], true), (&["", "x"], false), (&["x", ""], false)]
+        {
             assert_eq!(named.may_call(values.iter().map(|value| value.as_bytes())), expect, "{values:?}");
         }
     }
