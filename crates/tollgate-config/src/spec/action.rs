@@ -139,10 +139,11 @@ pub(crate) struct Location(pub(crate) HeaderText);
 impl Shape for Location {
     fn read(node: NodeRef<'_>, what: &str, report: &mut Report) -> Option<Self> {
         let location = HeaderText::read(node, what, report)?;
-        let text = node.scalar().map(|scalar| &*scalar.text).unwrap_or_default();
-        // Without a scheme or a slash it would be relative to whatever the client asked for.
-        let absolute = text.starts_with(['/', '{'])
-            || text.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme));
+        let outline = outline(location.0.parts());
+        // Without a scheme or a slash it would be relative to whatever the client asked for. A value in that place could be
+        // a scheme of its own: the rest of a path keeps its `:`.
+        let absolute = outline.starts_with('/')
+            || outline.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme));
         let fault = if !absolute {
             (
                 "must begin with a scheme or a slash",
@@ -150,7 +151,7 @@ impl Shape for Location {
             )
         } else if location.0.parts().iter().any(is_foreign) {
             ("holds a character that no URL has", "percent-encode it: a space is %20")
-        } else if gives_the_host_away(location.0.parts()) {
+        } else if gives_the_host_away(&outline) {
             (
                 "lets the client choose the host that it is sent to",
                 "put a `/` in front of the placeholder, or the domain behind it: `https://{name}.example.com/`",
@@ -180,8 +181,19 @@ fn is_foreign(part: &Part) -> bool {
 
 /// Whether the host ends with what a client says: `https://example.com{rest}` goes to `example.com.evil.example` too.
 /// The host that was asked for is another matter, and so is a name within a domain.
-fn gives_the_host_away(parts: &[Part]) -> bool {
-    const VALUE: char = '\0';
+fn gives_the_host_away(url: &str) -> bool {
+    const END: [char; 3] = ['/', '?', '#'];
+    let absolute = url.split_once("://").filter(|(scheme, _)| !scheme.contains(END));
+    let behind = url.strip_prefix("//").or(absolute.map(|(_, behind)| behind));
+    let authority = behind.and_then(|behind| behind.split(END).next());
+    authority.is_some_and(|authority| authority.ends_with(VALUE))
+}
+
+/// What stands for a value of the client's in an outline: no URL has it.
+const VALUE: char = '\0';
+
+/// A URL with something of their kind in the place of its placeholders.
+fn outline(parts: &[Part]) -> String {
     let mut url = String::new();
     for part in parts {
         match part {
@@ -191,11 +203,7 @@ fn gives_the_host_away(parts: &[Part]) -> bool {
             Part::Var(_) => url.push(VALUE),
         }
     }
-    const END: [char; 3] = ['/', '?', '#'];
-    let absolute = url.split_once("://").filter(|(scheme, _)| !scheme.contains(END));
-    let behind = url.strip_prefix("//").or(absolute.map(|(_, behind)| behind));
-    let authority = behind.and_then(|behind| behind.split(END).next());
-    authority.is_some_and(|authority| authority.ends_with(VALUE))
+    url
 }
 
 fn is_scheme(text: &str) -> bool {
