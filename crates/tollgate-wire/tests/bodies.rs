@@ -1,8 +1,8 @@
 //! Bodies in bytes: chunked framing in particular, and what is written.
 
 use tollgate_wire::{
-    BodyDecoder, BodyLength, ChunkError, ChunkLimits, HeadError, HeaderBlock, Name, Offence, Step,
-    chunk_prefix, write_chunk, write_last_chunk,
+    BodyDecoder, BodyLength, ChunkError, ChunkLimits, HeadError, HeadLimits, HeaderBlock, Name, Offence,
+    Step, chunk_prefix, write_chunk, write_last_chunk,
 };
 
 use ChunkError::*;
@@ -258,4 +258,11 @@ fn decode_within(limits: &ChunkLimits, bytes: &[u8]) -> Result<(String, usize), 
             Step::More { .. } => panic!("incomplete: {}", bytes.escape_ascii()),
         }
     }
+}
+
+#[test]
+fn trailers_have_the_bounds_of_the_head_before_them() {
+    let limits = ChunkLimits::behind(&HeadLimits { header_bytes: 7, header_count: 3, uri_bytes: 1 });
+    assert_eq!((limits.trailer_bytes, limits.trailer_count), (7, 3));
+    assert_eq!(limits.extension_bytes, ChunkLimits::default().extension_bytes);
 }
