@@ -69,6 +69,12 @@ fn what_is_not_shaped() {
         (saying("", "{broken"), "upstream_protocol"),
         (saying("Content-Encoding: gzip\r\n", "{}"), "upstream_protocol"),
         (
+            Origin::saying(
+                "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-8/9\r\nContent-Length: 9\r\n\r\n{\"pin\":1}",
+            ),
+            "upstream_protocol",
+        ),
+        (
             Origin::saying("HTTP/1.1 200 OK\r\nContent-Length: 20\r\nConnection: close\r\n\r\n{}"),
             "upstream_timeout",
         ),

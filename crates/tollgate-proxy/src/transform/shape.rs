@@ -33,7 +33,7 @@ pub(crate) fn rules<'a>(exchange: &'a Exchange<'_>, status: u16) -> Option<&'a B
 
 fn rules_for<'a>(exchange: &'a Exchange<'_>, status: u16) -> Option<&'a BodyRules> {
     let rules = exchange.matched()?.response.as_ref()?.body.as_deref()?;
-    ((200..300).contains(&status) && !matches!(status, 204..=206)).then_some(rules)
+    ((200..300).contains(&status) && !matches!(status, 204 | 205)).then_some(rules)
 }
 
 /// Makes the answer out of the upstream's, all of which is there.
@@ -44,6 +44,13 @@ pub(crate) fn shape(
     mut headers: HeaderBlock,
     body: &[u8],
 ) -> Result<Reply<'static>, Reject> {
+    if status == 206 {
+        // What the rules take out may stand in any piece.
+        return Err(Reject::new(
+            Reason::UpstreamProtocol,
+            "the service's answer is a piece, which nobody asked for",
+        ));
+    }
     let coded =
         headers.get_all(&name::CONTENT_ENCODING).any(|coding| !coding.eq_ignore_ascii_case(b"identity"));
     if coded {
