@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tollgate_testkit::behaviour::{describe, response};
@@ -303,10 +303,12 @@ fn billion_goes_on_while_its_parts_go() {
 
         killed.signal(Signal::KILL);
         killed.wait_exit();
+        // HAProxy's checks have seen it by then: three that fail, of at most 500 ms each, and 250 ms between them.
+        let seen = Instant::now() + Duration::from_secs(3);
         let mut lost = clients.go_on(300);
-        for _ in 0..10 {
+        for _ in 0..100 {
             let later = clients.go_on(100);
-            if later.is_empty() {
+            if later.is_empty() && Instant::now() >= seen {
                 break;
             }
             lost.extend(later);
