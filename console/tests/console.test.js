@@ -197,6 +197,10 @@ test("requests come as they are made, are filtered, and each is told and explain
     await fetch(`${gateway.public}/nothing/just-now`);
     await page.getByText("/nothing/just-now").first().waitFor();
     await page.getByLabel("Reason").fill("rate_limited");
+    // Rows that come meanwhile take nothing of what is typed.
+    await fetch(`${gateway.public}/nothing/while-typing`);
+    await page.getByText("/nothing/while-typing").first().waitFor();
+    assert.equal(await page.getByLabel("Reason").inputValue(), "rate_limited");
     await page.keyboard.press("Enter");
     await page.waitForFunction(() => location.hash.includes("reason=rate_limited"));
     await page.waitForFunction(() => {

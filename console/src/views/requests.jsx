@@ -110,10 +110,7 @@ function merged(fresh, old) {
 function Filters({ filter, paused, pause }) {
   const change = (name) => (event) => settle("requests", { ...filter, [name]: event.currentTarget.value.trim() });
   const field = (name, label, hint) => (
-    <label>
-      {label}
-      <input value={filter[name] ?? ""} onChange={change(name)} placeholder={hint} spellcheck={false} autocapitalize="off" />
-    </label>
+    <Field label={label} hint={hint} value={filter[name] ?? ""} change={change(name)} />
   );
   return (
     <form class="filters" onSubmit={(event) => event.preventDefault()}>
@@ -181,5 +178,18 @@ function Record({ record, close }) {
         <Explained answer={answer.data} error={answer.error} />
       </div>
     </Panel>
+  );
+}
+
+/** A text of the filter. What is being typed stays while rows come, and counts when it is done. */
+function Field({ label, hint, value, change }) {
+  const [draft, setDraft] = useState(null);
+  useEffect(() => setDraft(null), [value]);
+  const type = (event) => setDraft(event.currentTarget.value);
+  return (
+    <label>
+      {label}
+      <input value={draft ?? value} onInput={type} onChange={change} placeholder={hint} spellcheck={false} autocapitalize="off" />
+    </label>
   );
 }
