@@ -11,7 +11,6 @@ use std::time::Instant;
 use tollgate_plan::Plan;
 use tollgate_wire::{EntryRef, HeaderBlock, Name};
 
-use crate::credentials::spells;
 use crate::io::{H2Stream, Stream};
 use crate::live::Counts;
 use crate::live::listeners::ListenerLive;
@@ -132,7 +131,7 @@ impl Client {
     pub(crate) fn owns(&self, plan: &Plan, entry: EntryRef<'_>) -> bool {
         // A connection from before a reload may have another name for it.
         let own = self.subject().map(|(name, _)| name);
-        plan.subject_headers.iter().chain(own).any(|name| spells(entry, name))
+        plan.subject_headers.iter().chain(own).any(|name| entry.spells(name))
     }
 
     /// When the request that is here now began: with the first byte of its head.

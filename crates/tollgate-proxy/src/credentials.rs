@@ -104,7 +104,7 @@ impl<'a> Stripped<'a> {
             return false;
         }
         !self.places().any(|place| match place {
-            Place::Header(header) => *header != name::AUTHORIZATION && spells(entry, header),
+            Place::Header(header) => *header != name::AUTHORIZATION && entry.spells(header),
             Place::Cookie(cookie) => {
                 entry.is(&name::COOKIE) && pairs(entry.value()).any(|pair| is_cookie(pair, cookie))
             }
@@ -157,11 +157,6 @@ impl<'a> Stripped<'a> {
             || (self.auth.token_from.iter().any(is_authorization) && bearer(value).is_some())
             || self.auth.api_key.as_ref().is_some_and(is_authorization)
     }
-}
-
-/// Whether the line has this name in any spelling: an application that reads CGI names cannot tell `_` from `-`.
-pub(crate) fn spells(entry: EntryRef<'_>, name: &Name) -> bool {
-    entry.spells(name)
 }
 
 /// The values of every cookie of that name, of all lines.

@@ -4,7 +4,6 @@
 use tollgate_plan::auth::{Auth, Place};
 use tollgate_wire::{EntryRef, name};
 
-use crate::credentials::spells;
 use crate::exchange::Exchange;
 use crate::values::write_header_claim;
 
@@ -18,18 +17,18 @@ pub(crate) fn disown(exchange: &mut Exchange<'_>) {
     let is_read = |entry: EntryRef<'_>| {
         let mut places = auth.token_from.iter().chain(&auth.api_key);
         (auth.basic && entry.is(&name::AUTHORIZATION))
-            || places.any(|place| matches!(place, Place::Header(name) if spells(entry, name)))
+            || places.any(|place| matches!(place, Place::Header(name) if entry.spells(name)))
     };
     let headers = &mut exchange.kit.head.headers;
     headers
-        .retain_entries(|entry| is_read(entry) || !auth.forward.iter().any(|(name, _)| spells(entry, name)));
+        .retain_entries(|entry| is_read(entry) || !auth.forward.iter().any(|(name, _)| entry.spells(name)));
 }
 
 /// Puts the caller's claims there.
 pub(super) fn own(exchange: &mut Exchange<'_>, auth: &Auth) {
     let Some(auth) = forwarding(Some(auth)) else { return };
     let headers = &mut exchange.kit.head.headers;
-    headers.retain_entries(|entry| !auth.forward.iter().any(|(name, _)| spells(entry, name)));
+    headers.retain_entries(|entry| !auth.forward.iter().any(|(name, _)| entry.spells(name)));
     let Some(claims) = exchange.identity.as_ref().and_then(|identity| identity.claims()) else { return };
     let mut value = Vec::new();
     for (name, path) in &auth.forward {

@@ -6,7 +6,7 @@
 use tollgate_plan::auth::Auth;
 use tollgate_wire::{EntryRef, HeaderBlock, Name};
 
-use crate::credentials::{Stripped, spells};
+use crate::credentials::Stripped;
 use crate::exchange::Exchange;
 use crate::values::write_header_claim;
 
@@ -25,7 +25,7 @@ impl<'a> Told<'a> {
     /// Whether a line of the client goes on.
     pub(super) fn keeps(self, entry: EntryRef<'_>) -> bool {
         let Some(auth) = self.auth else { return true };
-        !auth.forward.iter().any(|(name, _)| spells(entry, name))
+        !auth.forward.iter().any(|(name, _)| entry.spells(name))
             && self.stripped.is_none_or(|stripped| stripped.keeps(entry))
     }
 

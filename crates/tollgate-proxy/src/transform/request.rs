@@ -10,7 +10,6 @@ use tollgate_wire::{BodyLength, EntryRef, HopByHop, Name, name, write_header};
 
 use super::forwarding;
 use super::identity::Told;
-use crate::credentials::spells;
 use crate::exchange::{Exchange, ForParts, Outgoing, Reject, Validators};
 
 /// Makes the target and the header lines, all but Host, which depends on the upstream's target.
@@ -29,11 +28,11 @@ pub(crate) fn request(exchange: &Exchange<'_>) -> Result<Outgoing, Reject> {
 /// Whether a line behind the body goes on. What would not in the head, does not here either: some services read both
 /// alike, and a claim or a header of the gateway's own must not come from the client.
 pub(crate) fn keeps_trailer(plan: &Plan, route: Option<&Route>, entry: EntryRef<'_>) -> bool {
-    !plan.subject_headers.iter().any(|name| spells(entry, name))
+    !plan.subject_headers.iter().any(|name| entry.spells(name))
         && route.is_none_or(|route| {
             only_headers(route).is_none_or(|only| lists(only, entry))
                 && Told::of(route.auth.as_deref()).keeps(entry)
-                && !replaces(header_edits(route), |name| spells(entry, name))
+                && !replaces(header_edits(route), |name| entry.spells(name))
         })
 }
 
@@ -53,7 +52,7 @@ fn write_lines(exchange: &Exchange<'_>, route: &Route, told: Told<'_>, out: &mut
             && forwarding::keeps(exchange, entry)
             && told.keeps(entry)
             && !exchange.client.owns(&exchange.active.plan, entry)
-            && !replaces(edits, |name| spells(entry, name))
+            && !replaces(edits, |name| entry.spells(name))
             && only.is_none_or(|only| lists(only, entry) || is_needed(exchange, entry))
             && !(reshaped && lists(&OF_THE_CODING, entry))
             && !(validates.is_some() && lists(&CONDITIONS, entry))
@@ -161,7 +160,7 @@ pub(crate) fn part(exchange: &Exchange<'_>, aggregate: &Aggregate) -> ForParts {
             && forwarding::keeps(exchange, entry)
             && told.keeps(entry)
             && !exchange.client.owns(&exchange.active.plan, entry)
-            && !replaces(edits, |name| spells(entry, name))
+            && !replaces(edits, |name| entry.spells(name))
     });
     write_own(exchange, told, edits, Some(only), true, &mut out);
     ForParts { lines: out, query: edited_query(exchange, route, told, Some(&aggregate.query)) }
